@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is held to the same language mode; there are no unsafe flags, so that the package can be a dependency.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A room of the house; `imports` equals the target's direct imports (held by Tests/TidyTests).
+func room(_ name: String, imports: [String] = []) -> Target {
+    .target(name: name, dependencies: imports.map { .byName(name: $0) }, swiftSettings: settings)
+}
+
+func tests(_ name: String, imports: [String]) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: imports.map { .byName(name: $0) },
+        exclude: [],
+        swiftSettings: settings)
+}
+
+let package = Package(
+    name: "Martlet",
+    products: [
+        .library(name: "Martlet", targets: ["Martlet"]),
+        .executable(name: "martlet", targets: ["MartletCLI"]),
+    ],
+    targets: [
+        // C shims: tiny, one library each.
+        .target(name: "CMartletISAL", linkerSettings: [.linkedLibrary("isal")]),
+        .target(name: "CMartletLinux"),
+        .target(name: "CMartletVector"),
+        .target(name: "CMartletSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "CMartletEvent", linkerSettings: [.linkedLibrary("event")]),
+
+        room("MartletCore", imports: ["CMartletISAL"]),
+        room("MartletPlatform", imports: ["CMartletEvent", "CMartletLinux", "MartletCore"]),
+        room("MartletColumns", imports: ["CMartletSimdjson", "CMartletVector", "MartletCore"]),
+        room("MartletSQL", imports: ["MartletCore"]),
+        room("MartletState", imports: ["MartletColumns", "MartletCore"]),
+        room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
+        room("MartletEngine", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletSQL"]),
+        room("MartletConnectors", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform"]),
+        room("MartletServer", imports: ["MartletCore", "MartletPlatform"]),
+        .executableTarget(
+            name: "MartletCLI",
+            dependencies: ["MartletConnectors", "MartletCore", "MartletEngine", "MartletPlatform", "MartletSQL", "MartletServer"],
+            swiftSettings: settings),
+        room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
+        room("MartletTestKit", imports: ["MartletColumns", "MartletCore", "MartletDataflow"]),
+    ]
+)

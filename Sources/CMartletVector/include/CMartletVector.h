@@ -1,0 +1,54 @@
+#ifndef C_MARTLET_VECTOR_H
+#define C_MARTLET_VECTOR_H
+#include <stdint.h>
+#if defined(__AVX2__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+/// Bit i of the answer is set where byte i of the 32 bytes at `p` equals `byte`. Reads exactly 32 bytes.
+static inline uint32_t martlet_match32(const void *p, uint8_t byte) {
+#if defined(__AVX2__)
+    __m256i block = _mm256_loadu_si256((const __m256i *)p);
+    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(block, _mm256_set1_epi8((char)byte)));
+#elif defined(__SSE2__)
+    __m128i low = _mm_loadu_si128((const __m128i *)p);
+    __m128i high = _mm_loadu_si128((const __m128i *)p + 1);
+    __m128i want = _mm_set1_epi8((char)byte);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(low, want))
+        | ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(high, want)) << 16);
+#else
+    uint32_t mask = 0;
+    for (int i = 0; i < 32; i++) mask |= (uint32_t)(((const uint8_t *)p)[i] == byte) << i;
+    return mask;
+#endif
+}
+
+/// Bit i is set where byte i of the 32 bytes at `p` ends or interrupts a JSON string: `"`, `\` or below 0x20.
+static inline uint32_t martlet_string_stop32(const void *p) {
+#if defined(__AVX2__)
+    __m256i block = _mm256_loadu_si256((const __m256i *)p);
+    __m256i quote = _mm256_cmpeq_epi8(block, _mm256_set1_epi8('"'));
+    __m256i slash = _mm256_cmpeq_epi8(block, _mm256_set1_epi8('\\'));
+    __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(block, _mm256_set1_epi8(0x1f)), block);
+    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, slash), control));
+#elif defined(__SSE2__)
+    uint32_t mask = 0;
+    for (int half = 0; half < 2; half++) {
+        __m128i block = _mm_loadu_si128((const __m128i *)p + half);
+        __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+        __m128i slash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block);
+        mask |= (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control)) << (16 * half);
+    }
+    return mask;
+#else
+    uint32_t mask = 0;
+    for (int i = 0; i < 32; i++) {
+        uint8_t c = ((const uint8_t *)p)[i];
+        mask |= (uint32_t)(c == '"' || c == '\\' || c < 0x20) << i;
+    }
+    return mask;
+#endif
+}
+
+#endif
