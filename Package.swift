@@ -52,5 +52,7 @@ let package = Package(
             swiftSettings: settings),
         room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
         room("MartletTestKit", imports: ["MartletColumns", "MartletCore", "MartletDataflow"]),
+
+        tests("TidyTests", imports: []),
     ]
 )

@@ -41,7 +41,7 @@ struct BannedTests {
     ]
 
     @Test("nothing is left undone, no file names one machine", arguments: everywhere)
-    func everywhere(ban: Ban) {
+    func nothingLeftUndone(ban: Ban) {
         for path in Repository.files {
             for (index, line) in Repository.lines(path).enumerated() where ban.matches(line) {
                 Issue.record("\(path):\(index + 1): instead of /\(ban.pattern)/ use \(ban.instead)")

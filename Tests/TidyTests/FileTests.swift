@@ -63,8 +63,8 @@ struct MutantPatchTests {
     @Test("each patch names the test that must fail, and still applies", arguments: patches)
     func applies(patch: String) throws {
         let header = Repository.lines(patch).prefix { !$0.hasPrefix("---") && !$0.hasPrefix("diff ") }
-        let filter = try #require(
-            header.compactMap { $0.firstMatch(of: /^Test: (\S+)$/)?.output.1 }.first, "a header line `Test: FILTER` is missing")
+        let filters = header.compactMap { $0.firstMatch(of: /^Test: (\S+)$/)?.output.1 }
+        let filter = try #require(filters.first, "a header line `Test: FILTER` is missing")
         let target = filter.split(whereSeparator: { $0 == "/" || $0 == "." }).first.map(String.init) ?? ""
         #expect(Manifest.current.testTargets.contains(target), "\(filter) names no test target")
         let check = try Command.run("git", "apply", "--check", patch)
