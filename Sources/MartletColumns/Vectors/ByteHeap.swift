@@ -1,0 +1,34 @@
+internal import Glibc
+
+/// Bytes that string views point into: input buffers, and copies made by operators. Append-only; never moves, so that
+/// addresses stay valid while anyone holds the heap. One thread appends; any thread may read what was appended before
+/// the heap was handed over.
+package final class ByteHeap: @unchecked Sendable {
+    // Sendable: bytes below `used` never change, and a heap is appended to by its owner only.
+    package let base: UnsafeMutablePointer<UInt8>
+    package let capacity: Int
+    package var used: Int = 0
+
+    /// Bytes past the capacity that may be read (their content is undefined): parsers load whole blocks.
+    package static let padding = 64
+
+    package init(capacity: Int) {
+        self.capacity = capacity
+        base = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + ByteHeap.padding)
+        memset(base + capacity, 0, ByteHeap.padding)
+    }
+
+    deinit { base.deallocate() }
+
+    package var free: Int { capacity - used }
+
+    /// Copies `count` bytes in and answers their address; nil where the heap is full.
+    @inline(__always)
+    package func append(_ bytes: UnsafePointer<UInt8>, count: Int) -> UnsafeMutablePointer<UInt8>? {
+        guard count <= capacity &- used else { return nil }
+        let at = base + used
+        memcpy(at, bytes, count)
+        used &+= count
+        return at
+    }
+}
