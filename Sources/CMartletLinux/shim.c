@@ -1,7 +1,15 @@
 #define _GNU_SOURCE
 #include "CMartletLinux.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,4 +22,133 @@ int martlet_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_
 
 void martlet_futex_wake(const uint32_t *word, int count) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+}
+
+// Only what the compiler was allowed to use is asked for: a build for the baseline runs anywhere. The two functions are
+// themselves compiled for the baseline.
+#if defined(__x86_64__)
+#define BASELINE __attribute__((target("arch=x86-64"), noinline))
+#define NEED(feature) \
+    if (!__builtin_cpu_supports(feature)) strcat(strcat(missing, missing[0] ? ", " : ""), feature);
+#else
+#define BASELINE
+#endif
+
+BASELINE const char *martlet_missing_cpu_features(void) {
+    static char missing[256];
+    missing[0] = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#ifdef __SSE4_2__
+    NEED("sse4.2")
+#endif
+#ifdef __POPCNT__
+    NEED("popcnt")
+#endif
+#ifdef __PCLMUL__
+    NEED("pclmul")
+#endif
+#ifdef __AVX__
+    NEED("avx")
+#endif
+#ifdef __AVX2__
+    NEED("avx2")
+#endif
+#ifdef __BMI__
+    NEED("bmi")
+#endif
+#ifdef __BMI2__
+    NEED("bmi2")
+#endif
+#ifdef __FMA__
+    NEED("fma")
+#endif
+#ifdef __F16C__
+    NEED("f16c")
+#endif
+#ifdef __LZCNT__
+    NEED("lzcnt")
+#endif
+#ifdef __MOVBE__
+    NEED("movbe")
+#endif
+#endif
+    return missing;
+}
+
+// 101 is the first priority open to programs, so this runs before the constructors of C++ objects.
+__attribute__((constructor(101))) BASELINE static void refuse_unfit_processor(void) {
+    const char *missing = martlet_missing_cpu_features();
+    if (!missing[0]) return;
+    static const char before[] = "martlet: this processor lacks ";
+    static const char after[] = ", which this build needs; build it on this machine, or run it on another\n";
+    if (write(2, before, sizeof before - 1) < 0 || write(2, missing, strlen(missing)) < 0 ||
+        write(2, after, sizeof after - 1) < 0) _exit(78);
+    _exit(78);
+}
+
+static _Atomic uint32_t stop_signals;
+
+static void on_stop_signal(int number) {
+    (void)number;
+    int saved = errno;
+    if (atomic_fetch_add(&stop_signals, 1) > 0) _exit(1);
+    martlet_futex_wake((const uint32_t *)&stop_signals, 1000);
+    errno = saved;
+}
+
+void martlet_catch_stop_signals(void) {
+    struct sigaction action = {0};
+    action.sa_handler = on_stop_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, 0);
+    sigaction(SIGTERM, &action, 0);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+const uint32_t *martlet_stop_signal_count(void) { return (const uint32_t *)&stop_signals; }
+
+void martlet_block_signals(uint64_t *saved) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    *saved = 0;
+    for (int number = 1; number <= 64; number++)
+        if (sigismember(&before, number) == 1) *saved |= 1ull << (number - 1);
+}
+
+void martlet_restore_signals(const uint64_t *saved) {
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (int number = 1; number <= 64; number++)
+        if (*saved >> (number - 1) & 1) sigaddset(&mask, number);
+    pthread_sigmask(SIG_SETMASK, &mask, 0);
+}
+
+void martlet_name_thread(const char *name) {
+    char shortened[16] = {0};
+    strncpy(shortened, name, 15);
+    prctl(PR_SET_NAME, shortened, 0, 0, 0);
+}
+
+uint64_t martlet_random(void) {
+    uint64_t value;
+    // Up to 256 bytes come whole once the generator is seeded; before, the call may be interrupted.
+    while (getrandom(&value, sizeof value, 0) != sizeof value) {
+        if (errno != EINTR) abort();
+    }
+    return value;
+}
+
+int martlet_terminal_width(int descriptor) {
+    struct winsize size;
+    return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+int martlet_open(const char *path, int flags) {
+    int descriptor;
+    do descriptor = open(path, flags | O_CLOEXEC, 0666);
+    while (descriptor < 0 && errno == EINTR);
+    return descriptor < 0 ? -errno : descriptor;
 }

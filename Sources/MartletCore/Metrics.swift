@@ -59,13 +59,14 @@ package final class MetricsRegistry: Sendable {
     private enum Series {
         case counter(Counter)
         case gauge(Gauge)
-        case computed(@Sendable () -> Double)
+        case computed(kind: String, @Sendable () -> Double)
         case histogram(Histogram)
 
         var kind: String {
             switch self {
             case .counter: "counter"
-            case .gauge, .computed: "gauge"
+            case .gauge: "gauge"
+            case .computed(let kind, _): kind
             case .histogram: "histogram"
             }
         }
@@ -99,7 +100,15 @@ package final class MetricsRegistry: Sendable {
     package func gauge(
         _ name: String, help: String, _ labels: [MetricLabel] = [], value: @escaping @Sendable () -> Double
     ) {
-        guard case .computed = series(name, help, .one, labels, { .computed(value) }) else { mixed(name) }
+        guard case .computed = series(name, help, .one, labels, { .computed(kind: "gauge", value) }) else { mixed(name) }
+    }
+
+    /// As the computed gauge, for what somebody else counts upwards.
+    package func counter(
+        _ name: String, help: String, _ labels: [MetricLabel] = [], value: @escaping @Sendable () -> Double
+    ) {
+        precondition(name.hasSuffix("_total"), "the counter \(name) must end in _total")
+        guard case .computed = series(name, help, .one, labels, { .computed(kind: "counter", value) }) else { mixed(name) }
     }
 
     package func histogram(
@@ -159,7 +168,7 @@ package final class MetricsRegistry: Sendable {
                     line(sink, name, labels, scale == 1 ? "\(counter.value)" : number(Double(counter.value) * scale))
                 case .gauge(let gauge):
                     line(sink, name, labels, scale == 1 ? "\(gauge.value)" : number(Double(gauge.value) * scale))
-                case .computed(let value):
+                case .computed(_, let value):
                     line(sink, name, labels, number(value()))
                 case .histogram(let histogram):
                     render(histogram.snapshot(), name, labels, scale, sink)

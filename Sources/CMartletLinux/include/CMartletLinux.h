@@ -7,4 +7,39 @@ int martlet_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_
 /// Wakes at most `count` sleepers on `word`.
 void martlet_futex_wake(const uint32_t *word, int count);
 
+/// Tells the core that this is a spin loop.
+static inline void martlet_spin_hint(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/// The processor features that this program was compiled for and that the processor lacks, separated by ", "; "" if none.
+/// A constructor asks before any code that may use them, and exits 78.
+const char *martlet_missing_cpu_features(void);
+
+/// SIGINT and SIGTERM count in a word instead of ending the process, the second ends it at once with 1; SIGPIPE is ignored.
+void martlet_catch_stop_signals(void);
+/// How many stop signals came; a futex word for `martlet_futex_wait`.
+const uint32_t *martlet_stop_signal_count(void);
+
+/// Blocks every signal for the calling thread, so that the threads it starts inherit that, and gives them back.
+/// `saved` is one word that holds the mask of signals 1 … 64.
+void martlet_block_signals(uint64_t *saved);
+void martlet_restore_signals(const uint64_t *saved);
+
+/// Names the calling thread, by the first 15 bytes of `name`.
+void martlet_name_thread(const char *name);
+
+/// 64 bits from the kernel's generator.
+uint64_t martlet_random(void);
+
+/// Columns of the terminal behind `descriptor`; 0 if it is none or does not say.
+int martlet_terminal_width(int descriptor);
+
+/// open(2) with O_CLOEXEC and mode 0666; retried on EINTR. Returns the descriptor or −errno.
+int martlet_open(const char *path, int flags);
+
 #endif
