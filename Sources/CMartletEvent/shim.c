@@ -1,4 +1,238 @@
+#define _GNU_SOURCE
 #include "CMartletEvent.h"
+#include <errno.h>
+#include <event2/buffer.h>
 #include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 const char *martlet_event_version(void) { return event_get_version(); }
+
+struct martlet_http_server {
+    struct event_base *base;
+    struct evhttp *http;
+    struct evconnlistener *listener;
+    struct event *stop_event;
+    struct event *resume_event;
+    int stop_descriptor;
+    uint16_t port;
+    martlet_http_handler handler;
+    void *context;
+};
+
+struct martlet_http_exchange {
+    struct evhttp_request *request;
+    char *path;
+    size_t path_length;
+};
+
+// libevent's own diagnostics are not in the log's format and tell a user nothing; errors reach us as results.
+static void discard_message(int severity, const char *message) {
+    (void)severity;
+    (void)message;
+}
+
+static void on_stop(evutil_socket_t descriptor, short what, void *context) {
+    (void)descriptor;
+    (void)what;
+    event_base_loopbreak(((martlet_http_server *)context)->base);
+}
+
+// Out of descriptors: the pending connection stays readable, so accepting again at once would spin. Pause instead.
+static void on_accept_error(struct evconnlistener *listener, void *context) {
+    struct timeval pause = {0, 100000};
+    evconnlistener_disable(listener);
+    event_add(((martlet_http_server *)context)->resume_event, &pause);
+}
+
+static void on_resume(evutil_socket_t descriptor, short what, void *context) {
+    (void)descriptor;
+    (void)what;
+    evconnlistener_enable(((martlet_http_server *)context)->listener);
+}
+
+static void on_request(struct evhttp_request *request, void *context) {
+    martlet_http_server *server = context;
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *path = uri ? evhttp_uri_get_path(uri) : 0;
+    martlet_http_exchange exchange = {request, 0, 0};
+    exchange.path = evhttp_uridecode(path && path[0] ? path : "/", 0, &exchange.path_length);
+    if (!exchange.path) {
+        evhttp_send_error(request, 400, 0);
+        return;
+    }
+    server->handler(server->context, &exchange);
+    free(exchange.path);
+}
+
+/// A listening socket, or −1 with the reason in words.
+static int open_listener(const char *host, uint16_t port, char *reason, size_t reason_size) {
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    struct addrinfo hints = {0}, *found = 0;
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    int code = getaddrinfo(host[0] ? host : 0, service, &hints, &found);
+    if (code) {
+        snprintf(reason, reason_size, "%s", code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+        return -1;
+    }
+    int error = EADDRNOTAVAIL, listening = -1;
+    for (struct addrinfo *each = found; each && listening < 0; each = each->ai_next) {
+        int descriptor = socket(each->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (descriptor < 0) {
+            error = errno;
+            continue;
+        }
+        int yes = 1;
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        if (bind(descriptor, each->ai_addr, each->ai_addrlen) == 0 && listen(descriptor, 128) == 0) {
+            listening = descriptor;
+        } else {
+            error = errno;
+            close(descriptor);
+        }
+    }
+    freeaddrinfo(found);
+    if (listening < 0) snprintf(reason, reason_size, "%s", strerror(error));
+    return listening;
+}
+
+static uint16_t port_of(int descriptor) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(descriptor, (struct sockaddr *)&address, &size)) return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+martlet_http_server *martlet_http_listen(
+    const char *host, uint16_t port, const martlet_http_limits *limits, martlet_http_handler handler, void *context,
+    char *reason, size_t reason_size) {
+    event_set_log_callback(discard_message);
+    int descriptor = open_listener(host, port, reason, reason_size);
+    if (descriptor < 0) return 0;
+    snprintf(reason, reason_size, "out of memory or descriptors");
+    martlet_http_server *server = calloc(1, sizeof *server);
+    if (!server) {
+        close(descriptor);
+        return 0;
+    }
+    server->handler = handler;
+    server->context = context;
+    server->port = port_of(descriptor);
+    server->stop_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->base = event_base_new();
+    server->http = server->base ? evhttp_new(server->base) : 0;
+    struct evhttp_bound_socket *bound = 0;
+    if (server->http && server->stop_descriptor >= 0) bound = evhttp_accept_socket_with_handle(server->http, descriptor);
+    if (!bound) {
+        close(descriptor);
+        martlet_http_free(server);
+        return 0;
+    }
+    evhttp_set_max_headers_size(server->http, limits->header_bytes_max);
+    evhttp_set_max_body_size(server->http, limits->body_bytes_max);
+    evhttp_set_timeout(server->http, (int)limits->idle_seconds_max);
+    evhttp_set_default_content_type(server->http, 0);
+    // All that libevent knows reach the handler, which says 405 itself.
+    evhttp_set_allowed_methods(server->http, 0x1FF);
+    evhttp_set_gencb(server->http, on_request, server);
+    server->listener = evhttp_bound_socket_get_listener(bound);
+    evconnlistener_set_error_cb(server->listener, on_accept_error);
+    server->resume_event = event_new(server->base, -1, 0, on_resume, server);
+    server->stop_event = event_new(server->base, server->stop_descriptor, EV_READ | EV_PERSIST, on_stop, server);
+    if (!server->resume_event || !server->stop_event || event_add(server->stop_event, 0)) {
+        martlet_http_free(server);
+        return 0;
+    }
+    return server;
+}
+
+uint16_t martlet_http_port(const martlet_http_server *server) { return server->port; }
+
+void martlet_http_run(martlet_http_server *server) { event_base_dispatch(server->base); }
+
+void martlet_http_stop(martlet_http_server *server) {
+    uint64_t one = 1;
+    // Fails only when the counter is full, and then it is readable already.
+    if (write(server->stop_descriptor, &one, sizeof one) < 0) return;
+}
+
+void martlet_http_free(martlet_http_server *server) {
+    if (server->http) evhttp_free(server->http);
+    if (server->stop_event) event_free(server->stop_event);
+    if (server->resume_event) event_free(server->resume_event);
+    if (server->base) event_base_free(server->base);
+    if (server->stop_descriptor >= 0) close(server->stop_descriptor);
+    free(server);
+}
+
+const char *martlet_http_method(const martlet_http_exchange *exchange) {
+    switch (evhttp_request_get_command(exchange->request)) {
+        case EVHTTP_REQ_GET: return "GET";
+        case EVHTTP_REQ_POST: return "POST";
+        case EVHTTP_REQ_HEAD: return "HEAD";
+        case EVHTTP_REQ_PUT: return "PUT";
+        case EVHTTP_REQ_DELETE: return "DELETE";
+        case EVHTTP_REQ_OPTIONS: return "OPTIONS";
+        case EVHTTP_REQ_TRACE: return "TRACE";
+        case EVHTTP_REQ_CONNECT: return "CONNECT";
+        case EVHTTP_REQ_PATCH: return "PATCH";
+    }
+    return "";
+}
+
+const char *martlet_http_path(const martlet_http_exchange *exchange, size_t *length) {
+    *length = exchange->path_length;
+    return exchange->path;
+}
+
+const char *martlet_http_query(const martlet_http_exchange *exchange) {
+    return evhttp_uri_get_query(evhttp_request_get_evhttp_uri(exchange->request));
+}
+
+int martlet_http_header(
+    const martlet_http_exchange *exchange, const void **cursor, const char **name, const char **value) {
+    const struct evkeyval *before = *cursor;
+    const struct evkeyval *each =
+        before ? TAILQ_NEXT(before, next) : TAILQ_FIRST(evhttp_request_get_input_headers(exchange->request));
+    if (!each) return 0;
+    *cursor = each;
+    *name = each->key;
+    *value = each->value;
+    return 1;
+}
+
+const uint8_t *martlet_http_body(const martlet_http_exchange *exchange, size_t *length) {
+    struct evbuffer *input = evhttp_request_get_input_buffer(exchange->request);
+    *length = evbuffer_get_length(input);
+    return *length ? evbuffer_pullup(input, -1) : 0;
+}
+
+void martlet_http_reply_header(martlet_http_exchange *exchange, const char *name, const char *value) {
+    evhttp_add_header(evhttp_request_get_output_headers(exchange->request), name, value);
+}
+
+void martlet_http_reply(martlet_http_exchange *exchange, int status, const char *reason, const void *body, size_t length) {
+    struct evbuffer *output = evhttp_request_get_output_buffer(exchange->request);
+    if (evhttp_request_get_command(exchange->request) == EVHTTP_REQ_HEAD) {
+        char text[24];
+        snprintf(text, sizeof text, "%zu", length);
+        martlet_http_reply_header(exchange, "Content-Length", text);
+    } else if (length) {
+        evbuffer_add(output, body, length);
+    }
+    evhttp_send_reply(exchange->request, status, reason, 0);
+}

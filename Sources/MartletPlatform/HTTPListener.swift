@@ -1,0 +1,172 @@
+internal import CMartletEvent
+internal import Synchronization
+
+/// A request as it came, whole.
+package struct HTTPRequest: Sendable {
+    /// In capitals.
+    package var method: String
+    /// Percent-decoded, begins with "/"; bytes that are not UTF-8 are replaced.
+    package var path: String
+    /// What follows "?", not decoded; nil without one.
+    package var query: String?
+    /// In the order they came.
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+
+    package init(method: String, path: String, query: String? = nil, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+    }
+
+    /// The first header of that name, whatever its case.
+    package func header(_ name: String) -> String? {
+        headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+}
+
+package struct HTTPResponse: Sendable {
+    package var status: Int
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+
+    package init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// Text as UTF-8, `text/plain` unless said otherwise.
+    package init(status: Int = 200, text: String, type: String = "text/plain; charset=utf-8") {
+        self.init(status: status, headers: [("Content-Type", type)], body: Array(text.utf8))
+    }
+
+    /// The standard phrase of the status.
+    package var reason: String {
+        switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "No Content"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 409: "Conflict"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
+        case 422: "Unprocessable Content"
+        case 429: "Too Many Requests"
+        case 500: "Internal Server Error"
+        case 503: "Service Unavailable"
+        default: "Status \(status)"
+        }
+    }
+}
+
+/// What a listener takes before it refuses, so that no client decides how much memory it uses.
+package struct HTTPLimits: Sendable {
+    package var headerBytesMax: UInt32
+    package var bodyBytesMax: UInt32
+    package var idleSecondsMax: UInt32
+
+    package init(headerBytesMax: UInt32 = 16 << 10, bodyBytesMax: UInt32 = 1 << 20, idleSecondsMax: UInt32 = 30) {
+        self.headerBytesMax = headerBytesMax
+        self.bodyBytesMax = bodyBytesMax
+        self.idleSecondsMax = idleSecondsMax
+    }
+}
+
+/// HTTP/1.1 on one address, parsed and written by libevent, on one thread of its own.
+///
+/// The handler runs on that thread, one request at a time, and answers before it returns; a slow handler delays the other
+/// clients of this listener and nobody else.
+package final class HTTPListener: Sendable {
+    package typealias Handler = @Sendable (HTTPRequest) -> HTTPResponse
+
+    /// The address with the port that is really listened on.
+    package let address: ListenAddress
+    private let thread: WorkerThread
+    /// nil once stopped. Sound: only `stop` touches it besides the thread, and the thread is joined before it is freed.
+    private let server: Mutex<ServerPointer?>
+
+    /// Listens and serves at once. Throws in words for a user when the address is taken, unknown or not allowed.
+    package init(_ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), handler: @escaping Handler) throws(ListenError) {
+        var bounds = martlet_http_limits(
+            header_bytes_max: limits.headerBytesMax, body_bytes_max: limits.bodyBytesMax,
+            idle_seconds_max: limits.idleSecondsMax)
+        // Owned by the thread's closure, which outlives every call of the handler.
+        let box = HandlerBox(handler)
+        var reason = [CChar](repeating: 0, count: 256)
+        guard
+            let raw = martlet_http_listen(
+                address.host, address.port, &bounds, answer, Unmanaged.passUnretained(box).toOpaque(), &reason, reason.count)
+        else {
+            let words = String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            throw ListenError(message: "cannot listen on \(address): \(words)")
+        }
+        let pointer = ServerPointer(raw: raw)
+        self.address = ListenAddress(host: address.host, port: martlet_http_port(raw))
+        do {
+            thread = try WorkerThread(name: name, stackBytes: 1 << 20) {
+                martlet_http_run(pointer.raw)
+                withExtendedLifetime(box) {}
+            }
+        } catch {
+            martlet_http_free(raw)
+            throw ListenError(message: "cannot listen on \(address): \(error)")
+        }
+        server = Mutex(pointer)
+    }
+
+    deinit { stop() }
+
+    /// Closes the address and all connections; returns when the last handler has. Not to be called by a handler.
+    package func stop() {
+        server.withLock { server in
+            guard let pointer = server else { return }
+            server = nil
+            martlet_http_stop(pointer.raw)
+            thread.join()
+            martlet_http_free(pointer.raw)
+        }
+    }
+}
+
+/// Sound: `stop` may come from any thread, and everything else is the server thread's until it is joined.
+private struct ServerPointer: @unchecked Sendable { let raw: OpaquePointer }
+
+private final class HandlerBox: Sendable {
+    let handler: HTTPListener.Handler
+    init(_ handler: @escaping HTTPListener.Handler) { self.handler = handler }
+}
+
+private func answer(_ context: UnsafeMutableRawPointer?, _ exchange: OpaquePointer?) {
+    guard let context, let exchange else { return }
+    let response = Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue().handler(request(from: exchange))
+    for (name, value) in response.headers { martlet_http_reply_header(exchange, name, value) }
+    response.body.withUnsafeBytes { bytes in
+        martlet_http_reply(exchange, Int32(response.status), response.reason, bytes.baseAddress, bytes.count)
+    }
+}
+
+private func request(from exchange: OpaquePointer) -> HTTPRequest {
+    var length = 0
+    let path = martlet_http_path(exchange, &length)
+    let pathBytes = UnsafeRawBufferPointer(start: path, count: length)
+    var request = HTTPRequest(
+        method: String(cString: martlet_http_method(exchange)), path: String(decoding: pathBytes, as: UTF8.self),
+        query: martlet_http_query(exchange).map { String(cString: $0) })
+    var name: UnsafePointer<CChar>?
+    var value: UnsafePointer<CChar>?
+    var cursor: UnsafeRawPointer?
+    while martlet_http_header(exchange, &cursor, &name, &value) != 0, let name, let value {
+        request.headers.append((String(cString: name), String(cString: value)))
+    }
+    let body = martlet_http_body(exchange, &length)
+    request.body = Array(UnsafeRawBufferPointer(start: body, count: length))
+    return request
+}
