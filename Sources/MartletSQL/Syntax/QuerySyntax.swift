@@ -1,0 +1,88 @@
+/// A query with everything that may follow its body.
+package final class QuerySyntax: Sendable {
+    package let with: [CommonTableSyntax]
+    package let body: QueryBodySyntax
+    package let orderBy: [OrderSyntax]
+    package let limit: ExpressionSyntax?
+    package let offset: ExpressionSyntax?
+    /// Offset of EMIT in `EMIT ON WINDOW CLOSE`.
+    package let emitOnWindowClose: Int?
+    package let position: Int
+
+    init(
+        with: [CommonTableSyntax], body: QueryBodySyntax, orderBy: [OrderSyntax] = [], limit: ExpressionSyntax? = nil,
+        offset: ExpressionSyntax? = nil, emitOnWindowClose: Int? = nil, position: Int
+    ) {
+        self.with = with
+        self.body = body
+        self.orderBy = orderBy
+        self.limit = limit
+        self.offset = offset
+        self.emitOnWindowClose = emitOnWindowClose
+        self.position = position
+    }
+}
+
+package struct CommonTableSyntax: Sendable {
+    package var name: Identifier
+    package var columns: [Identifier]
+    package var query: QuerySyntax
+}
+
+package indirect enum QueryBodySyntax: Sendable {
+    case select(SelectSyntax)
+    case values([[ExpressionSyntax]], position: Int)
+    /// A chain of one operator at one level; UNION ALL of many arms is flat.
+    case combined(SetOperator, all: Bool, [QueryBodySyntax], position: Int)
+    case parenthesized(QuerySyntax)
+}
+
+package enum SetOperator: String, Sendable { case union = "UNION", intersect = "INTERSECT", except = "EXCEPT" }
+
+package struct SelectSyntax: Sendable {
+    package enum Distinct: Sendable {
+        case no, rows
+        case on([ExpressionSyntax], position: Int)
+    }
+    package var distinct: Distinct
+    package var items: [SelectItemSyntax]
+    package var from: [FromSyntax]
+    package var condition: ExpressionSyntax?
+    package var groupBy: [ExpressionSyntax]
+    package var having: ExpressionSyntax?
+    package var windows: [(name: Identifier, definition: OverSyntax)]
+    package var position: Int
+}
+
+package enum SelectItemSyntax: Sendable {
+    case all(position: Int)
+    case allOf(ObjectName)
+    case expression(ExpressionSyntax, alias: Identifier?)
+}
+
+package struct AliasSyntax: Sendable {
+    package var name: Identifier
+    package var columns: [Identifier]
+}
+
+package indirect enum FromSyntax: Sendable {
+    case relation(ObjectName, AliasSyntax?)
+    case subquery(QuerySyntax, AliasSyntax?, position: Int)
+    /// TUMBLE, HOP and other table functions.
+    case function(ObjectName, [ExpressionSyntax], AliasSyntax?)
+    case join(JoinSyntax)
+}
+
+package struct JoinSyntax: Sendable {
+    package enum Kind: String, Sendable { case inner = "JOIN", left = "LEFT JOIN", right = "RIGHT JOIN", full = "FULL JOIN", cross = "CROSS JOIN", asof = "ASOF JOIN" }
+    package enum Condition: Sendable {
+        case none, natural
+        case on(ExpressionSyntax)
+        case using([Identifier])
+    }
+    package var kind: Kind
+    package var left: FromSyntax
+    package var right: FromSyntax
+    package var condition: Condition
+    package var position: Int
+}
