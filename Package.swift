@@ -51,7 +51,7 @@ let package = Package(
             dependencies: ["MartletConnectors", "MartletCore", "MartletEngine", "MartletPlatform", "MartletSQL", "MartletServer"],
             swiftSettings: settings),
         room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
-        room("MartletTestKit", imports: ["MartletColumns", "MartletCore", "MartletDataflow"]),
+        room("MartletTestKit", imports: ["MartletCore"]),
 
         tests("TidyTests", imports: []),
     ]
