@@ -53,6 +53,7 @@ let package = Package(
         room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
         room("MartletTestKit", imports: ["MartletCore"]),
 
+        tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
         tests("TidyTests", imports: []),
     ]
 )

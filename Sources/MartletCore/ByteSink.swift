@@ -124,7 +124,8 @@ package final class ByteSink {
     // 1233/4096 approximates log10(2) from above closely enough for 64 bits; the table corrects by one.
     let bits = 64 &- (value | 1).leadingZeroBitCount
     let estimate = (bits &* 1233) &>> 12
-    return estimate &+ (value >= powersOfTen[estimate] ? 1 : 0)
+    // The last bit makes 0 a number of one digit, and no other number one of more.
+    return estimate &+ ((value | 1) >= powersOfTen[estimate] ? 1 : 0)
 }
 
 /// Writes the last `digits` decimal digits of `value` at `target`, most significant first, zeros in front.

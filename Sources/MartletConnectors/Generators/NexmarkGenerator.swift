@@ -245,7 +245,7 @@ struct PriceTable: Sendable {
     }
 
     @inline(__always) func pick(_ random: inout SplitMix64) -> UInt64 {
-        value(&random, times: PriceTable.scales[Int((random.next() &>> 32) &* 6 &>> 32)])
+        value(&random, times: PriceTable.scales[random.below(PriceTable.scales.count)])
     }
 
     /// `scale` times 10 to a power between 0 and 1.
