@@ -1,0 +1,205 @@
+"""Nexmark queries over the same NDJSON files: Martlet streaming with two shards, and peers with two threads.
+
+Runs are interleaved (ours, peer, ours, peer, …), so that a noisy machine disturbs both alike; a ratio is the median of
+the ratios of neighbouring runs. Before anything is printed, the engines' outputs are compared as multisets of rows.
+"""
+
+import argparse
+import glob
+import json
+import os
+import shutil
+import statistics
+import string
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from figures import emit, measure, say
+
+HERE = os.path.relpath(os.path.dirname(__file__) or ".")
+BUILD = ".build/bench"
+MARTLET = os.environ.get("MARTLET_BINARY", ".build/release/martlet")
+
+# Output columns, by which results are compared.
+QUERIES = {
+    "q0": {"auction": "BIGINT", "bidder": "BIGINT", "price": "BIGINT", "channel": "VARCHAR", "date_time": "TIMESTAMP"},
+    "q2": {"auction": "BIGINT", "price": "BIGINT"},
+    "q7": {"window_start": "TIMESTAMP", "window_end": "TIMESTAMP", "highest": "BIGINT"},
+    "q12t": {
+        "bidder": "BIGINT",
+        "window_start": "TIMESTAMP",
+        "window_end": "TIMESTAMP",
+        "bids": "BIGINT",
+        "total": "BIGINT",
+        "highest": "BIGINT",
+    },
+}
+
+
+def main():
+    arguments = parse_arguments()
+    data = arguments.data or generate(arguments.events)
+    bids = link_bids(data)
+    rows = count_lines(bids)
+    engines = {"martlet": run_martlet} if arguments.ours else {}
+    engines |= {name: PEERS[name] for name in arguments.peers}
+    for query in arguments.queries:
+        runs = {name: [] for name in engines}
+        for turn in range(arguments.runs):
+            for name, run in engines.items():
+                runs[name].append(run_once(name, run, query, bids))
+                say(f"{query} {name}: {runs[name][-1]['seconds']:.2f} s")
+            if turn == 0:
+                compare(query, list(engines))
+        shutil.rmtree(f"{BUILD}/out", ignore_errors=True)
+        report(query, rows, runs)
+
+
+def parse_arguments():
+    words = lambda text: [word for word in text.split(",") if word]
+    parser = argparse.ArgumentParser(prog="./dev bench nexmark", description=__doc__.split("\n")[0])
+    parser.add_argument("--events", type=int, default=10_000_000, help="persons, auctions and bids together (1 : 3 : 46)")
+    parser.add_argument("--peers", type=words, default=[], help="duckdb,flink")
+    parser.add_argument("--queries", type=words, default=list(QUERIES), help=",".join(QUERIES))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--data", help="a folder that has bid-*.ndjson already")
+    parser.add_argument("--only-peers", dest="ours", action="store_false", help="leave Martlet out")
+    arguments = parser.parse_args()
+    for word in [*(set(arguments.peers) - set(PEERS)), *(set(arguments.queries) - set(QUERIES))]:
+        parser.error(f"unknown: {word}")
+    return arguments
+
+
+# --- Input ---------------------------------------------------------------------------------------------------------
+
+
+def generate(events):
+    """Two equal files per stream, made once; the folder appears only when it is complete."""
+    folder = f"{BUILD}/nexmark-{events}"
+    if not os.path.isdir(folder):
+        say(f"Generating {events} events into {folder}")
+        partial = folder + ".partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        os.makedirs(partial)
+        options = ["--events", events, "--seed", 1, "--files", 2, "--disorder", "2s", "--out", partial]
+        measure([MARTLET, "generate", "nexmark", *map(str, options)])
+        os.rename(partial, folder)
+    return folder
+
+
+def link_bids(data):
+    """The bids in a folder of their own, since Flink reads a folder, not a pattern."""
+    folder = f"{data}/bids"
+    os.makedirs(folder, exist_ok=True)
+    for path in glob.glob(f"{data}/bid-*.ndjson"):
+        linked = os.path.join(folder, os.path.basename(path))
+        if not os.path.exists(linked):
+            os.link(path, linked)
+    if not os.listdir(folder):
+        raise SystemExit(f"{data} has no bid-*.ndjson")
+    return os.path.abspath(folder)
+
+
+def count_lines(folder):
+    """Also brings the files into the page cache, where every engine finds them."""
+    total = 0
+    for path in glob.glob(f"{folder}/*.ndjson"):
+        with open(path, "rb", buffering=0) as file:
+            while block := file.read(1 << 22):
+                total += block.count(b"\n")
+    return total
+
+
+# --- Engines: each runs one query and answers a figure's seconds and memory -------------------------------------------
+
+
+def run_once(name, run, query, bids):
+    out = f"{BUILD}/out/{query}-{name}"
+    shutil.rmtree(out, ignore_errors=True)
+    os.makedirs(out)
+    return run(query, bids, os.path.abspath(out))
+
+
+def run_martlet(query, bids, out):
+    script = f"{HERE}/{query}.sql"
+    options = ["-v", f"bids={bids}/*.ndjson", "-v", f"out={out}/out.ndjson", "--shards", "2", "--out-dir", f"{out}/rest"]
+    run = measure([MARTLET, "run", script, *options])
+    return {"seconds": run.seconds, "rss_bytes": run.rss_bytes}
+
+
+def run_duckdb(query, bids, out):
+    script = fill_in(f"{HERE}/duckdb/{query}.sql", out, bids=f"{bids}/*.ndjson", out=f"{out}/out.ndjson")
+    run = measure([sys.executable, f"{HERE}/duckdb_script.py", script])
+    return {"seconds": json.loads(run.output)["seconds"], "rss_bytes": run.rss_bytes}
+
+
+def run_flink(query, bids, out):
+    """`seconds` is the whole process, `job_seconds` the job by Flink's own count."""
+    script = fill_in(f"{HERE}/flink/{query}.sql", out, bids=bids, out=f"{out}/parts")
+    checkpoints = f"{out}/checkpoints"
+    opens = ["java.lang", "java.lang.invoke", "java.util", "java.util.concurrent", "java.net", "java.io", "java.time", "java.nio"]
+    options = [word for package in opens for word in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")]
+    classes = f"{BUILD}/flink-classes:{os.environ['MARTLET_FLINK_JARS']}/*"
+    run = measure(["java", *options, "-Xmx4g", "-cp", classes, "FlinkScript", script, checkpoints])
+    job = json.loads(run.output.strip().splitlines()[-1])
+    return {"seconds": run.seconds, "job_seconds": job["seconds"], "rss_bytes": run.rss_bytes}
+
+
+PEERS = {"duckdb": run_duckdb, "flink": run_flink}
+
+
+def fill_in(template, folder, **values):
+    path = f"{folder}/script.sql"
+    with open(template) as source, open(path, "w") as target:
+        target.write(string.Template(source.read()).substitute(values))
+    return path
+
+
+# --- Results ---------------------------------------------------------------------------------------------------------
+
+
+def compare(query, engines):
+    """Count and order-free hash of the rows that each engine wrote, read back as typed columns."""
+    import duckdb
+
+    columns = QUERIES[query]
+    declared = ", ".join(f"{name}: 'VARCHAR'" for name in columns)
+    # A zone suffix on an engine's timestamps says UTC; the cast drops it.
+    casts = ", ".join(f"CAST({name} AS {kind})" for name, kind in columns.items())
+    found = {}
+    for engine in engines:
+        files = output_files(f"{BUILD}/out/{query}-{engine}", engine)
+        found[engine] = (0, None)
+        if files:
+            sql = f"""SELECT count(*), sum(CAST(hash({casts}) AS HUGEINT))
+                FROM read_json({files}, format = 'newline_delimited', columns = {{{declared}}})"""
+            found[engine] = duckdb.connect().execute(sql).fetchone()
+    if len(set(found.values())) > 1:
+        raise SystemExit(f"{query}: results differ (rows, hash): {found}")
+    say(f"{query}: {', '.join(engines)} agree on {found[engines[0]][0]} rows")
+
+
+def output_files(folder, engine):
+    if engine == "flink":
+        return [path for path in glob.glob(f"{folder}/parts/*") if os.path.getsize(path) > 0]
+    return [path for path in [f"{folder}/out.ndjson"] if os.path.getsize(path) > 0]
+
+
+def report(query, rows, runs):
+    ours = [run["seconds"] for run in runs.get("martlet", [])]
+    for name, answers in runs.items():
+        memory = max(answer["rss_bytes"] for answer in answers)
+        variants = {name: "seconds"}
+        if name == "flink":
+            variants = {"flink": "seconds", "flink without start-up": "job_seconds"}
+        for engine, field in variants.items():
+            theirs = [answer[field] for answer in answers]
+            seconds = statistics.median(theirs)
+            ratio = None
+            if ours and name != "martlet":
+                ratio = statistics.median(peer / our for peer, our in zip(theirs, ours))
+            emit("nexmark", query, engine, seconds=seconds, rows=rows, value=rows / seconds, unit="rows/s", ratio=ratio,
+                 rss_bytes=memory)
+
+
+main()
