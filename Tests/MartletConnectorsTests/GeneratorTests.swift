@@ -138,6 +138,22 @@ func spoilt(_ kind: GeneratorKind, events: UInt64) -> GeneratorOptions {
         #expect(share.contains(Double(repeated) / (0.04 * 50_000)))
     }
 
+    @Test(arguments: GeneratorKind.allCases)
+    func aLineHasTheDeclaredColumnsInOrder(kind: GeneratorKind) throws {
+        var options = GeneratorOptions(kind: kind)
+        options.events = 100
+        for (stream, name) in try Generators.make(options).streams.enumerated() {
+            let columns = try #require(Generators.columns(of: kind, stream: name))
+            for line in try lines(options, stream: stream) {
+                let text = String(decoding: line, as: UTF8.self)
+                let positions = try columns.map { try #require(text.firstRange(of: "\"\($0.name)\":")).lowerBound }
+                #expect(positions == positions.sorted())
+                #expect(try object(line).keys.sorted() == columns.map(\.name).sorted())
+            }
+        }
+        #expect(Generators.columns(of: kind, stream: "other") == nil)
+    }
+
     @Test func optionsSaySoWhenTheyCannotBeHad() throws {
         var options = try GeneratorOptions(kind: "nexmark")
         try options.set("events", to: "10_000")

@@ -114,21 +114,4 @@ private func text(_ name: String, _ line: [UInt8]) -> String {
         }
         #expect(abs(Double(bytes) / Double(people.count) - 200) < 6)
     }
-
-    @Test func fieldsComeInTheirOrder() throws {
-        let expected = [
-            ["id", "name", "email_address", "credit_card", "city", "state", "date_time", "extra"],
-            ["id", "item_name", "description", "initial_bid", "reserve", "date_time", "expires", "seller", "category", "extra"],
-            ["auction", "bidder", "price", "channel", "url", "date_time", "extra"],
-        ]
-        var options = Self.options()
-        options.events = 100
-        for stream in 0..<3 {
-            let line = try lines(options, stream: stream)[0]
-            let text = String(decoding: line, as: UTF8.self)
-            let positions = try expected[stream].map { try #require(text.firstRange(of: "\"\($0)\":")).lowerBound }
-            #expect(positions == positions.sorted())
-            #expect(try object(line).keys.sorted() == expected[stream].sorted())
-        }
-    }
 }
