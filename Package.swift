@@ -50,6 +50,10 @@ let package = Package(
             name: "MartletCLI",
             dependencies: ["MartletConnectors", "MartletCore", "MartletEngine", "MartletPlatform", "MartletSQL", "MartletServer"],
             swiftSettings: settings),
+        .executableTarget(
+            name: "MartletBench",
+            dependencies: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletPlatform"],
+            swiftSettings: settings),
         room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
         room("MartletTestKit", imports: ["MartletCore"]),
 

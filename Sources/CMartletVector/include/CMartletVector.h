@@ -51,4 +51,30 @@ static inline uint32_t martlet_string_stop32(const void *p) {
 #endif
 }
 
+/// Bit i is set where byte i of the 32 bytes at `left` equals byte i of the 32 bytes at `right`.
+static inline uint32_t martlet_equal32(const void *left, const void *right) {
+#if defined(__AVX2__)
+    __m256i a = _mm256_loadu_si256((const __m256i *)left);
+    __m256i b = _mm256_loadu_si256((const __m256i *)right);
+    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b));
+#elif defined(__SSE2__)
+    uint32_t mask = 0;
+    for (int half = 0; half < 2; half++) {
+        __m128i a = _mm_loadu_si128((const __m128i *)left + half);
+        __m128i b = _mm_loadu_si128((const __m128i *)right + half);
+        mask |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) << (16 * half);
+    }
+    return mask;
+#else
+    uint32_t mask = 0;
+    for (int i = 0; i < 32; i++) mask |= (uint32_t)(((const uint8_t *)left)[i] == ((const uint8_t *)right)[i]) << i;
+    return mask;
+#endif
+}
+
+/// Bit i is set where byte i of the 32 bytes at `p` equals one of three bytes.
+static inline uint32_t martlet_match3_32(const void *p, uint8_t first, uint8_t second, uint8_t third) {
+    return martlet_match32(p, first) | martlet_match32(p, second) | martlet_match32(p, third);
+}
+
 #endif
