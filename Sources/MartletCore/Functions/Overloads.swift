@@ -299,10 +299,10 @@ extension OverloadTable.Builder {
         add(.jsonPath, "#>", taking: [.jsonb, .text], giving: .jsonb)
         add(.jsonPathText, "#>>", taking: [.jsonb, .text], giving: .text)
         add(
-            .jsonPath, ["jsonb_extract_path", "json_extract_path"], [.exact(.jsonb), .exact(.text)], .exact(.jsonb),
+            .jsonExtractPath, ["jsonb_extract_path", "json_extract_path"], [.exact(.jsonb), .exact(.text)], .exact(.jsonb),
             variadic: true)
         add(
-            .jsonPathText, ["jsonb_extract_path_text", "json_extract_path_text"], [.exact(.jsonb), .exact(.text)],
+            .jsonExtractPathText, ["jsonb_extract_path_text", "json_extract_path_text"], [.exact(.jsonb), .exact(.text)],
             .exact(.text), variadic: true)
         add(.jsonTypeof, "jsonb_typeof", "json_typeof", taking: [.jsonb], giving: .text)
         add(.jsonArrayLength, "jsonb_array_length", "json_array_length", taking: [.jsonb], giving: .integer)

@@ -42,7 +42,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
     case timezone, justifyDays, justifyHours, justifyInterval, isFinite, overlaps
 
     // JSON.
-    case jsonField, jsonFieldText, jsonPath, jsonPathText
+    case jsonField, jsonFieldText, jsonPath, jsonPathText, jsonExtractPath, jsonExtractPathText
     case jsonTypeof, jsonArrayLength, jsonContains, jsonContainedIn, jsonExists
     case jsonConcatenate, jsonDelete, toJsonb
     case jsonBuildObject, jsonBuildArray, jsonStripNulls, jsonPretty
@@ -86,8 +86,8 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .makeDate, .makeTime, .makeTimestamp, .makeTimestamptz, .makeInterval, .timezone, .justifyDays,
             .justifyHours, .justifyInterval, .isFinite, .overlaps:
             return try DatesAndTimes.evaluate(self, arguments, context)
-        case .jsonField, .jsonFieldText, .jsonPath, .jsonPathText, .jsonTypeof, .jsonArrayLength, .jsonContains,
-            .jsonContainedIn, .jsonExists, .jsonConcatenate, .jsonDelete, .toJsonb, .jsonBuildObject, .jsonBuildArray,
+        case .jsonField, .jsonFieldText, .jsonPath, .jsonPathText, .jsonExtractPath, .jsonExtractPathText, .jsonTypeof,
+            .jsonArrayLength, .jsonContains, .jsonContainedIn, .jsonExists, .jsonConcatenate, .jsonDelete, .toJsonb, .jsonBuildObject, .jsonBuildArray,
             .jsonStripNulls, .jsonPretty:
             return try Documents.evaluate(self, arguments, context)
         }

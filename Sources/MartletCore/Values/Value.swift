@@ -93,8 +93,7 @@ extension Value: Hashable {
         case .timestamp(let value): hasher.combine(value)
         case .timestamptz(let value): hasher.combine(value)
         case .interval(let value): hasher.combine(value)
-        // Equal documents may differ in the trailing zeros of a number; the length of the top level does not.
-        case .jsonb(let value): hasher.combine(JSONDocument.hashSeed(value))
+        case .jsonb(let value): JSONDocument.hash(value, into: &hasher)
         case .uuid(let value): hasher.combine(value)
         }
     }
@@ -169,6 +168,11 @@ package enum Hexadecimal {
         case 0x61...0x66: byte &- 0x57
         default: nil
         }
+    }
+
+    /// Two lower-case digits.
+    package static func pair(_ byte: UInt8) -> String {
+        String(decoding: [digit(byte >> 4), digit(byte & 15)], as: UTF8.self)
     }
 
     /// The lower-case digit of a number below 16.
