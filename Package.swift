@@ -15,11 +15,12 @@ func room(_ name: String, imports: [String] = []) -> Target {
     .target(name: name, dependencies: imports.map { .byName(name: $0) }, swiftSettings: settings)
 }
 
-func tests(_ name: String, imports: [String]) -> Target {
+/// `exclude` names what is not source, such as a folder of golden files.
+func tests(_ name: String, imports: [String], exclude: [String] = []) -> Target {
     .testTarget(
         name: name,
         dependencies: imports.map { .byName(name: $0) },
-        exclude: [],
+        exclude: exclude,
         swiftSettings: settings)
 }
 
@@ -58,6 +59,10 @@ let package = Package(
         room("MartletTestKit", imports: ["MartletCore"]),
 
         tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
+        tests("MartletCoreTests", imports: ["MartletCore"]),
+        tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
+        tests("MartletServerTests", imports: ["MartletCore", "MartletPlatform", "MartletServer"]),
+        tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests("TidyTests", imports: []),
     ]
 )
