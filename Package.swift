@@ -58,6 +58,7 @@ let package = Package(
         room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
         room("MartletTestKit", imports: ["MartletCore"]),
 
+        tests("DocsTests", imports: []),
         tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
         tests("MartletCoreTests", imports: ["MartletCore"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
