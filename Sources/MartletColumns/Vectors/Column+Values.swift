@@ -43,8 +43,12 @@ extension Column {
     /// Appends a value of the column's type, or NULL; a value of another type is a broken invariant.
     package func append(_ value: Value) {
         reserve(count + 1)
-        let row = count
         count += 1
+        set(count - 1, value)
+    }
+
+    /// Writes the value of `row` < count, which must not be NULL already unless `value` is.
+    func set(_ row: Int, _ value: Value) {
         switch value {
         case .null: setNull(row)
         case .boolean(let value) where physical == .bool: bools[row] = value ? 1 : 0

@@ -19,23 +19,21 @@ extension Selection {
 
     /// The rows of a boolean column that are true (not false, not NULL), ascending.
     ///
-    /// 32 rows at a time: none or all of them true cost one comparison, otherwise the rows are written without branches.
+    /// 32 rows at a time: none or all of them true cost one comparison.
     package static func `where`(_ condition: Column) -> Selection {
         precondition(condition.physical == .bool, "a condition is boolean")
-        // A NULL row's byte is 0, so the values alone decide; the column has 64 bytes to spare behind its rows.
+        // A NULL row's byte is 0, so the values alone decide.
         return matching(condition.bools, count: condition.count, byte: 1)
     }
 
-    /// The rows whose byte equals `byte`; 32 bytes behind the last row must be readable.
+    /// The rows whose byte equals `byte`, ascending.
     static func matching(_ bytes: UnsafePointer<UInt8>, count: Int, byte: UInt8) -> Selection {
-        let selection = Selection(capacity: count + 32)
+        let selection = Selection(capacity: count)
         let out = selection.indexes
         var found = 0
         var start = 0
-        while start < count {
+        while start &+ 32 <= count {
             var mask = martlet_match32(bytes + start, byte)
-            let left = count &- start
-            if left < 32 { mask &= (1 &<< UInt32(truncatingIfNeeded: left)) &- 1 }
             if mask == UInt32.max {
                 for at in 0..<32 { out[found &+ at] = Int32(truncatingIfNeeded: start &+ at) }
                 found &+= 32
@@ -48,14 +46,14 @@ extension Selection {
             }
             start &+= 32
         }
+        while start < count {
+            if bytes[start] == byte {
+                out[found] = Int32(truncatingIfNeeded: start)
+                found &+= 1
+            }
+            start &+= 1
+        }
         selection.count = found
         return selection
-    }
-
-    /// The rows of `self` at which `condition` (a byte per entry of `self`) is 1.
-    func filtered(by condition: Column) -> Selection {
-        let kept = Selection.where(condition)
-        for at in 0..<kept.count { kept.indexes[at] = indexes[Int(kept.indexes[at])] }
-        return kept
     }
 }
