@@ -151,20 +151,14 @@ extension ByteSink {
     /// RFC 3339 in UTC with six decimals. Any moment an `Int64` of microseconds can name; years outside 0000 … 9999 get as
     /// many digits as they need and a sign.
     package func append(utcTimestamp micros: Int64) {
-        let microsPerDay: Int64 = 86_400_000_000
-        var day = micros / microsPerDay
-        var rest = micros % microsPerDay
-        if rest < 0 {
-            rest += microsPerDay
-            day -= 1
-        }
-        let (year, month, dayOfMonth) = civilDate(day)
-        if year < 0 { append(UInt8(ascii: "-")) }
-        append(decimal: year.magnitude, width: 4)
+        let (days, rest) = Calendar.floorDivide(micros, Calendar.microsPerDay)
+        let date = Calendar.day(Int(days))
+        if date.year < 0 { append(UInt8(ascii: "-")) }
+        append(decimal: UInt64(date.year.magnitude), width: 4)
         append(UInt8(ascii: "-"))
-        append(decimal: UInt64(month), width: 2)
+        append(decimal: UInt64(date.month), width: 2)
         append(UInt8(ascii: "-"))
-        append(decimal: UInt64(dayOfMonth), width: 2)
+        append(decimal: UInt64(date.day), width: 2)
         append(UInt8(ascii: "T"))
         append(decimal: UInt64(rest / 3_600_000_000), width: 2)
         append(UInt8(ascii: ":"))
@@ -175,17 +169,4 @@ extension ByteSink {
         append(decimal: UInt64(rest % 1_000_000), width: 6)
         append(UInt8(ascii: "Z"))
     }
-}
-
-/// The proleptic Gregorian date of a day counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms":
-/// eras of 400 years beginning on 1 March). For days that microseconds in an `Int64` can reach.
-private func civilDate(_ day: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let shifted = day + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
 }

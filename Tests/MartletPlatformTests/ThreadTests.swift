@@ -1,4 +1,3 @@
-import CMartletLinux
 import Glibc
 import MartletCore
 import MartletPlatform
@@ -128,8 +127,6 @@ struct ThreadTests {
         #expect(!Terminal.isTerminal(descriptor))
         #expect(Terminal.width(descriptor) == nil)
         #expect(!Terminal.usesColor(descriptor))
-        // This process runs, so it lacks nothing.
-        #expect(String(cString: martlet_missing_cpu_features()) == "")
     }
 
     private func withThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws {
