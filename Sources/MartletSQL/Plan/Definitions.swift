@@ -191,14 +191,17 @@ package struct ViewDefinition: Hashable, Sendable {
     package var fields: [Field]
     /// True where rows are only ever added.
     package var isAppendOnly: Bool
+    /// Ordinals of the columns that carry event time (`Plan.eventTimeColumns`), ascending.
+    package var eventTimeColumns: [Int]
     package var ifNotExists = false
     package var text = ""
 
-    package init(name: String, plan: Plan, fields: [Field], isAppendOnly: Bool) {
+    package init(name: String, plan: Plan, fields: [Field], isAppendOnly: Bool, eventTimeColumns: [Int]) {
         self.name = name
         self.plan = plan
         self.fields = fields
         self.isAppendOnly = isAppendOnly
+        self.eventTimeColumns = eventTimeColumns
     }
 }
 

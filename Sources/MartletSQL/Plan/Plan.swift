@@ -42,7 +42,7 @@ package enum OverFunction: String, Hashable, Sendable {
     case lag, rowNumber, sum, count, min, max
 }
 
-/// One function of an OVER clause. Running aggregates use ROWS UNBOUNDED PRECEDING .. CURRENT ROW.
+/// One function of an OVER clause. Running aggregates go from the first row of the partition to the current one.
 package struct OverCall: Hashable, Sendable {
     package var function: OverFunction
     /// lag, sum, min, max: the operand; count: the operand, none for count(*); rowNumber: none.
@@ -51,6 +51,8 @@ package struct OverCall: Hashable, Sendable {
     package var distance: Int
     package var defaultValue: Value
     package var type: DataType
+    /// Running aggregates: rows that sort equal to the current one count too (RANGE, SQL's default frame; false for ROWS).
+    package var includesPeers = false
 
     package init(function: OverFunction, arguments: [Expression], distance: Int, defaultValue: Value, type: DataType) {
         self.function = function

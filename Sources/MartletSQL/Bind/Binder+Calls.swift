@@ -1,0 +1,331 @@
+internal import MartletCore
+
+/// Function calls: scalar functions by Core's signatures, aggregates, window functions, and the clocks.
+extension Binder {
+    private static let aggregateNames: Set<String> = ["count", "sum", "avg", "min", "max"]
+    private static let overNames: Set<String> = ["lag", "row_number"]
+    private static let laterAggregates: Set<String> = [
+        "string_agg", "array_agg", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor", "stddev", "stddev_pop", "stddev_samp",
+        "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "jsonb_agg", "jsonb_object_agg", "json_agg", "mode",
+        "percentile_cont", "percentile_disc", "approx_count_distinct", "approx_percentile", "any_value", "regr_slope", "grouping",
+    ]
+    private static let laterOverFunctions: Set<String> = [
+        "lead", "first_value", "last_value", "nth_value", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile",
+    ]
+
+    mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        let name = try functionName(call.name)
+        let isAggregate = Self.aggregateNames.contains(name)
+        if call.ignoresNulls { throw .notSupported("IGNORE NULLS", at: call.position) }
+        if let over = call.over {
+            guard isAggregate || Self.overNames.contains(name) else {
+                if Self.laterOverFunctions.contains(name) || Self.laterAggregates.contains(name) {
+                    throw .notSupported("\(name) with OVER", at: call.position)
+                }
+                throw SQLError(
+                    .wrongObjectType, "OVER specified, but \(name) is not a window function nor an aggregate function", at: call.position)
+            }
+            return try overCall(name, call, over, block)
+        }
+        if isAggregate { return try aggregate(name, call, block) }
+        if Self.overNames.contains(name) || Self.laterOverFunctions.contains(name) {
+            throw SQLError(.wrongObjectType, "window function \(name) requires an OVER clause", at: call.position)
+        }
+        if Self.laterAggregates.contains(name) { throw .notSupported("the aggregate function \(name)", at: call.position) }
+        if let word = call.isStar ? "*" : call.isDistinct ? "DISTINCT" : call.filter != nil ? "FILTER" : call.orderBy.isEmpty ? nil : "ORDER BY" {
+            throw SQLError(
+                .wrongObjectType, "\(word) specified, but \(name) is not an aggregate function", at: call.position)
+        }
+        if let clock = try self.clock(name, call) { return clock }
+        return try scalar(name, call, block)
+    }
+
+    /// Functions live in no schema but pg_catalog.
+    private func functionName(_ name: ObjectName) throws(SQLError) -> String {
+        guard name.parts.count > 1 else { return name.last.text }
+        guard name.parts.count == 2, name.parts[0].text == "pg_catalog" else {
+            throw SQLError(.undefinedFunction, "function \(name.text) does not exist", at: name.position)
+        }
+        return name.last.text
+    }
+
+    private mutating func scalar(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        let isGuarded = name == "coalesce"
+        if isGuarded { guardDepth += 1 }
+        defer { if isGuarded { guardDepth -= 1 } }
+        var arguments: [Bound] = []
+        for argument in call.arguments { arguments.append(try bind(argument, block)) }
+        // A type's name as a function is a cast: text(x), int8(x), date(ts).
+        if ScalarFunction.overloads(named: name).isEmpty, arguments.count == 1, let type = DataType(sqlName: name), type != .unknown {
+            return try coerce(arguments[0], to: type, at: call.position, context: .explicit)
+        }
+        do {
+            return try resolved(name, arguments, call.arguments.map(\.position), isOperator: false, at: call.position)
+        } catch {
+            guard error.state == .undefinedFunction || error.state == .ambiguousFunction else { throw error }
+            throw reworded(error, name)
+        }
+    }
+
+    /// PostgreSQL puts the name before the verb for functions: "function f(integer) does not exist".
+    private func reworded(_ error: SQLError, _ name: String) -> SQLError {
+        var error = error
+        for verb in ["does not exist", "is not unique"] where error.message.hasPrefix("function \(verb): ") {
+            error.message = "function \(error.message.dropFirst("function \(verb): ".count)) \(verb)"
+        }
+        if error.state == .undefinedFunction, ScalarFunction.overloads(named: name).isEmpty {
+            let names = ScalarFunction.names.filter { $0.utf8.first.map(isIdentifierStart) ?? false && !$0.contains(" ") }
+            if let near = Suggestion.nearest(to: name, among: names + Self.aggregateNames.sorted() + Self.overNames.sorted()) {
+                error.hint = "Perhaps you meant the function \"\(near)\"."
+            }
+        }
+        return error
+    }
+
+    /// now() and its kin: the statement's time. In a query that lives on they would be a moving condition.
+    private func clock(_ name: String, _ call: CallSyntax) throws(SQLError) -> Bound? {
+        let zoned = Value.timestamptz(context.now)
+        let type: DataType
+        switch name {
+        case "now", "current_timestamp", "transaction_timestamp", "statement_timestamp", "clock_timestamp": type = .timestamptz
+        case "localtimestamp": type = .timestamp
+        case "current_date": type = .date
+        case "localtime": type = .time
+        case "current_time", "proctime": throw .notSupported(name.uppercasedASCII, at: call.position)
+        default: return nil
+        }
+        guard call.arguments.isEmpty else { return nil }
+        if isContinuous {
+            throw .notSupported("\(name) in a continuous query", at: call.position, hint: "Use the event time of the rows.")
+        }
+        let value = type == .timestamptz ? zoned : try locating(call.position) { () throws(SQLError) in
+            try zoned.cast(to: type, explicit: true, context: context)
+        }
+        return Bound(.literal(value, type))
+    }
+
+    // MARK: Aggregates
+
+    private mutating func aggregate(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard block.clause.allowsAggregates else {
+            if block.clause == .aggregate || block.clause == .filter && block.firstAggregate == nil {
+                throw SQLError(.groupingError, "aggregate function calls cannot be nested", at: call.position)
+            }
+            throw SQLError(.groupingError, "aggregate functions are not allowed in \(block.clause.rawValue)", at: call.position)
+        }
+        if block.firstAggregate == nil { block.firstAggregate = call.position }
+        let outer = block.clause
+        block.clause = .aggregate
+        defer { block.clause = outer }
+        let (function, argument, type) = try aggregateArgument(name, call, block)
+        var filter: Expression?
+        if let condition = call.filter {
+            let bound = try boolean(condition, "FILTER", block)
+            filter = bound.expression.literalValue == .boolean(true) ? nil : bound.expression
+        }
+        let aggregate = AggregateCall(function: function, argument: argument, filter: filter, type: type)
+        let index: Int
+        if let known = block.aggregates.prefix(64).firstIndex(of: aggregate) {
+            index = known
+        } else {
+            index = block.aggregates.count
+            block.aggregates.append(aggregate)
+        }
+        return Bound(.column(Block.aggregateBase + index, type))
+    }
+
+    /// The function, its bound argument and PostgreSQL's result type.
+    private mutating func aggregateArgument(
+        _ name: String, _ call: CallSyntax, _ block: Block
+    ) throws(SQLError) -> (AggregateFunction, Expression?, DataType) {
+        if call.isDistinct { throw .notSupported("DISTINCT in an aggregate function", at: call.position) }
+        if !call.orderBy.isEmpty { throw .notSupported("ORDER BY in an aggregate function", at: call.position) }
+        if call.isStar {
+            guard name == "count" else { throw SQLError(.undefinedFunction, "function \(name)() does not exist", at: call.position) }
+            return (.countAll, nil, .bigint)
+        }
+        guard call.arguments.count == 1 else {
+            let types = try call.arguments.map { (argument) throws(SQLError) in try bind(argument, block).type.sqlName }
+            if name == "count", types.isEmpty {
+                throw SQLError(
+                    .wrongObjectType, "count(*) must be used to call a parameterless aggregate function", at: call.position)
+            }
+            throw SQLError(
+                .undefinedFunction, "function \(name)(\(types.joined(separator: ", "))) does not exist", at: call.position,
+                hint: "No function matches the given name and argument types. You might need to add explicit type casts.")
+        }
+        let syntax = call.arguments[0]
+        var bound = try bind(syntax, block)
+        if bound.isUntyped {
+            if name == "sum" || name == "avg" {
+                throw SQLError(
+                    .ambiguousFunction, "function \(name)(unknown) is not unique", at: call.position,
+                    hint: "Could not choose a best candidate function. You might need to add explicit type casts.")
+            }
+            bound = try coerce(bound, to: .text, at: syntax.position)
+        }
+        let type = bound.type.withoutModifiers
+        let result: DataType?
+        let function: AggregateFunction
+        switch name {
+        case "count": (function, result) = (.count, .bigint)
+        case "sum": (function, result) = (.sum, Self.sumType(type))
+        case "avg": (function, result) = (.avg, Self.averageType(type))
+        case "min": (function, result) = (.min, Self.isOrderedByAggregates(type) ? bound.type : nil)
+        default: (function, result) = (.max, Self.isOrderedByAggregates(type) ? bound.type : nil)
+        }
+        guard let result else {
+            throw SQLError(
+                .undefinedFunction, "function \(name)(\(type.sqlName)) does not exist", at: call.position,
+                hint: "No function matches the given name and argument types. You might need to add explicit type casts.")
+        }
+        return (function, bound.expression, result)
+    }
+
+    static func sumType(_ type: DataType) -> DataType? {
+        switch type {
+        case .smallint, .integer: .bigint
+        case .bigint, .numeric: .plainNumeric
+        case .real: .real
+        case .double: .double
+        case .interval: .interval
+        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .jsonb, .uuid, .unknown: nil
+        }
+    }
+
+    static func averageType(_ type: DataType) -> DataType? {
+        switch type {
+        case .smallint, .integer, .bigint, .numeric: .plainNumeric
+        case .real, .double: .double
+        case .interval: .interval
+        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .jsonb, .uuid, .unknown: nil
+        }
+    }
+
+    /// The types for which PostgreSQL has min and max.
+    static func isOrderedByAggregates(_ type: DataType) -> Bool {
+        switch type {
+        case .smallint, .integer, .bigint, .numeric, .real, .double, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval: true
+        case .boolean, .jsonb, .uuid, .unknown: false
+        }
+    }
+
+    // MARK: OVER
+
+    private mutating func overCall(_ name: String, _ call: CallSyntax, _ over: OverSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard block.clause.allowsOver else {
+            if block.clause == .over { throw SQLError(.windowingError, "window function calls cannot be nested", at: call.position) }
+            let place = block.clause == .aggregate ? "aggregate function calls cannot contain window function calls"
+                : "window functions are not allowed in \(block.clause.rawValue)"
+            throw SQLError(block.clause == .aggregate ? .groupingError : .windowingError, place, at: call.position)
+        }
+        if call.filter != nil { throw .notSupported("FILTER with OVER", at: call.position) }
+        let outer = block.clause
+        block.clause = .over
+        defer { block.clause = outer }
+
+        let definition = try overDefinition(over, block)
+        var bound = try overFunction(name, call, block)
+        var partition: [Expression] = []
+        for key in definition.partition { partition.append(try typed(key, block).expression) }
+        var order: [SortKey] = []
+        for item in definition.order {
+            let key = try typed(item.expression, block)
+            order.append(SortKey(expression: key.expression, descending: item.descending, nullsFirst: item.nullsFirst ?? item.descending))
+        }
+        if order.isEmpty {
+            throw .notSupported("OVER without ORDER BY", at: over.position, hint: "Order the rows by their event time.")
+        }
+        bound.includesPeers = try includesPeers(definition, isAggregate: Self.aggregateNames.contains(name), block)
+        let entry = BoundOver(call: bound, partition: partition, order: order, position: call.position)
+        block.overs.append(entry)
+        return Bound(.column(Block.overBase + block.overs.count - 1, bound.type))
+    }
+
+    /// Puts a named window's definition in.
+    private func overDefinition(_ over: OverSyntax, _ block: Block) throws(SQLError) -> OverSyntax {
+        guard let name = over.name else { return over }
+        guard var base = block.windows[name.text] else {
+            let near = Suggestion.nearest(to: name.text, among: block.windows.keys.sorted())
+            throw SQLError(
+                .undefinedObject, "window \"\(name.text)\" does not exist", at: name.position,
+                hint: near.map { "Perhaps you meant the window \"\($0)\"." })
+        }
+        if base.name != nil { throw .notSupported("a window defined by another window", at: name.position) }
+        if !over.partition.isEmpty {
+            throw SQLError(.windowingError, "cannot override PARTITION BY clause of window \"\(name.text)\"", at: name.position)
+        }
+        if !over.order.isEmpty {
+            if !base.order.isEmpty {
+                throw SQLError(.windowingError, "cannot override ORDER BY clause of window \"\(name.text)\"", at: name.position)
+            }
+            base.order = over.order
+        }
+        if over.frame != nil { base.frame = over.frame }
+        return base
+    }
+
+    /// The default frame (RANGE) ends with the last row that sorts equal; ROWS ends with the row itself.
+    private func includesPeers(_ over: OverSyntax, isAggregate: Bool, _ block: Block) throws(SQLError) -> Bool {
+        guard let frame = over.frame else { return isAggregate }
+        guard case .unboundedPreceding = frame.start else {
+            throw .notSupported("a frame that does not start at UNBOUNDED PRECEDING", at: frame.position)
+        }
+        if let end = frame.end {
+            guard case .currentRow = end else {
+                throw .notSupported("a frame that does not end at CURRENT ROW", at: frame.position)
+            }
+        }
+        return isAggregate && frame.unit != .rows
+    }
+
+    private mutating func overFunction(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> OverCall {
+        if name == "row_number" {
+            guard call.arguments.isEmpty, !call.isStar else {
+                throw SQLError(.undefinedFunction, "function row_number with arguments does not exist", at: call.position)
+            }
+            return OverCall(function: .rowNumber, arguments: [], distance: 0, defaultValue: .null, type: .bigint)
+        }
+        if name == "lag" { return try lag(call, block) }
+        let (function, argument, type) = try aggregateArgument(name, call, block)
+        let over: OverFunction
+        switch function {
+        case .countAll, .count: over = .count
+        case .sum: over = .sum
+        case .min: over = .min
+        case .max: over = .max
+        case .avg: throw .notSupported("avg with OVER", at: call.position, hint: "Divide sum(…) OVER by count(…) OVER.")
+        }
+        return OverCall(function: over, arguments: argument.map { [$0] } ?? [], distance: 0, defaultValue: .null, type: type)
+    }
+
+    private mutating func lag(_ call: CallSyntax, _ block: Block) throws(SQLError) -> OverCall {
+        guard (1...3).contains(call.arguments.count), !call.isStar else {
+            throw SQLError(
+                .undefinedFunction, "function lag with \(call.arguments.count) arguments does not exist", at: call.position,
+                hint: "lag takes a value, and optionally a distance in rows and a default.")
+        }
+        var value = try typed(call.arguments[0], block)
+        var distance = 1
+        if call.arguments.count > 1 {
+            guard case .integer(let rows) = try constant(call.arguments[1], as: .integer, "the distance of lag"), rows >= 0, rows <= 100_000 else {
+                throw SQLError(
+                    .invalidParameterValue, "the distance of lag must be between 0 and 100000", at: call.arguments[1].position)
+            }
+            distance = Int(rows)
+        }
+        var defaultValue = Value.null
+        if call.arguments.count > 2 {
+            let bound = try bind(call.arguments[2], block)
+            guard let common = DataType.common([value.type, bound.type]) else {
+                throw Self.noCommonType("lag", [value.type, bound.type], call.arguments[2].position)
+            }
+            value = try coerce(value, to: common, at: call.arguments[0].position)
+            guard let constant = try coerce(bound, to: common, at: call.arguments[2].position).expression.literalValue else {
+                throw .notSupported("a default of lag that is not constant", at: call.arguments[2].position)
+            }
+            defaultValue = constant
+        }
+        return OverCall(function: .lag, arguments: [value.expression], distance: distance, defaultValue: defaultValue, type: value.type)
+    }
+}

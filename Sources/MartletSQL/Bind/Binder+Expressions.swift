@@ -1,0 +1,377 @@
+internal import MartletCore
+
+extension Binder {
+    /// Binds an expression; the result may be an untyped literal.
+    mutating func bind(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        switch syntax.kind {
+        case .name(let parts): return try column(parts, block)
+        case .null: return Bound(.literal(.null, .unknown))
+        case .boolean(let value): return Bound(.literal(.boolean(value), .boolean))
+        case .integer(let digits): return try integer(digits, at: syntax.position)
+        case .number(let digits): return try number(digits, at: syntax.position)
+        case .string(let text): return Bound(.literal(.text(text), .unknown))
+        case .bytes(let bytes): return Bound(.literal(.bytea(bytes), .bytea))
+        case .parameter(let number):
+            throw SQLError(.undefinedParameter, "there is no parameter $\(number)", at: syntax.position)
+        case .typedLiteral(let type, let text): return try typedLiteral(type, text, at: syntax.position)
+        case .unary(let name, let operand):
+            return try operatorCall(name, [operand], at: syntax.position, block)
+        case .binary(let name, let left, let right):
+            return try operatorCall(name, [left, right], at: syntax.position, block)
+        case .and(let operands): return try logic(operands, isAnd: true, block)
+        case .or(let operands): return try logic(operands, isAnd: false, block)
+        case .not(let operand):
+            let bound = try boolean(operand, "NOT", block)
+            return Bound(Simplifier.not(bound.expression), size: bound.size + 1)
+        case .isTest(let operand, let test, let negated): return try isTest(operand, test, negated, at: syntax.position, block)
+        case .isDistinct(let left, let right, let negated):
+            return try operatorCall(negated ? "is not distinct from" : "is distinct from", [left, right], at: syntax.position, block)
+        case .between(let operand, let low, let high, let negated, let symmetric):
+            return try between(operand, low, high, negated: negated, symmetric: symmetric, at: syntax.position, block)
+        case .inList(let operand, let items, let negated): return try inList(operand, items, negated, at: syntax.position, block)
+        case .like(let operand, let pattern, let escape, let negated, let caseInsensitive):
+            return try like(operand, pattern, escape, negated, caseInsensitive, at: syntax.position, block)
+        case .conditional(let operand, let branches, let otherwise):
+            return try conditional(operand, branches, otherwise, at: syntax.position, block)
+        case .cast(let operand, let type): return try cast(operand, type, at: syntax.position, block)
+        case .call(let call): return try self.call(call, block)
+        case .inSubquery(_, let query, _), .subquery(let query), .exists(let query):
+            throw .notSupported("a subquery in an expression", at: query.position)
+        case .row: throw .notSupported("a row constructor", at: syntax.position)
+        case .array: throw .notSupported("an array", at: syntax.position)
+        case .subscripted: throw .notSupported("a subscript", at: syntax.position)
+        case .named(let name, _): throw .notSupported("a named argument", at: name.position)
+        case .table, .descriptor:
+            throw .syntaxError("TABLE and DESCRIPTOR stand only in the arguments of a table function", at: syntax.position)
+        }
+    }
+
+    /// Binds to a typed expression: an untyped literal becomes text.
+    mutating func typed(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        let bound = try bind(syntax, block)
+        return bound.isUntyped ? try coerce(bound, to: .text, at: syntax.position) : bound
+    }
+
+    /// Binds a condition; anything but boolean is 42804, as PostgreSQL words it.
+    mutating func boolean(_ syntax: ExpressionSyntax, _ construct: String, _ block: Block) throws(SQLError) -> Bound {
+        let bound = try bind(syntax, block)
+        guard bound.isUntyped || bound.type == .boolean else {
+            throw SQLError(
+                .datatypeMismatch, "argument of \(construct) must be type boolean, not type \(bound.type.sqlName)", at: syntax.position)
+        }
+        return try coerce(bound, to: .boolean, at: syntax.position)
+    }
+
+    /// A constant expression's value (no columns, no aggregates), as `type`.
+    mutating func constant(_ syntax: ExpressionSyntax, as type: DataType, _ what: String) throws(SQLError) -> Value {
+        let block = Block(scope: Scope())
+        block.clause = .constant
+        let bound = try coerce(try bind(syntax, block), to: type, at: syntax.position, context: .assignment)
+        guard let value = bound.expression.literalValue else {
+            throw SQLError(.invalidParameterValue, "\(what) must be a constant", at: syntax.position)
+        }
+        return value
+    }
+
+    // MARK: Leaves
+
+    private mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
+        let ordinal = try block.scope.resolve(parts)
+        if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
+        return Bound(.column(ordinal, block.scope.columns[ordinal].type))
+    }
+
+    private func integer(_ digits: String, at position: Int) throws(SQLError) -> Bound {
+        if let value = Int32(digits) { return Bound(.literal(.integer(value), .integer)) }
+        if let value = Int64(digits) { return Bound(.literal(.bigint(value), .bigint)) }
+        return try number(digits, at: position)
+    }
+
+    private func number(_ digits: String, at position: Int) throws(SQLError) -> Bound {
+        guard let value = Decimal(text: digits) else {
+            throw SQLError(.numericValueOutOfRange, "value overflows numeric format", at: position)
+        }
+        return Bound(.literal(.numeric(value), .plainNumeric))
+    }
+
+    private mutating func typedLiteral(_ type: TypeSyntax, _ text: String, at position: Int) throws(SQLError) -> Bound {
+        var text = text
+        let target = try dataType(type)
+        // INTERVAL '5' MINUTE: the field is the unit of a bare number.
+        if target == .interval, let fields = type.intervalFields {
+            if let unit = fields.split(separator: " ").last, !fields.contains(" to "),
+                text.utf8.allSatisfy({ isDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: ".") || $0 == 32 })
+            {
+                text += " \(unit)"
+            } else if fields.contains(" to "), fields != "day to second", fields != "hour to second", fields != "year to month" {
+                throw .notSupported("INTERVAL … \(fields.uppercasedASCII)", at: position)
+            }
+        }
+        return try coerce(Bound(.literal(.text(text), .unknown)), to: target, at: position, context: .explicit)
+    }
+
+    /// A written type; unknown names are 42704, known shapes that columns do not have are 0A000.
+    func dataType(_ syntax: TypeSyntax) throws(SQLError) -> DataType {
+        if syntax.isArray { throw .notSupported("an array type", at: syntax.position) }
+        if syntax.isStruct { throw .notSupported("the type \(syntax.name)", at: syntax.position) }
+        if let type = DataType(sqlName: syntax.name, modifiers: syntax.modifiers), type != .unknown {
+            if !syntax.modifiers.isEmpty, type == .text {
+                throw .notSupported("a length limit of \(syntax.name)", at: syntax.position, hint: "Use TEXT.")
+            }
+            return type
+        }
+        switch syntax.name {
+        case "char", "character", "bpchar":
+            throw .notSupported("the type \(syntax.name)", at: syntax.position, hint: "Use TEXT.")
+        case "serial", "bigserial", "money", "xml", "point", "inet", "cidr", "timetz", "time with time zone", "bit", "varbit", "tsvector", "oid":
+            throw .notSupported("the type \(syntax.name)", at: syntax.position)
+        default: break
+        }
+        if DataType(sqlName: syntax.name) != nil {
+            throw SQLError(
+                .invalidParameterValue, "type modifier is not allowed or out of range for type \"\(syntax.name)\"", at: syntax.position,
+                hint: syntax.name == "numeric" || syntax.name == "decimal" ? "NUMERIC has 1 to 38 digits, of which the scale may be all." : nil)
+        }
+        let known = ["boolean", "smallint", "integer", "int", "bigint", "real", "double", "numeric", "decimal", "text", "varchar", "bytea", "date", "time", "timestamp", "timestamptz", "interval", "jsonb", "uuid"]
+        let near = Suggestion.nearest(to: syntax.name, among: known)
+        throw SQLError(
+            .undefinedObject, "type \"\(syntax.name)\" does not exist", at: syntax.position,
+            hint: near.map { "Perhaps you meant the type \"\($0)\"." })
+    }
+
+    // MARK: Conversion
+
+    /// Brings `bound` to `type` where `context` allows it; literals are converted now.
+    func coerce(
+        _ bound: Bound, to type: DataType, at position: Int, context castContext: Cast.Context = .implicit
+    ) throws(SQLError) -> Bound {
+        let from = bound.type
+        if from == type { return bound }
+        if from == .unknown {
+            guard case .literal(let value, _) = bound.expression else { return bound }
+            if value.isNull { return Bound(.literal(.null, type)) }
+            if type == .text { return Bound(.literal(value, .text)) }
+            let converted = try locating(position) { () throws(SQLError) in try value.cast(to: type, explicit: castContext == .explicit, context: context) }
+            return Bound(.literal(converted, type))
+        }
+        if from.withoutModifiers == type { return bound }
+        let isSame = from.withoutModifiers == type.withoutModifiers
+        guard isSame || Cast.isAllowed(from: from, to: type, context: castContext) else {
+            throw SQLError(.cannotCoerce, "cannot cast type \(from.sqlName) to \(type.sqlName)", at: position)
+        }
+        return try folded(.cast(bound.expression, type, explicit: castContext == .explicit), size: bound.size + 1, at: position)
+    }
+
+    /// The value of a cast or call whose operands are all constants. In a guarded place an error is left to run time.
+    func folded(_ expression: Expression, size: Int, at position: Int) throws(SQLError) -> Bound {
+        if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+        do {
+            if let value = try Simplifier.constantValue(of: expression, context) { return Bound(.literal(value, expression.type)) }
+        } catch {
+            if guardDepth == 0 { throw error.located(position) }
+        }
+        return Bound(expression, size: size)
+    }
+
+    private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
+        let target = try dataType(type)
+        let bound = try bind(operand, block)
+        let place = bound.isUntyped ? operand.position : position
+        return try coerce(bound, to: target, at: place, context: .explicit)
+    }
+
+    // MARK: Operators
+
+    mutating func operatorCall(_ name: String, _ operands: [ExpressionSyntax], at position: Int, _ block: Block) throws(SQLError) -> Bound {
+        var arguments: [Bound] = []
+        for operand in operands { arguments.append(try bind(operand, block)) }
+        return try resolved(name, arguments, operands.map(\.position), isOperator: true, at: position)
+    }
+
+    /// Overload resolution, implicit conversion of the arguments, folding.
+    func resolved(
+        _ name: String, _ arguments: [Bound], _ positions: [Int], isOperator: Bool, at position: Int
+    ) throws(SQLError) -> Bound {
+        let resolved = try locating(position) { () throws(SQLError) in
+            try ScalarFunction.resolve(named: name, arguments: arguments.map(\.type), isOperator: isOperator)
+        }
+        var operands: [Expression] = []
+        var size = 1
+        for (index, argument) in arguments.enumerated() {
+            let operand = try coerce(argument, to: resolved.arguments[index], at: positions[index])
+            operands.append(operand.expression)
+            size += operand.size
+        }
+        if resolved.function == .coalesce { return Bound(.coalesce(operands, resolved.result), size: size) }
+        return try folded(.call(resolved.function, operands, resolved.result), size: size, at: position)
+    }
+
+    private mutating func logic(_ operands: [ExpressionSyntax], isAnd: Bool, _ block: Block) throws(SQLError) -> Bound {
+        guardDepth += 1
+        defer { guardDepth -= 1 }
+        var bound: [Expression] = []
+        bound.reserveCapacity(operands.count)
+        var size = 1
+        for operand in operands {
+            let condition = try boolean(operand, isAnd ? "AND" : "OR", block)
+            size += condition.size
+            bound.append(condition.expression)
+        }
+        if size > Self.expressionSizeMax { throw .tooDeep(at: operands[0].position) }
+        return Bound(isAnd ? Simplifier.and(bound) : Simplifier.or(bound), size: size)
+    }
+
+    private mutating func isTest(
+        _ operand: ExpressionSyntax, _ test: ExpressionSyntax.IsTest, _ negated: Bool, at position: Int, _ block: Block
+    ) throws(SQLError) -> Bound {
+        let bound: Bound
+        switch test {
+        case .null: bound = try typed(operand, block)
+        case .unknown: bound = try boolean(operand, negated ? "IS NOT UNKNOWN" : "IS UNKNOWN", block)
+        case .isTrue, .isFalse:
+            let name = "is \(negated ? "not " : "")\(test == .isTrue ? "true" : "false")"
+            return try resolved(name, [try boolean(operand, name.uppercasedASCII, block)], [operand.position], isOperator: true, at: position)
+        }
+        let isNull = Simplifier.isNull(bound.expression)
+        return Bound(negated ? Simplifier.not(isNull) : isNull, size: bound.size + 2)
+    }
+
+    private mutating func between(
+        _ operand: ExpressionSyntax, _ low: ExpressionSyntax, _ high: ExpressionSyntax, negated: Bool, symmetric: Bool, at position: Int,
+        _ block: Block
+    ) throws(SQLError) -> Bound {
+        let value = try bind(operand, block)
+        let bounds = [(try bind(low, block), low.position), (try bind(high, block), high.position)]
+        func inside(_ low: (Bound, Int), _ high: (Bound, Int)) throws(SQLError) -> (expression: Expression, size: Int) {
+            let above = try resolved(">=", [value, low.0], [operand.position, low.1], isOperator: true, at: position)
+            let below = try resolved("<=", [value, high.0], [operand.position, high.1], isOperator: true, at: position)
+            return (Simplifier.and([above.expression, below.expression]), above.size + below.size + 1)
+        }
+        var (result, size) = try inside(bounds[0], bounds[1])
+        if symmetric {
+            let swapped = try inside(bounds[1], bounds[0])
+            result = Simplifier.or([result, swapped.expression])
+            size += swapped.size + 1
+        }
+        if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+        return Bound(negated ? Simplifier.not(result) : result, size: size + 1)
+    }
+
+    private mutating func inList(
+        _ operand: ExpressionSyntax, _ items: [ExpressionSyntax], _ negated: Bool, at position: Int, _ block: Block
+    ) throws(SQLError) -> Bound {
+        let value = try bind(operand, block)
+        var bound: [Bound] = []
+        bound.reserveCapacity(items.count)
+        for item in items { bound.append(try bind(item, block)) }
+        var result: Expression?
+        var size = value.size + bound.count + 1
+        if let common = DataType.common([value.type] + bound.map(\.type)), !(value.isUntyped && bound.allSatisfy(\.isUntyped)) {
+            var constants: [Value] = []
+            var others: [Expression] = []
+            let left = try coerce(value, to: common, at: operand.position)
+            var hasNull = false
+            for (item, syntax) in zip(bound, items) {
+                let converted = try coerce(item, to: common, at: syntax.position)
+                if let constant = converted.expression.literalValue {
+                    if constant.isNull { hasNull = true } else { constants.append(constant) }
+                } else {
+                    size += left.size + converted.size
+                    others.append(
+                        try resolved("=", [left, converted], [operand.position, syntax.position], isOperator: true, at: position).expression)
+                }
+            }
+            if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+            var alternatives: [Expression] = []
+            if !constants.isEmpty {
+                // The type must have an equality; asking for it gives PostgreSQL's error where it has none.
+                _ = try locating(position) { () throws(SQLError) in
+                    try ScalarFunction.resolve(named: "=", arguments: [common, common], isOperator: true)
+                }
+                alternatives.append(Simplifier.inList(left.expression, constants))
+            }
+            alternatives += others
+            if hasNull { alternatives.append(.literal(.null, .boolean)) }
+            result = Simplifier.or(alternatives)
+        }
+        if result == nil {
+            // No common type: PostgreSQL compares one by one.
+            var alternatives: [Expression] = []
+            for (item, syntax) in zip(bound, items) {
+                let equal = try resolved("=", [value, item], [operand.position, syntax.position], isOperator: true, at: position)
+                size += equal.size
+                if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+                alternatives.append(equal.expression)
+            }
+            result = Simplifier.or(alternatives)
+        }
+        let chosen = result ?? .literal(.boolean(false), .boolean)
+        return Bound(negated ? Simplifier.not(chosen) : chosen, size: size)
+    }
+
+    private mutating func like(
+        _ operand: ExpressionSyntax, _ pattern: ExpressionSyntax, _ escape: ExpressionSyntax?, _ negated: Bool, _ caseInsensitive: Bool,
+        at position: Int, _ block: Block
+    ) throws(SQLError) -> Bound {
+        guard let escape else {
+            let name = (negated ? "!" : "") + (caseInsensitive ? "~~*" : "~~")
+            return try operatorCall(name, [operand, pattern], at: position, block)
+        }
+        let name = (negated ? "not " : "") + (caseInsensitive ? "ilike" : "like")
+        return try operatorCall(name, [operand, pattern, escape], at: position, block)
+    }
+
+    // MARK: CASE
+
+    private mutating func conditional(
+        _ operand: ExpressionSyntax?, _ branches: [ExpressionSyntax.Branch], _ otherwise: ExpressionSyntax?, at position: Int, _ block: Block
+    ) throws(SQLError) -> Bound {
+        let value: Bound? = if let operand { try bind(operand, block) } else { nil }
+        guardDepth += 1
+        defer { guardDepth -= 1 }
+        var conditions: [Expression] = []
+        var results: [(bound: Bound, position: Int)] = []
+        var size = 1
+        for branch in branches {
+            let condition: Bound
+            if let value, let operand {
+                let test = try bind(branch.condition, block)
+                condition = try resolved(
+                    "=", [value, test], [operand.position, branch.condition.position], isOperator: true, at: branch.condition.position)
+            } else {
+                condition = try boolean(branch.condition, "CASE/WHEN", block)
+            }
+            size += condition.size
+            if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+            conditions.append(condition.expression)
+            results.append((try bind(branch.result, block), branch.result.position))
+        }
+        if let otherwise {
+            results.append((try bind(otherwise, block), otherwise.position))
+        } else {
+            results.append((Bound(.literal(.null, .unknown)), position))
+        }
+        // PostgreSQL looks at ELSE first when it chooses the type.
+        let types = [results[results.count - 1].bound.type] + results.dropLast().map(\.bound.type)
+        guard let common = DataType.common(types) else {
+            throw Self.noCommonType("CASE", types, results.dropLast().first(where: { !$0.bound.isUntyped })?.position ?? position)
+        }
+        var converted: [Expression] = []
+        for result in results {
+            let expression = try coerce(result.bound, to: common, at: result.position)
+            size += expression.size
+            converted.append(expression.expression)
+        }
+        let mapped = zip(conditions, converted).map { ConditionalBranch(condition: $0, result: $1) }
+        return Bound(Simplifier.conditional(mapped, otherwise: converted[converted.count - 1], common), size: size)
+    }
+
+    static func noCommonType(_ construct: String, _ types: [DataType], _ position: Int) -> SQLError {
+        let known = types.filter { $0 != .unknown }
+        let first = known.first ?? .text
+        let other = known.first { DataType.common([first, $0]) == nil } ?? first
+        return SQLError(
+            .datatypeMismatch, "\(construct) types \(first.withoutModifiers.sqlName) and \(other.withoutModifiers.sqlName) cannot be matched",
+            at: position)
+    }
+}

@@ -1,0 +1,211 @@
+internal import MartletCore
+
+extension Binder {
+    /// A whole query; its plan has no untyped columns. `isTop`: EMIT ON WINDOW CLOSE may follow.
+    mutating func query(_ syntax: QuerySyntax, isTop: Bool = false) throws(SQLError) -> Plan {
+        let plan = try settled(try unsettled(syntax, isTop: isTop), at: syntax.position)
+        try checkHeight(plan, at: syntax.position)
+        return plan
+    }
+
+    /// The query with literals whose type nothing has settled yet, as the arms of a UNION have them.
+    private mutating func unsettled(_ syntax: QuerySyntax, isTop: Bool) throws(SQLError) -> Plan {
+        if let emit = syntax.emitOnWindowClose, !isTop {
+            throw .notSupported(
+                "EMIT ON WINDOW CLOSE inside a query", at: emit, hint: "It stands at the end of a materialized view's or a sink's query.")
+        }
+        if let item = syntax.orderBy.first {
+            throw .notSupported("ORDER BY of a query", at: item.expression.position, hint: "Leave it out: a stream has no last row.")
+        }
+        if let limit = syntax.limit { throw .notSupported("LIMIT", at: limit.position) }
+        if let offset = syntax.offset { throw .notSupported("OFFSET", at: offset.position) }
+
+        let outer = commonTables
+        defer { commonTables = outer }
+        for table in syntax.with {
+            if syntax.with.count(where: { $0.name.text == table.name.text }) > 1 {
+                throw SQLError(
+                    .duplicateAlias, "WITH query name \"\(table.name.text)\" specified more than once", at: table.name.position)
+            }
+            let before = planNodes
+            let plan = try renamed(try query(table.query), table.columns, what: "WITH query \"\(table.name.text)\"")
+            commonTables.insert(CommonTable(name: table.name.text, plan: plan, nodes: planNodes - before), at: 0)
+        }
+        let plan = try body(syntax.body)
+        return syntax.emitOnWindowClose == nil ? plan : .emitOnWindowClose(plan)
+    }
+
+    private mutating func body(_ syntax: QueryBodySyntax) throws(SQLError) -> Plan {
+        switch syntax {
+        case .select(let select): return try self.select(select)
+        case .values(let rows, let position): return try values(rows, at: position)
+        case .parenthesized(let query): return try unsettled(query, isTop: false)
+        case .combined(let symbol, let all, let arms, let position):
+            guard symbol == .union else { throw .notSupported(symbol.rawValue, at: position) }
+            var plans: [Plan] = []
+            for arm in arms { plans.append(try body(arm)) }
+            let union = try self.union(plans, at: position)
+            return all ? union : try distinct(try settled(union, at: position), at: position)
+        }
+    }
+
+    // MARK: UNION and VALUES
+
+    private mutating func union(_ arms: [Plan], at position: Int) throws(SQLError) -> Plan {
+        guard let first = arms.first else { return .values([], fields: []) }
+        let width = first.fields.count
+        var fields: [Field] = []
+        guard arms.allSatisfy({ $0.fields.count == width }) else {
+            throw SQLError(.syntaxError, "each UNION query must have the same number of columns", at: position)
+        }
+        let types = arms.map { $0.fields.map(\.type) }
+        for column in 0..<width {
+            let candidates = types.map { $0[column] }
+            if candidates.allSatisfy({ $0 == .unknown }) {
+                fields.append(Field(name: first.fields[column].name, type: .unknown))
+                continue
+            }
+            guard let common = DataType.common(candidates) else { throw Self.noCommonType("UNION", candidates, position) }
+            fields.append(Field(name: first.fields[column].name, type: common))
+        }
+        var converted: [Plan] = []
+        for arm in arms { converted.append(try self.converted(arm, to: fields, at: position)) }
+        return try counted(.unionAll(converted, fields: fields), at: position)
+    }
+
+    /// `plan` with its columns brought to the types of `fields`.
+    private mutating func converted(_ plan: Plan, to fields: [Field], at position: Int) throws(SQLError) -> Plan {
+        let given = plan.fields
+        if zip(given, fields).allSatisfy({ $0.type == $1.type }) { return plan }
+        switch plan {
+        case .project(let input, let expressions, _):
+            var result: [Expression] = []
+            for (expression, field) in zip(expressions, fields) {
+                result.append(try coerce(Bound(expression), to: field.type, at: position).expression)
+            }
+            return .project(input, result, named(fields, as: given))
+        case .values(let rows, _):
+            var result: [[Expression]] = []
+            for row in rows {
+                var converted: [Expression] = []
+                for (expression, field) in zip(row, fields) {
+                    converted.append(try coerce(Bound(expression), to: field.type, at: position).expression)
+                }
+                result.append(converted)
+            }
+            return .values(result, fields: named(fields, as: given))
+        case .unionAll(let arms, _):
+            var result: [Plan] = []
+            for arm in arms { result.append(try converted(arm, to: fields, at: position)) }
+            return .unionAll(result, fields: named(fields, as: given))
+        case .emitOnWindowClose(let input): return .emitOnWindowClose(try converted(input, to: fields, at: position))
+        case .source, .relation, .view, .filter, .window, .aggregate, .over:
+            var result: [Expression] = []
+            for (ordinal, field) in fields.enumerated() {
+                result.append(try coerce(Bound(.column(ordinal, given[ordinal].type)), to: field.type, at: position).expression)
+            }
+            return try counted(.project(plan, result, named(fields, as: given)), at: position)
+        }
+    }
+
+    private func named(_ fields: [Field], as names: [Field]) -> [Field] {
+        zip(fields, names).map { Field(name: $1.name, type: $0.type) }
+    }
+
+    /// Columns that are still untyped become text.
+    private mutating func settled(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
+        let fields = plan.fields
+        guard fields.contains(where: { $0.type == .unknown }) else { return plan }
+        return try converted(plan, to: fields.map { Field(name: $0.name, type: $0.type == .unknown ? .text : $0.type) }, at: position)
+    }
+
+    private mutating func values(_ rows: [[ExpressionSyntax]], at position: Int) throws(SQLError) -> Plan {
+        let block = Block(scope: Scope())
+        block.clause = .values
+        let width = rows.first?.count ?? 0
+        guard width <= SQLLimits.columnsMax else { throw tooManyColumns(at: position) }
+        var bound: [[Bound]] = []
+        bound.reserveCapacity(rows.count)
+        for row in rows {
+            guard row.count == width else {
+                throw SQLError(.syntaxError, "VALUES lists must all be the same length", at: row.first?.position ?? position)
+            }
+            var items: [Bound] = []
+            for item in row { items.append(try bind(item, block)) }
+            bound.append(items)
+        }
+        var fields: [Field] = []
+        for column in 0..<width {
+            let types = bound.map { $0[column].type }
+            guard types.contains(where: { $0 != .unknown }) else {
+                fields.append(Field(name: "column\(column + 1)", type: .unknown))
+                continue
+            }
+            guard let common = DataType.common(types) else { throw Self.noCommonType("VALUES", types, rows[0][column].position) }
+            fields.append(Field(name: "column\(column + 1)", type: common))
+        }
+        var result: [[Expression]] = []
+        result.reserveCapacity(bound.count)
+        for (row, syntax) in zip(bound, rows) {
+            var items: [Expression] = []
+            for column in 0..<width {
+                let type = fields[column].type
+                items.append(type == .unknown ? row[column].expression : try coerce(row[column], to: type, at: syntax[column].position).expression)
+            }
+            result.append(items)
+        }
+        return try counted(.values(result, fields: fields), at: position)
+    }
+
+    func tooManyColumns(at position: Int) -> SQLError {
+        SQLError(.tooManyColumns, "target lists can have at most \(SQLLimits.columnsMax) entries", at: position)
+    }
+
+    // MARK: Shape of plans
+
+    /// One row for each different row.
+    mutating func distinct(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
+        let fields = plan.fields
+        let keys = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        return try counted(.aggregate(plan, keys: keys, calls: [], window: nil, fields: fields), at: position)
+    }
+
+    /// `plan` under other column names; fewer names than columns rename the first ones, more are an error.
+    mutating func renamed(_ plan: Plan, _ names: [Identifier], what: String) throws(SQLError) -> Plan {
+        guard !names.isEmpty else { return plan }
+        var fields = plan.fields
+        guard names.count <= fields.count else {
+            throw SQLError(
+                .invalidColumnReference, "\(what) has \(fields.count) columns available but \(names.count) columns specified",
+                at: names[0].position)
+        }
+        for (index, name) in names.enumerated() { fields[index].name = name.text }
+        return try counted(plan.renamed(fields), at: names[0].position)
+    }
+
+    /// Subqueries and views nest only so far; a loop, because what it guards against is recursion.
+    private func checkHeight(_ plan: Plan, at position: Int) throws(SQLError) {
+        var level = [plan]
+        var height = 0
+        while !level.isEmpty {
+            height += 1
+            if height > SQLLimits.planDepthMax { throw .tooDeep(at: position) }
+            level = level.flatMap(\.inputs)
+        }
+    }
+}
+
+extension Plan {
+    /// The same rows under other names.
+    func renamed(_ fields: [Field]) -> Plan {
+        switch self {
+        case .project(let input, let expressions, _): .project(input, expressions, fields)
+        case .values(let rows, _): .values(rows, fields: fields)
+        case .unionAll(let arms, _): .unionAll(arms, fields: fields)
+        case .aggregate(let input, let keys, let calls, let window, _): .aggregate(input, keys: keys, calls: calls, window: window, fields: fields)
+        case .emitOnWindowClose(let input): .emitOnWindowClose(input.renamed(fields))
+        case .source, .relation, .view, .filter, .window, .over:
+            .project(self, self.fields.enumerated().map { .column($0.offset, $0.element.type) }, fields)
+        }
+    }
+}

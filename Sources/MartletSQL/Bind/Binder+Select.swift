@@ -1,0 +1,252 @@
+internal import MartletCore
+
+/// One SELECT: FROM → WHERE → GROUP BY and aggregates → HAVING → OVER → select list → DISTINCT.
+extension Binder {
+    private struct Output {
+        var name: String
+        var expression: Expression
+        var position: Int
+        /// The alias as written, which GROUP BY may name.
+        var alias: String?
+    }
+
+    mutating func select(_ syntax: SelectSyntax) throws(SQLError) -> Plan {
+        var (plan, scope) = try from(syntax.from, at: syntax.position)
+        let block = Block(scope: scope)
+        for window in syntax.windows { block.windows[window.name.text] = window.definition }
+        if let condition = syntax.condition {
+            block.clause = .condition
+            let bound = try boolean(condition, "WHERE", block)
+            plan = try counted(.filter(plan, bound.expression), at: condition.position)
+            block.uses = []
+        }
+        var outputs = try outputs(syntax, block)
+        let groups = try groupKeys(syntax.groupBy, outputs, block)
+        var having: Expression?
+        if let condition = syntax.having {
+            block.clause = .having
+            having = try boolean(condition, "HAVING", block).expression
+        }
+        if !syntax.groupBy.isEmpty || having != nil || !block.aggregates.isEmpty {
+            let grouping = Grouping(keys: groups, plan: plan, block: block)
+            for index in outputs.indices { outputs[index].expression = try grouping.rewritten(outputs[index].expression) }
+            for index in block.overs.indices { try grouping.rewrite(&block.overs[index]) }
+            plan = try counted(grouping.plan(over: plan), at: syntax.position)
+            if let having { plan = try counted(.filter(plan, try grouping.rewritten(having)), at: syntax.position) }
+        }
+        let overOrdinals = try addOvers(block.overs, to: &plan, at: syntax.position)
+        let expressions = outputs.map { output in
+            output.expression.renumbered { $0 >= Block.overBase ? overOrdinals[$0 - Block.overBase] : $0 }
+        }
+        let fields = zip(outputs, expressions).map { Field(name: $0.name, type: $1.type) }
+        if case .values(let rows, _) = plan, rows == [[]] {
+            plan = .values([expressions], fields: fields)
+        } else {
+            plan = try counted(.project(plan, expressions, fields), at: syntax.position)
+        }
+        switch syntax.distinct {
+        case .no: return plan
+        case .rows: return try distinct(try typedProject(plan), at: syntax.position)
+        case .on(_, let position): throw .notSupported("DISTINCT ON", at: position)
+        }
+    }
+
+    /// DISTINCT compares, so its literals need a type.
+    private func typedProject(_ plan: Plan) throws(SQLError) -> Plan {
+        func texts(_ expressions: [Expression]) -> [Expression] {
+            expressions.map { if case .literal(let value, .unknown) = $0 { .literal(value, .text) } else { $0 } }
+        }
+        let fields = plan.fields.map { Field(name: $0.name, type: $0.type == .unknown ? .text : $0.type) }
+        switch plan {
+        case .project(let input, let expressions, _): return .project(input, texts(expressions), fields)
+        case .values(let rows, _): return .values(rows.map(texts), fields: fields)
+        default: return plan
+        }
+    }
+
+    // MARK: Select list
+
+    private mutating func outputs(_ syntax: SelectSyntax, _ block: Block) throws(SQLError) -> [Output] {
+        block.clause = .select
+        var outputs: [Output] = []
+        for item in syntax.items {
+            switch item {
+            case .all(let position):
+                guard !syntax.from.isEmpty else {
+                    throw .syntaxError("SELECT * with no tables specified is not valid", at: position)
+                }
+                expand(nil, at: position, block, into: &outputs)
+            case .allOf(let name):
+                let relation = name.last.text
+                guard block.scope.relations.contains(relation) else {
+                    let near = Suggestion.nearest(to: relation, among: block.scope.relations)
+                    throw SQLError(
+                        .undefinedTable, "missing FROM-clause entry for table \"\(relation)\"", at: name.position,
+                        hint: near.map { "Perhaps you meant to reference the table alias \"\($0)\"." })
+                }
+                expand(relation, at: name.position, block, into: &outputs)
+            case .expression(let expression, let alias):
+                let bound = try bind(expression, block)
+                let name = alias?.text ?? ColumnNames.name(of: expression)
+                outputs.append(Output(name: name, expression: bound.expression, position: expression.position, alias: alias?.text ?? name))
+            }
+            if outputs.count > SQLLimits.columnsMax { throw tooManyColumns(at: syntax.position) }
+        }
+        return outputs
+    }
+
+    private func expand(_ relation: String?, at position: Int, _ block: Block, into outputs: inout [Output]) {
+        for (ordinal, column) in block.scope.columns.enumerated() where !column.isHidden && (relation == nil || column.relation == relation) {
+            block.uses.append((ordinal, position))
+            outputs.append(Output(name: column.name, expression: .column(ordinal, column.type), position: position, alias: column.name))
+        }
+    }
+
+    // MARK: GROUP BY
+
+    /// Keys in order without repetitions. An integer is a place in the select list; a bare name is a column of the input first and
+    /// an output's alias second, as in PostgreSQL.
+    private mutating func groupKeys(_ items: [ExpressionSyntax], _ outputs: [Output], _ block: Block) throws(SQLError) -> [Expression] {
+        guard items.count <= SQLLimits.columnsMax else { throw tooManyColumns(at: items[0].position) }
+        var keys: [Expression] = []
+        for item in items {
+            var key = try groupKey(item, outputs, block)
+            if case .literal(let value, .unknown) = key { key = .literal(value, .text) }
+            for column in key.columns where column >= Block.aggregateBase {
+                if column >= Block.overBase {
+                    throw SQLError(.windowingError, "window functions are not allowed in GROUP BY", at: item.position)
+                }
+                throw SQLError(.groupingError, "aggregate functions are not allowed in GROUP BY", at: item.position)
+            }
+            if !keys.contains(key) { keys.append(key) }
+        }
+        return keys
+    }
+
+    private mutating func groupKey(_ item: ExpressionSyntax, _ outputs: [Output], _ block: Block) throws(SQLError) -> Expression {
+        if case .integer(let digits) = item.kind {
+            guard let place = Int(digits), place >= 1, place <= outputs.count else {
+                throw SQLError(.invalidColumnReference, "GROUP BY position \(digits) is not in select list", at: item.position)
+            }
+            return outputs[place - 1].expression
+        }
+        if case .name(let parts) = item.kind, parts.count == 1, !block.scope.contains(parts[0].text) {
+            let matches = outputs.filter { $0.alias == parts[0].text }
+            if let first = matches.first {
+                guard matches.allSatisfy({ $0.expression == first.expression }) else {
+                    throw SQLError(.ambiguousColumn, "GROUP BY \"\(parts[0].text)\" is ambiguous", at: item.position)
+                }
+                return first.expression
+            }
+        }
+        switch item.kind {
+        case .string, .null, .number, .boolean:
+            throw SQLError(.syntaxError, "non-integer constant in GROUP BY", at: item.position)
+        default: break
+        }
+        block.clause = .groupBy
+        return try bind(item, block).expression
+    }
+
+    // MARK: OVER
+
+    /// Adds one node per different PARTITION BY and ORDER BY; answers the ordinal of each call's column.
+    private mutating func addOvers(_ overs: [BoundOver], to plan: inout Plan, at position: Int) throws(SQLError) -> [Int] {
+        guard overs.count <= SQLLimits.columnsMax else { throw tooManyColumns(at: position) }
+        var ordinals = [Int](repeating: 0, count: overs.count)
+        var isDone = [Bool](repeating: false, count: overs.count)
+        for first in overs.indices where !isDone[first] {
+            var fields = plan.fields
+            var calls: [OverCall] = []
+            for index in first..<overs.count
+            where !isDone[index] && overs[index].partition == overs[first].partition && overs[index].order == overs[first].order {
+                isDone[index] = true
+                ordinals[index] = fields.count
+                calls.append(overs[index].call)
+                fields.append(Field(name: overs[index].call.function.rawValue, type: overs[index].call.type))
+            }
+            plan = try counted(
+                .over(plan, partition: overs[first].partition, order: overs[first].order, calls: calls, fields: fields), at: position)
+        }
+        return ordinals
+    }
+}
+
+/// The change of columns at a GROUP BY: expressions over the input become expressions over keys and aggregates.
+struct Grouping {
+    private let keys: [Expression]
+    /// Ordinals of the keys that are plain columns.
+    private let columnKeys: [Int: Int]
+    private let hasOtherKeys: Bool
+    private let block: Block
+
+    init(keys given: [Expression], plan: Plan, block: Block) {
+        var keys = given
+        // A window's end follows from its start and the other way round.
+        let bounds = plan.windowBounds
+        if let start = bounds.start, let end = bounds.end {
+            let types = plan.fields
+            for (ordinal, partner) in [(start, end), (end, start)] {
+                if keys.contains(.column(partner, types[partner].type)), !keys.contains(.column(ordinal, types[ordinal].type)),
+                    block.uses.contains(where: { $0.ordinal == ordinal })
+                {
+                    keys.append(.column(ordinal, types[ordinal].type))
+                }
+            }
+        }
+        var columnKeys: [Int: Int] = [:]
+        for (index, key) in keys.enumerated() {
+            if case .column(let ordinal, _) = key { columnKeys[ordinal] = index }
+        }
+        self.keys = keys
+        self.columnKeys = columnKeys
+        self.hasOtherKeys = columnKeys.count < keys.count
+        self.block = block
+    }
+
+    func plan(over input: Plan) -> Plan {
+        let names = input.fields
+        let keyFields = keys.map { key in
+            if case .column(let ordinal, let type) = key { Field(name: names[ordinal].name, type: type) } else { Field(name: "key", type: key.type) }
+        }
+        let callFields = block.aggregates.map { Field(name: $0.function.sqlName, type: $0.type) }
+        return .aggregate(input, keys: keys, calls: block.aggregates, window: nil, fields: keyFields + callFields)
+    }
+
+    /// Throws 42803 for a column that is neither.
+    func rewritten(_ expression: Expression) throws(SQLError) -> Expression {
+        switch expression {
+        case .literal: return expression
+        case .column(let ordinal, let type):
+            if ordinal >= Block.overBase { return expression }
+            if ordinal >= Block.aggregateBase { return .column(keys.count + ordinal - Block.aggregateBase, type) }
+            if let key = columnKeys[ordinal] { return .column(key, type) }
+            let column = block.scope.columns[ordinal]
+            throw SQLError(
+                .groupingError,
+                "column \"\(column.relation.isEmpty ? "" : column.relation + ".")\(column.name)\" must appear in the GROUP BY clause or be used in an aggregate function",
+                at: block.uses.first { $0.ordinal == ordinal }?.position ?? 0)
+        default:
+            if hasOtherKeys, let key = keys.firstIndex(of: expression) { return .column(key, expression.type) }
+            return try expression.mapChildren(rewritten)
+        }
+    }
+
+    func rewrite(_ over: inout BoundOver) throws(SQLError) {
+        for index in over.partition.indices { over.partition[index] = try rewritten(over.partition[index]) }
+        for index in over.order.indices { over.order[index].expression = try rewritten(over.order[index].expression) }
+        for index in over.call.arguments.indices { over.call.arguments[index] = try rewritten(over.call.arguments[index]) }
+    }
+}
+
+extension AggregateFunction {
+    package var sqlName: String {
+        switch self {
+        case .countAll, .count: "count"
+        case .sum: "sum"
+        case .avg: "avg"
+        case .min: "min"
+        case .max: "max"
+        }
+    }
+}

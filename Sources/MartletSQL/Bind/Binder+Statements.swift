@@ -1,0 +1,195 @@
+internal import MartletCore
+
+/// Statements: what CREATE defines, SET and SHOW, EXPLAIN.
+extension Binder {
+    /// `text` is the whole text, for the definitions' own.
+    mutating func statement(_ syntax: StatementSyntax, text: [UInt8]) throws(SQLError) -> BoundStatement {
+        let own = String(decoding: text[syntax.start..<syntax.end], as: UTF8.self)
+        switch syntax.kind {
+        case .createSource(let create):
+            if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
+            return .createSource(try source(create, text: own))
+        case .createView(let create):
+            if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
+            let view = try view(create, text: own)
+            return create.isMaterialized ? .createMaterializedView(view) : .createView(view)
+        case .createSink(let create):
+            if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
+            return .createSink(try sink(create, text: own))
+        case .select(let query):
+            let plan = try optimised(try self.query(query, isTop: true), at: query.position)
+            return .select(plan, fields: plan.fields)
+        case .explain(let inner, let analyze):
+            if analyze { throw .notSupported("EXPLAIN ANALYZE", at: inner.start) }
+            return .explain(try explain(inner, text: text))
+        case .set(let name, let value): return try set(name, value)
+        case .show(let name): return .show(name: name.text)
+        }
+    }
+
+    /// The statement to give back where IF NOT EXISTS finds the name taken.
+    private func existing(_ name: ObjectName, _ ifNotExists: Bool) throws(SQLError) -> BoundStatement? {
+        let relation = try objectName(name)
+        guard catalog.relation(named: relation) != nil else { return nil }
+        guard ifNotExists else {
+            throw SQLError(.duplicateTable, "relation \"\(relation)\" already exists", at: name.last.position)
+        }
+        return .skipped(notice: "relation \"\(relation)\" already exists, skipping")
+    }
+
+    private mutating func explain(_ syntax: StatementSyntax, text: [UInt8]) throws(SQLError) -> String {
+        switch try statement(syntax, text: text) {
+        case .select(let plan, _): return plan.explain()
+        case .createView(let view), .createMaterializedView(let view): return view.plan.explain()
+        case .createSink(let sink): return sink.plan.explain()
+        case .createSource(let source):
+            return Plan.source(name: source.name, columns: Array(source.columns.indices), fields: source.fields).explain()
+        case .explain, .set, .show, .skipped: throw .syntaxError("EXPLAIN takes a query or a CREATE statement", at: syntax.start)
+        }
+    }
+
+    private func set(_ name: Identifier, _ value: String?) throws(SQLError) -> BoundStatement {
+        let known = [
+            "application_name", "client_encoding", "client_min_messages", "datestyle", "extra_float_digits", "intervalstyle", "lock_timeout",
+            "search_path", "standard_conforming_strings", "statement_timeout", "timezone", "idle_in_transaction_session_timeout",
+            "bytea_output", "default_transaction_isolation", "default_transaction_read_only",
+        ]
+        let parameter = name.text.lowercasedASCII
+        // A qualified name is the user's own (PostgreSQL's custom options).
+        if known.contains(parameter) || parameter.contains(".") { return .set(name: parameter, value: value, notice: nil) }
+        if parameter.hasPrefix("streaming_") || parameter.hasPrefix("rw_") || parameter == "query_mode" {
+            return .set(name: parameter, value: value, notice: "parameter \"\(parameter)\" has no effect")
+        }
+        let near = Suggestion.nearest(to: parameter, among: known)
+        throw SQLError(
+            .undefinedObject, "unrecognized configuration parameter \"\(name.text)\"", at: name.position,
+            hint: near.map { "Perhaps you meant the parameter \"\($0)\"." })
+    }
+
+    // MARK: CREATE VIEW
+
+    private mutating func view(_ create: CreateViewSyntax, text: String) throws(SQLError) -> ViewDefinition {
+        isContinuous = true
+        if let option = create.options.first {
+            throw .notSupported("WITH options of a view", at: option.name.position)
+        }
+        if let emit = create.query.emitOnWindowClose, !create.isMaterialized {
+            throw .notSupported(
+                "EMIT ON WINDOW CLOSE in a plain view", at: emit, hint: "Use CREATE MATERIALIZED VIEW, which keeps what was emitted.")
+        }
+        var plan = try query(create.query, isTop: true)
+        plan = try renamed(plan, create.columns, what: "CREATE VIEW")
+        let fields = plan.fields
+        try checkColumnNames(fields, at: create.query.position)
+        // A plain view is put into other queries; what they need of it is optimised there.
+        if create.isMaterialized { plan = try continuous(plan, create.query) } else { plan = Optimiser.simplified(plan, context) }
+        let position = try objectName(create.name)
+        var view = ViewDefinition(
+            name: position, plan: plan, fields: fields, isAppendOnly: plan.isAppendOnly(in: catalog),
+            eventTimeColumns: plan.eventTimeColumns(in: catalog).sorted())
+        view.ifNotExists = create.ifNotExists
+        view.text = text
+        return view
+    }
+
+    private func checkColumnNames(_ fields: [Field], at position: Int) throws(SQLError) {
+        var seen: Set<String> = []
+        for field in fields where !seen.insert(field.name).inserted {
+            throw SQLError(
+                .duplicateColumn, "column \"\(field.name)\" specified more than once", at: position, hint: "Give it another name with AS.")
+        }
+        if fields.isEmpty { throw SQLError(.invalidTableDefinition, "a view needs at least one column", at: position) }
+    }
+
+    /// Optimises the plan of a query that lives on and checks that it can be kept up to date.
+    private mutating func continuous(_ plan: Plan, _ query: QuerySyntax) throws(SQLError) -> Plan {
+        let optimised = try self.optimised(plan, at: query.position)
+        try ContinuousCheck(catalog: catalog).check(optimised, query)
+        return optimised
+    }
+
+    func optimised(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
+        try locating(position) { () throws(SQLError) in try Optimiser(catalog: catalog, context: context).optimised(plan) }
+    }
+
+    // MARK: CREATE SINK
+
+    private mutating func sink(_ create: CreateSinkSyntax, text: String) throws(SQLError) -> SinkDefinition {
+        isContinuous = true
+        var plan: Plan
+        switch create.input {
+        case .relation(let name): plan = try relation(name)
+        case .query(let query):
+            plan = try self.query(query, isTop: true)
+            try checkColumnNames(plan.fields, at: query.position)
+        }
+        if case .query(let query) = create.input {
+            plan = try continuous(plan, query)
+        } else {
+            plan = try optimised(plan, at: create.position)
+        }
+        var options = try Options(
+            create.options, known: ["connector", "type", "primary_key", "ignore_delete"], of: "a sink")
+        let connector = try connector(&options, forSource: false, at: create.position)
+        var sink = SinkDefinition(
+            name: try objectName(create.name), plan: plan, connector: connector, isAppendOnly: plan.isAppendOnly(in: catalog))
+        let typePosition = options.remaining["type"]?.position
+        sink.type = try options.choice("type", SinkType.self)
+        sink.ignoresDeletes = try options.flag("ignore_delete") ?? false
+        if sink.type == .appendOnly, !sink.isAppendOnly, !sink.ignoresDeletes {
+            throw SQLError(
+                .invalidParameterValue, "the rows of sink \"\(sink.name)\" change, so it cannot be append-only", at: typePosition ?? create.position,
+                hint: "Leave type out to write changes, or let the view end in EMIT ON WINDOW CLOSE, so that each row is written once.")
+        }
+        if let key = options.take("primary_key") { sink.primaryKey = try primaryKey(key, plan.fields) }
+        if sink.type == .upsert, sink.primaryKey.isEmpty {
+            throw SQLError(
+                .invalidParameterValue, "an upsert sink needs a primary key", at: typePosition ?? create.position,
+                hint: "Add primary_key = 'column, …'.")
+        }
+        (sink.format, sink.encode) = try format(create.format, forSource: false)
+        if sink.format == .upsert, sink.primaryKey.isEmpty {
+            throw SQLError(
+                .invalidParameterValue, "FORMAT UPSERT needs a primary key", at: create.format?.position ?? create.position,
+                hint: "Add primary_key = 'column, …'.")
+        }
+        let known = ConnectorOptions.all[connector]
+        try options.finish(known?.sink, prefixes: known?.prefixes ?? [])
+        sink.options = options.remaining
+        sink.ifNotExists = create.ifNotExists
+        sink.text = text
+        return sink
+    }
+
+    private func primaryKey(_ option: OptionValue, _ fields: [Field]) throws(SQLError) -> [Int] {
+        var key: [Int] = []
+        for part in option.text.split(separator: ",") {
+            let name = String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+            guard let ordinal = fields.firstIndex(where: { $0.name == name }) else {
+                let near = Suggestion.nearest(to: name, among: fields.map(\.name))
+                throw SQLError(
+                    .undefinedColumn, "column \"\(name)\" of the primary key does not exist", at: option.position,
+                    hint: near.map { "Perhaps you meant the column \"\($0)\"." })
+            }
+            key.append(ordinal)
+        }
+        return key
+    }
+
+    func connector(_ options: inout Options, forSource: Bool, at position: Int) throws(SQLError) -> String {
+        let names = ConnectorOptions.names(forSource: forSource)
+        guard let option = options.take("connector") else {
+            throw SQLError(
+                .invalidParameterValue, "a \(forSource ? "source" : "sink") needs a connector", at: position,
+                hint: "Add WITH (connector = …), one of \(names.joined(separator: ", ")).")
+        }
+        let name = option.text.lowercasedASCII
+        guard names.contains(name) else {
+            let near = Suggestion.nearest(to: name, among: names)
+            throw SQLError(
+                .invalidParameterValue, "there is no \(forSource ? "source" : "sink") connector \"\(option.text)\"", at: option.position,
+                hint: near.map { "Perhaps you meant \"\($0)\"." } ?? "It is one of \(names.joined(separator: ", ")).")
+        }
+        return name
+    }
+}

@@ -1,0 +1,103 @@
+internal import MartletCore
+
+/// Gives names and types to what the parser read, against a catalog: syntax in, `Plan` and definitions out.
+///
+/// One binder binds one statement. It folds constants as it goes, so that `1/0` and `'abc'::int` are reported at their place.
+/// Its recursion follows the syntax tree, whose height the parser bounds; what it copies (BETWEEN's operand, common table
+/// expressions, views) is counted against `SQLLimits`.
+struct Binder {
+    let catalog: any CatalogReader
+    let context: EvaluationContext
+    /// True inside CREATE …: the query lives on, so the time of the statement means nothing.
+    var isContinuous = false
+    /// Common table expressions in sight, inner ones first.
+    var commonTables: [CommonTable] = []
+    /// Plan nodes so far, those inside views and common tables each time they are used.
+    var planNodes = 0
+    /// Inside operands that need not be evaluated (CASE, COALESCE, AND, OR): a constant's error there is left to run time.
+    var guardDepth = 0
+
+    struct CommonTable {
+        var name: String
+        var plan: Plan
+        var nodes: Int
+    }
+
+    init(catalog: any CatalogReader, context: EvaluationContext) {
+        self.catalog = catalog
+        self.context = context
+    }
+
+    /// An expression with the number of its nodes, counting shared parts as often as they occur.
+    struct Bound {
+        var expression: Expression
+        var size: Int
+
+        init(_ expression: Expression, size: Int = 1) {
+            self.expression = expression
+            self.size = size
+        }
+
+        var type: DataType { expression.type }
+        /// An untyped literal: '…' or NULL.
+        var isUntyped: Bool { expression.type == .unknown }
+    }
+
+    /// Copies that PostgreSQL would make too, but not without bound.
+    static let expressionSizeMax = 8_000_000
+
+    /// Counts `nodes` into the plan and returns `plan`.
+    mutating func counted(_ plan: Plan, _ nodes: Int = 1, at position: Int) throws(SQLError) -> Plan {
+        planNodes += nodes
+        if planNodes > SQLLimits.planNodesMax {
+            throw SQLError(
+                .statementTooComplex, "query is too complex after views and common table expressions have been put in", at: position,
+                detail: "At most \(SQLLimits.planNodesMax) plan nodes are allowed.")
+        }
+        return plan
+    }
+}
+
+/// Where an expression stands, for what is allowed there and what it is called in errors.
+enum Clause: String {
+    case select = "SELECT"
+    case condition = "WHERE"
+    case groupBy = "GROUP BY"
+    case having = "HAVING"
+    case filter = "FILTER"
+    case aggregate = "aggregate function calls"
+    case over = "window function calls"
+    case orderBy = "ORDER BY"
+    case values = "VALUES"
+    case constant = "this place"
+
+    var allowsAggregates: Bool { self == .select || self == .having || self == .over || self == .orderBy }
+    var allowsOver: Bool { self == .select || self == .orderBy }
+}
+
+/// What the expressions of one SELECT share while they are bound. Lives on one thread, inside one call of the binder.
+final class Block {
+    let scope: Scope
+    var clause = Clause.select
+    /// Aggregate calls met so far; an expression refers to the i-th as column `aggregateBase + i`.
+    var aggregates: [AggregateCall] = []
+    /// Calls with OVER; the i-th is column `overBase + i`.
+    var overs: [BoundOver] = []
+    var windows: [String: OverSyntax] = [:]
+    /// Columns used outside of aggregate calls, with their places: for the error that they must appear in GROUP BY.
+    var uses: [(ordinal: Int, position: Int)] = []
+    /// Position of the first aggregate call; nil: none.
+    var firstAggregate: Int?
+
+    static let aggregateBase = 1 << 40
+    static let overBase = 1 << 41
+
+    init(scope: Scope) { self.scope = scope }
+}
+
+struct BoundOver {
+    var call: OverCall
+    var partition: [Expression]
+    var order: [SortKey]
+    var position: Int
+}

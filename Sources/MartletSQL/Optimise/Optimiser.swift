@@ -1,0 +1,180 @@
+internal import MartletCore
+
+/// Rewrites a bound plan into one that does less and means the same:
+///
+/// 1. conditions move down, to the source where they can, below window nodes in any case, above aggregates never;
+/// 2. projections fold into what reads them, so that a window node stands directly under its aggregate;
+/// 3. columns nobody reads are not read;
+/// 4. aggregates learn which of their keys are the window's bounds.
+///
+/// The output fields (names, types, order) stay as they are. What decides about errors: a condition may be evaluated for a row
+/// that another condition of the same AND refuses; the AND's contract (`Expression.and`) makes that unobservable.
+struct Optimiser {
+    let catalog: any CatalogReader
+    let context: EvaluationContext
+
+    /// Limits for putting one expression into another, so that nested views stay linear in size.
+    static let sizeMax = 2_000
+    static let heightMax = 2 * SQLLimits.expressionDepthMax
+
+    func optimised(_ plan: Plan) throws(SQLError) -> Plan {
+        let fields = plan.fields
+        var result = Self.simplified(plan, context)
+        result = pushed(result, [])
+        result = Fusion.fused(result)
+        // Fusion brings filters and windows together that projections kept apart.
+        result = pushed(result, [])
+        result = Fusion.fused(result)
+        result = Pruning.pruned(result)
+        result = Fusion.fused(result)
+        result = Fusion.withWindows(result)
+        result = Fusion.withoutIdentity(result, isTop: true)
+        return result.fields == fields ? result : result.renamed(fields)
+    }
+
+    /// All expressions simplified; always-true filters removed.
+    static func simplified(_ plan: Plan, _ context: EvaluationContext) -> Plan {
+        plan.mapExpressions { Simplifier.simplified($0, context) }.removingTrivialFilters()
+    }
+
+    // MARK: Conditions
+
+    /// `plan` under `conditions` (over its output), each as far down as it may go.
+    private func pushed(_ plan: Plan, _ conditions: [Expression]) -> Plan {
+        switch plan {
+        case .filter(let input, let condition):
+            // Inner conditions first: they were written to guard the outer ones.
+            return pushed(input, Self.conjuncts(condition) + conditions)
+        case .project(let input, let expressions, let fields):
+            var below: [Expression] = []
+            var above: [Expression] = []
+            for condition in conditions {
+                if let moved = Fusion.substituted(condition, expressions) {
+                    below.append(Simplifier.simplified(moved, context))
+                } else {
+                    above.append(condition)
+                }
+            }
+            return Self.filtered(.project(pushed(input, below), expressions, fields), above)
+        case .window(let input, let time, let hop, let fields):
+            let width = fields.count - 2
+            let (below, above) = Self.split(conditions) { $0.columns.allSatisfy { $0 < width } }
+            return Self.filtered(.window(pushed(input, below), time: time, hop, fields: fields), above)
+        case .unionAll(let arms, let fields):
+            return .unionAll(arms.map { pushed($0, conditions) }, fields: fields)
+        case .aggregate(let input, let keys, let calls, let window, let fields):
+            // A condition on the input that reads window bounds alone, all of them keys, is a condition on the groups.
+            var conditions = conditions
+            var rest = pushed(input, [])
+            if case .filter(let below, let condition) = rest, case .window(_, _, _, let inputFields) = below {
+                var kept: [Expression] = []
+                for conjunct in Self.conjuncts(condition) {
+                    let columns = conjunct.columns
+                    let places = columns.map { ordinal in keys.firstIndex(of: .column(ordinal, inputFields[ordinal].type)) }
+                    if !columns.isEmpty, places.allSatisfy({ $0 != nil }) {
+                        conditions.append(
+                            conjunct.renumbered { ordinal in keys.firstIndex(of: .column(ordinal, inputFields[ordinal].type)) ?? 0 })
+                    } else {
+                        kept.append(conjunct)
+                    }
+                }
+                rest = Self.filtered(below, kept)
+            }
+            return Self.filtered(.aggregate(rest, keys: keys, calls: calls, window: window, fields: fields), conditions)
+        case .over(let input, let partition, let order, let calls, let fields):
+            return Self.filtered(.over(pushed(input, []), partition: partition, order: order, calls: calls, fields: fields), conditions)
+        case .emitOnWindowClose(let input):
+            return Self.filtered(.emitOnWindowClose(pushed(input, [])), conditions)
+        case .source, .relation, .view, .values: return Self.filtered(plan, conditions)
+        }
+    }
+
+    static func conjuncts(_ condition: Expression) -> [Expression] {
+        if case .and(let operands) = condition { return operands }
+        return [condition]
+    }
+
+    static func filtered(_ plan: Plan, _ conditions: [Expression]) -> Plan {
+        let condition = Simplifier.and(conditions)
+        if condition == .literal(.boolean(true), .boolean) { return plan }
+        return .filter(plan, condition)
+    }
+
+    private static func split(_ conditions: [Expression], _ isFirst: (Expression) -> Bool) -> ([Expression], [Expression]) {
+        var first: [Expression] = []
+        var second: [Expression] = []
+        for condition in conditions {
+            if isFirst(condition) { first.append(condition) } else { second.append(condition) }
+        }
+        return (first, second)
+    }
+}
+
+extension Plan {
+    /// The same tree over `transform`ed inputs.
+    func mapInputs(_ transform: (Plan) -> Plan) -> Plan {
+        switch self {
+        case .source, .relation, .view, .values: self
+        case .filter(let input, let condition): .filter(transform(input), condition)
+        case .project(let input, let expressions, let fields): .project(transform(input), expressions, fields)
+        case .window(let input, let time, let hop, let fields): .window(transform(input), time: time, hop, fields: fields)
+        case .aggregate(let input, let keys, let calls, let window, let fields):
+            .aggregate(transform(input), keys: keys, calls: calls, window: window, fields: fields)
+        case .over(let input, let partition, let order, let calls, let fields):
+            .over(transform(input), partition: partition, order: order, calls: calls, fields: fields)
+        case .unionAll(let arms, let fields): .unionAll(arms.map(transform), fields: fields)
+        case .emitOnWindowClose(let input): .emitOnWindowClose(transform(input))
+        }
+    }
+
+    /// Every expression of every node `transform`ed.
+    func mapExpressions(_ transform: (Expression) -> Expression) -> Plan {
+        let mapped = mapInputs { $0.mapExpressions(transform) }
+        switch mapped {
+        case .source, .relation, .view, .window, .unionAll, .emitOnWindowClose: return mapped
+        case .filter(let input, let condition): return .filter(input, transform(condition))
+        case .project(let input, let expressions, let fields): return .project(input, expressions.map(transform), fields)
+        case .aggregate(let input, let keys, let calls, let window, let fields):
+            return .aggregate(input, keys: keys.map(transform), calls: calls.map { $0.mapped(transform) }, window: window, fields: fields)
+        case .over(let input, let partition, let order, let calls, let fields):
+            return .over(
+                input, partition: partition.map(transform), order: order.map { $0.mapped(transform) }, calls: calls.map { $0.mapped(transform) },
+                fields: fields)
+        case .values(let rows, let fields): return .values(rows.map { $0.map(transform) }, fields: fields)
+        }
+    }
+
+    func removingTrivialFilters() -> Plan {
+        let mapped = mapInputs { $0.removingTrivialFilters() }
+        if case .filter(let input, .literal(.boolean(true), _)) = mapped { return input }
+        return mapped
+    }
+}
+
+extension AggregateCall {
+    func mapped(_ transform: (Expression) -> Expression) -> AggregateCall {
+        var copy = self
+        copy.argument = argument.map(transform)
+        copy.filter = filter.map(transform)
+        return copy
+    }
+
+    /// The expressions it evaluates per row.
+    var operands: [Expression] { (argument.map { [$0] } ?? []) + (filter.map { [$0] } ?? []) }
+}
+
+extension OverCall {
+    func mapped(_ transform: (Expression) -> Expression) -> OverCall {
+        var copy = self
+        copy.arguments = arguments.map(transform)
+        return copy
+    }
+}
+
+extension SortKey {
+    func mapped(_ transform: (Expression) -> Expression) -> SortKey {
+        var copy = self
+        copy.expression = transform(expression)
+        return copy
+    }
+}

@@ -1,0 +1,93 @@
+internal import MartletCore
+
+/// What follows from a plan's shape, found by walking it.
+extension Plan {
+    /// Nodes in the tree.
+    package var nodeCount: Int {
+        var count = 0
+        var open = [self]
+        while let plan = open.popLast() {
+            count += 1
+            open += plan.inputs
+        }
+        return count
+    }
+
+    /// Ordinals of the output columns that are the bounds of the nearest window node below, seen through filters, projections and OVER.
+    package var windowBounds: (start: Int?, end: Int?) {
+        switch self {
+        case .window(_, _, _, let fields): return (fields.count - 2, fields.count - 1)
+        case .filter(let input, _), .over(let input, _, _, _, _), .emitOnWindowClose(let input): return input.windowBounds
+        case .project(let input, let expressions, _):
+            let below = input.windowBounds
+            func find(_ ordinal: Int?) -> Int? {
+                guard let ordinal else { return nil }
+                return expressions.firstIndex { $0.columnOrdinal == ordinal }
+            }
+            return (find(below.start), find(below.end))
+        case .source, .relation, .view, .aggregate, .unionAll, .values: return (nil, nil)
+        }
+    }
+
+    /// Ordinals of output columns that carry event time: they advance with the watermark of what is read, so that a value below the
+    /// watermark will not come again.
+    package func eventTimeColumns(in catalog: any CatalogReader) -> Set<Int> {
+        switch self {
+        case .source(let name, let columns, _):
+            guard case .source(let source)? = catalog.relation(named: name)?.kind, let watermark = source.watermark else { return [] }
+            return Set(columns.indices.filter { columns[$0] == watermark.column })
+        case .view(let name, _):
+            guard case .materializedView(let view)? = catalog.relation(named: name)?.kind else { return [] }
+            return Set(view.eventTimeColumns)
+        case .relation, .values: return []
+        case .filter(let input, _), .over(let input, _, _, _, _), .emitOnWindowClose(let input): return input.eventTimeColumns(in: catalog)
+        case .project(let input, let expressions, _): return Self.carried(expressions, input.eventTimeColumns(in: catalog))
+        case .aggregate(let input, let keys, _, _, _): return Self.carried(keys, input.eventTimeColumns(in: catalog))
+        case .window(let input, let time, _, let fields):
+            var columns = input.eventTimeColumns(in: catalog)
+            if columns.contains(time) { columns.formUnion([fields.count - 2, fields.count - 1]) }
+            return columns
+        case .unionAll(let arms, _):
+            guard let first = arms.first else { return [] }
+            return arms.dropFirst().reduce(first.eventTimeColumns(in: catalog)) { $0.intersection($1.eventTimeColumns(in: catalog)) }
+        }
+    }
+
+    private static func carried(_ expressions: [Expression], _ columns: Set<Int>) -> Set<Int> {
+        var result: Set<Int> = []
+        for (index, expression) in expressions.enumerated() {
+            if let ordinal = expression.columnOrdinal, columns.contains(ordinal) { result.insert(index) }
+        }
+        return result
+    }
+
+    /// True where the plan's output only grows: no row is ever taken back.
+    package func isAppendOnly(in catalog: any CatalogReader) -> Bool {
+        switch self {
+        case .source(let name, _, _):
+            if case .source(let source)? = catalog.relation(named: name)?.kind { return source.format == .plain }
+            return true
+        case .view(let name, _):
+            if case .materializedView(let view)? = catalog.relation(named: name)?.kind { return view.isAppendOnly }
+            return false
+        case .relation, .values, .emitOnWindowClose: return true
+        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _): return input.isAppendOnly(in: catalog)
+        case .aggregate, .over: return false
+        case .unionAll(let arms, _): return arms.allSatisfy { $0.isAppendOnly(in: catalog) }
+        }
+    }
+
+    /// Names of the relations it reads, each once, in order.
+    package var relationNames: [String] {
+        var names: [String] = []
+        var open = [self]
+        while let plan = open.popLast() {
+            switch plan {
+            case .source(let name, _, _), .relation(let name, _), .view(let name, _):
+                if !names.contains(name) { names.append(name) }
+            default: open += plan.inputs.reversed()
+            }
+        }
+        return names
+    }
+}
