@@ -24,6 +24,7 @@ package struct Decimal: Sendable {
     package static let negativeInfinity = Decimal(coefficient: -1, scale: specialScale)
 
     package init(_ value: Int64) { self.init(coefficient: Int128(value), scale: 0) }
+    package init(_ value: Int) { self.init(coefficient: Int128(value), scale: 0) }
 
     package var isSpecial: Bool { scale == Decimal.specialScale }
     package var isNaN: Bool { isSpecial && coefficient == 0 }

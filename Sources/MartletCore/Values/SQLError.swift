@@ -25,6 +25,7 @@ package struct SQLState: Hashable, Sendable, CustomStringConvertible {
     package static let invalidArgumentForPowerFunction = SQLState("2201F")
     package static let invalidArgumentForWidthBucket = SQLState("2201G")
     package static let characterNotInRepertoire = SQLState("22021")
+    package static let arraySubscriptError = SQLState("2202E")
     package static let invalidParameterValue = SQLState("22023")
     package static let invalidTextRepresentation = SQLState("22P02")
     package static let invalidBinaryRepresentation = SQLState("22P03")
