@@ -14,7 +14,7 @@ enum PowersOfTen {
     static func digits(_ value: UInt128) -> Int {
         if value == 0 { return 0 }
         // 1233/4096 approximates log10(2) from above closely enough for 128 bits.
-        let guess = (128 - value.leadingZeroBitCount) * 1233 >> 12
+        let guess = ((128 - value.leadingZeroBitCount) * 1233) >> 12
         return guess <= 38 && value >= table[guess] ? guess + 1 : guess
     }
 }
