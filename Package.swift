@@ -42,7 +42,7 @@ let package = Package(
         room("MartletPlatform", imports: ["CMartletEvent", "CMartletLinux", "MartletCore"]),
         room("MartletColumns", imports: ["CMartletSimdjson", "CMartletVector", "MartletCore"]),
         room("MartletSQL", imports: ["MartletCore"]),
-        room("MartletState", imports: ["MartletColumns", "MartletCore"]),
+        room("MartletState", imports: ["CMartletVector", "MartletColumns", "MartletCore"]),
         room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         room("MartletEngine", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletSQL"]),
         room("MartletConnectors", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform"]),

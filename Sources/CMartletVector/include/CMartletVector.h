@@ -77,4 +77,9 @@ static inline uint32_t martlet_match3_32(const void *p, uint8_t first, uint8_t s
     return martlet_match32(p, first) | martlet_match32(p, second) | martlet_match32(p, third);
 }
 
+/// Asks for the cache line at `p`, which is about to be read and written; any address will do.
+static inline void martlet_prefetch(const void *p) {
+    __builtin_prefetch(p, 1, 3);
+}
+
 #endif

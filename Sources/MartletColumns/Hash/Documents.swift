@@ -56,6 +56,11 @@ enum Documents {
 }
 
 extension StringView {
+    /// Whether two JSONB texts denote the same document.
+    package static func areEqualDocuments(_ left: StringView, _ right: StringView) -> Bool {
+        Documents.areEqual(left, right)
+    }
+
     /// A view that lives during the call only.
     static func withTemporary<Answer>(
         _ bytes: UnsafeBufferPointer<UInt8>, _ body: (StringView) -> Answer

@@ -1,0 +1,119 @@
+/// Finds a row's number by its key's hash: open addressing with linear probing over 8-byte slots.
+///
+/// A slot holds the upper 32 bits of the hash (the tag) and the row's number + 1; 0 is free. Position and segment come
+/// from the tag alone, so that growing reads neither rows nor keys. Up to 2^17 slots there is one segment; beyond,
+/// one for each of the 256 key groups, each growing by itself at its own fill, so that no growth moves more than about
+/// 1/256 of the keys, and not all at once.
+struct GroupIndex {
+    struct Segment {
+        var slots: UnsafeMutablePointer<UInt64>
+        var mask: Int
+        var used: Int
+        /// Grows beyond this many.
+        var limit: Int
+    }
+
+    private(set) var segments: UnsafeMutablePointer<Segment>
+    /// 0 or 255.
+    private(set) var segmentMask = 0
+
+    private static let slotsMin = 32
+    private static let singleMax = 1 << 17
+    private static let segmentCount = 256
+    /// Bits 0–23 of the tag give the position (bits 24–31 the segment).
+    private static let positionMask = (1 << 24) - 1
+
+    init() {
+        segments = .allocate(capacity: 1)
+        segments.initialize(to: GroupIndex.segment(GroupIndex.slotsMin, number: 0))
+    }
+
+    func deallocate() {
+        for number in 0...segmentMask { GroupIndex.release(segments[number]) }
+        segments.deallocate()
+    }
+
+    private static func segment(_ slots: Int, number: Int) -> Segment {
+        // Fills between 1/2 and 3/4, spread over the segments.
+        let spread = (number &* 149) & 255
+        let memory = StateMemory.allocate(slots * 8).assumingMemoryBound(to: UInt64.self)
+        return Segment(slots: memory, mask: slots - 1, used: 0, limit: slots / 2 + slots * spread / 1024)
+    }
+
+    private static func release(_ segment: Segment) { StateMemory.release(segment.slots, (segment.mask + 1) * 8) }
+
+    @inline(__always)
+    static func position(_ tag: UInt64, _ mask: Int) -> Int { Int(truncatingIfNeeded: tag) & mask & positionMask }
+
+    /// The segment of a hash.
+    @inline(__always)
+    func segment(_ hash: UInt64) -> UnsafeMutablePointer<Segment> {
+        segments + (Int(truncatingIfNeeded: hash &>> 56) & segmentMask)
+    }
+
+    /// Adds a row whose key is known to be absent.
+    mutating func insert(_ hash: UInt64, id: Int) {
+        let target = segment(hash)
+        GroupIndex.place(target, (hash & 0xFFFF_FFFF_0000_0000) | UInt64(id + 1))
+        if target.pointee.used > target.pointee.limit { grow(target) }
+    }
+
+    private static func place(_ segment: UnsafeMutablePointer<Segment>, _ slot: UInt64) {
+        let slots = segment.pointee.slots
+        let mask = segment.pointee.mask
+        var at = position(slot &>> 32, mask)
+        while slots[at] != 0 { at = (at &+ 1) & mask }
+        slots[at] = slot
+        segment.pointee.used &+= 1
+    }
+
+    private mutating func grow(_ target: UnsafeMutablePointer<Segment>) {
+        let old = target.pointee
+        if segmentMask == 0, old.mask + 1 >= GroupIndex.singleMax {
+            split(old)
+            return
+        }
+        let wanted = (old.mask + 1) * 2
+        // Past 2^24 slots positions repeat, and a segment only gets fuller (4 billion keys in all).
+        guard wanted - 1 <= GroupIndex.positionMask else {
+            precondition(old.used < old.mask, "more than 2^32 keys in one table")
+            target.pointee.limit = old.mask - 1
+            return
+        }
+        target.pointee = GroupIndex.segment(wanted, number: target - segments)
+        for at in 0...old.mask where old.slots[at] != 0 { GroupIndex.place(target, old.slots[at]) }
+        GroupIndex.release(old)
+    }
+
+    private mutating func split(_ old: Segment) {
+        segments.deallocate()
+        segments = .allocate(capacity: GroupIndex.segmentCount)
+        segmentMask = GroupIndex.segmentCount - 1
+        let size = (old.mask + 1) * 2 / GroupIndex.segmentCount
+        for number in 0..<GroupIndex.segmentCount {
+            (segments + number).initialize(to: GroupIndex.segment(size, number: number))
+        }
+        for at in 0...old.mask where old.slots[at] != 0 {
+            let target = segment(old.slots[at])
+            GroupIndex.place(target, old.slots[at])
+            if target.pointee.used > target.pointee.limit { grow(target) }
+        }
+        GroupIndex.release(old)
+    }
+
+    /// Forgets all; a large index shrinks to the smallest.
+    mutating func clear() {
+        if segmentMask == 0, segments.pointee.mask < 4096 {
+            let only = segments.pointee
+            only.slots.update(repeating: 0, count: only.mask + 1)
+            segments.pointee.used = 0
+            return
+        }
+        deallocate()
+        self = GroupIndex()
+    }
+
+    var memoryBytes: Int {
+        (0...segmentMask).reduce(0) { $0 + (segments[$1].mask + 1) * 8 }
+    }
+}

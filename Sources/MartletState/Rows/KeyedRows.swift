@@ -1,0 +1,253 @@
+internal import CMartletVector
+internal import Glibc
+internal import MartletColumns
+internal import MartletCore
+
+/// Rows found by their key: what aggregates, and everything else with a state per key, stand on.
+///
+/// Rows are numbered in the order in which their keys first came, and are read in that order, so that hashes and
+/// addresses never show. One thread writes; while nobody writes, any number may read.
+final class KeyedRows {
+    let layout: KeyLayout
+    /// What a new row starts as.
+    private let template: UnsafeMutableRawPointer
+    private(set) var store: RowStore
+    private var index = GroupIndex()
+    /// Bytes of long strings in keys. Never overwritten: columns given out point into them.
+    private var heaps: [ByteHeap] = []
+    private var heapBytes = 0
+
+    /// `template`: the bytes behind header and key.
+    init(_ layout: KeyLayout, template rest: [UInt8] = []) {
+        self.layout = layout
+        let bytes = (layout.bytes + rest.count + 7) & ~7
+        let template = StateMemory.allocate(bytes)
+        rest.withUnsafeBytes { if let base = $0.baseAddress { memcpy(template + layout.bytes, base, rest.count) } }
+        self.template = template
+        store = RowStore(rowBytes: bytes)
+    }
+
+    deinit {
+        StateMemory.release(template, store.rowBytes)
+        store.deallocate()
+        index.deallocate()
+    }
+
+    var count: Int { store.count }
+
+    var memoryBytes: Int { store.memoryBytes + index.memoryBytes + heapBytes }
+
+    @inline(__always)
+    subscript(id: Int) -> UnsafeMutableRawPointer { store[id] }
+
+    /// Forgets all rows.
+    func clear() {
+        store.clear(keptBytes: 1 << 16)
+        index.clear()
+        heaps = []
+        heapBytes = 0
+    }
+
+    /// Copies the values behind header and key of a new row over those of `row`.
+    func reset(_ row: UnsafeMutableRawPointer) {
+        memcpy(row + layout.bytes, template + layout.bytes, store.rowBytes - layout.bytes)
+        row.storeBytes(of: 0, toByteOffset: KeyLayout.flags, as: UInt16.self)
+    }
+
+    // MARK: - Find or insert
+
+    /// The rows of `count` keys, made where they are new. `hashes[i]`: only the upper half counts.
+    func find(
+        _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, count: Int,
+        into targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, ids: UnsafeMutablePointer<UInt32>? = nil
+    ) {
+        switch layout.fields.count == 1 ? layout.fields[0].physical : nil {
+        case .int64, .int32, .int16, .bool, .double, .float:
+            find(OneWord.self, images, hashes, count, targets, ids)
+        case .view where layout.fields[0].type != .jsonb: find(OneText.self, images, hashes, count, targets, ids)
+        default: find(AnyKey.self, images, hashes, count, targets, ids)
+        }
+    }
+
+    private func find<Shape: KeyShape>(
+        _: Shape.Type, _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, _ count: Int,
+        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
+    ) {
+        let layout = layout
+        let step = layout.words
+        // Rows and slots beyond the second-level cache are asked for ahead of time.
+        let isLarge = memoryBytes > 1 << 20
+        if isLarge { for ahead in 0..<min(count, Ahead.slot) { prefetchSlot(hashes[ahead]) } }
+        for at in 0..<count {
+            if isLarge { prefetch(Shape.self, hashes, at, count, targets) }
+            let hash = hashes[at]
+            let words = images.words + at &* step
+            let nulls = images.nulls.map { $0[at] } ?? 0
+            let tag = hash &>> 32
+            let segment = index.segment(hash)
+            let slots = segment.pointee.slots
+            let mask = segment.pointee.mask
+            var position = GroupIndex.position(tag, mask)
+            while true {
+                let slot = slots[position]
+                if slot == 0 {
+                    let id = store.count
+                    targets[at] = insert(hash, words, nulls)
+                    if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
+                    break
+                }
+                if slot &>> 32 == tag {
+                    let id = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1
+                    let row = store[id]
+                    let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+                    if row.load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls,
+                        Shape.areEqual(words, key, layout)
+                    {
+                        targets[at] = row
+                        if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
+                        break
+                    }
+                }
+                position = (position &+ 1) & mask
+            }
+        }
+    }
+
+    /// How many rows ahead slot, row and key bytes are asked for.
+    private enum Ahead {
+        static let slot = 32
+        static let row = 16
+        static let bytes = 8
+    }
+
+    @inline(__always)
+    private func prefetchSlot(_ hash: UInt64) {
+        let segment = index.segment(hash)
+        martlet_prefetch(segment.pointee.slots + GroupIndex.position(hash &>> 32, segment.pointee.mask))
+    }
+
+    @inline(__always)
+    private func prefetch<Shape: KeyShape>(
+        _: Shape.Type, _ hashes: UnsafePointer<UInt64>, _ at: Int, _ count: Int,
+        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    ) {
+        if at &+ Ahead.slot < count { prefetchSlot(hashes[at &+ Ahead.slot]) }
+        let next = at &+ Ahead.row
+        if next < count {
+            let hash = hashes[next]
+            let segment = index.segment(hash)
+            let slot = segment.pointee.slots[GroupIndex.position(hash &>> 32, segment.pointee.mask)]
+            let isHit = slot &>> 32 == hash &>> 32
+            // A guess: the right row nearly always, otherwise any row.
+            let row = store[isHit ? Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1 : 0]
+            martlet_prefetch(row)
+            if store.rowBytes > 64 { martlet_prefetch(row + 64) }
+            targets[next] = row
+        }
+        if Shape.hasBytes, at &+ Ahead.bytes < count, at >= Ahead.row &- Ahead.bytes {
+            let key = (targets[at &+ Ahead.bytes] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+            if key[0] & 0xFFFF_FFFF > 12 { martlet_prefetch(UnsafeRawPointer(bitPattern: UInt(key[1]))) }
+        }
+    }
+
+    /// Adds a row for a key that is absent.
+    @inline(never)
+    private func insert(_ hash: UInt64, _ words: UnsafePointer<UInt64>, _ nulls: UInt16) -> UnsafeMutableRawPointer {
+        let id = store.count
+        let row = store.append()
+        memcpy(row, template, store.rowBytes)
+        row.storeBytes(of: UInt32(truncatingIfNeeded: hash &>> 32), toByteOffset: KeyLayout.tag, as: UInt32.self)
+        row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
+        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+        key.update(from: words, count: layout.words)
+        for field in layout.fields where field.physical == .view {
+            let view = StringView(head: key[field.word], tail: key[field.word + 1])
+            if !view.isInline { key[field.word + 1] = UInt64(UInt(bitPattern: keep(view))) }
+        }
+        index.insert(hash, id: id)
+        return row
+    }
+
+    private func keep(_ view: StringView) -> UnsafeMutablePointer<UInt8> {
+        if let at = heaps.last?.append(view.pointer, count: view.count) { return at }
+        // Doubling from 4 KiB to 1 MiB.
+        let heap = ByteHeap(capacity: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
+        heaps.append(heap)
+        heapBytes += heap.capacity
+        return heap.append(view.pointer, count: view.count)!
+    }
+
+    // MARK: - Reading keys
+
+    /// Key column `key` of the given rows. Long strings are not copied: the column keeps the table's bytes alive.
+    func keyColumn(_ key: Int, of rows: UnsafePointer<UnsafeMutableRawPointer>, count: Int) -> Column {
+        let field = layout.fields[key]
+        let column = Column(field.type, capacity: count)
+        column.count = count
+        let offset = KeyLayout.keys + field.word * 8
+        @inline(__always)
+        func each(_ body: (Int, UnsafePointer<UInt64>) -> Void) {
+            for at in 0..<count { body(at, (rows[at] + offset).assumingMemoryBound(to: UInt64.self)) }
+        }
+        switch field.physical {
+        case .bool: each { column.bools[$0] = UInt8(truncatingIfNeeded: $1[0]) }
+        case .int16: each { column.int16s[$0] = Int16(truncatingIfNeeded: $1[0]) }
+        case .int32: each { column.int32s[$0] = Int32(truncatingIfNeeded: $1[0]) }
+        case .int64: each { column.int64s[$0] = Int64(bitPattern: $1[0]) }
+        case .float: each { column.floats[$0] = Float(Double(bitPattern: $1[0])) }
+        case .double: each { column.doubles[$0] = Double(bitPattern: $1[0]) }
+        case .view, .interval, .uuid:
+            let pairs = column.values(SIMD2<UInt64>.self)
+            each { pairs[$0] = SIMD2($1[0], $1[1]) }
+            if field.physical == .view { column.heaps = heaps }
+        case .decimal:
+            each { column.setDecimal($0, Words.decimal($1)) }
+        }
+        for at in 0..<count where layout.isNull(key, in: rows[at]) { column.setNull(at) }
+        return column
+    }
+}
+
+/// How keys compare, so that the search loop is compiled for each of the hot shapes.
+private protocol KeyShape {
+    /// Whether keys may have bytes outside of the row.
+    static var hasBytes: Bool { get }
+    static func areEqual(_ left: UnsafePointer<UInt64>, _ right: UnsafePointer<UInt64>, _ layout: KeyLayout) -> Bool
+}
+
+private enum OneWord: KeyShape {
+    static var hasBytes: Bool { false }
+    @inline(__always)
+    static func areEqual(_ left: UnsafePointer<UInt64>, _ right: UnsafePointer<UInt64>, _ layout: KeyLayout) -> Bool {
+        left[0] == right[0]
+    }
+}
+
+private enum OneText: KeyShape {
+    static var hasBytes: Bool { true }
+    @inline(__always)
+    static func areEqual(_ left: UnsafePointer<UInt64>, _ right: UnsafePointer<UInt64>, _ layout: KeyLayout) -> Bool {
+        if left[0] != right[0] { return false }
+        if left[1] == right[1] { return true }
+        let length = Int(truncatingIfNeeded: left[0] & 0xFFFF_FFFF)
+        if length <= StringView.inlineCapacity { return false }
+        guard let a = UnsafeRawPointer(bitPattern: UInt(left[1])), let b = UnsafeRawPointer(bitPattern: UInt(right[1]))
+        else { return false }
+        if length <= 16 {
+            // 13 to 16 bytes: the first and the last eight.
+            return a.loadUnaligned(as: UInt64.self) == b.loadUnaligned(as: UInt64.self)
+                && a.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
+                    == b.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
+        }
+        return memcmp(a, b, length) == 0
+    }
+}
+
+private enum AnyKey: KeyShape {
+    static var hasBytes: Bool { false }
+    @inline(__always)
+    static func areEqual(_ left: UnsafePointer<UInt64>, _ right: UnsafePointer<UInt64>, _ layout: KeyLayout) -> Bool {
+        for word in 0..<layout.words where left[word] != right[word] { return layout.areEqualLoosely(left, right) }
+        return true
+    }
+}

@@ -1,0 +1,43 @@
+internal import Glibc
+
+/// Memory of state tables, outside of Swift's reference counting. Running out of it ends the process: the limit on
+/// state is kept above, by counting `memoryBytes`.
+enum StateMemory {
+    /// From this size on, memory is mapped by itself in huge pages: a random access then misses the cache only, not
+    /// also the address translation.
+    private static let mappedMin = 4 << 20
+    private static let hugePage = 2 << 20
+
+    /// Zeroed, at least 16-byte aligned.
+    static func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+        if bytes < mappedMin {
+            guard let memory = calloc(bytes, 1) else { exhausted(bytes) }
+            return memory
+        }
+        let length = mappedLength(bytes)
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard let mapped = mmap(nil, length + hugePage, PROT_READ | PROT_WRITE, flags, -1, 0), mapped != MAP_FAILED else {
+            exhausted(bytes)
+        }
+        // Whole huge pages: what lies before the first and behind the last is given back.
+        let start = UInt(bitPattern: mapped)
+        let aligned = (start + UInt(hugePage) - 1) & ~UInt(hugePage - 1)
+        let before = Int(aligned - start)
+        if before > 0 { munmap(mapped, before) }
+        let memory = mapped + before
+        if hugePage > before { munmap(memory + length, hugePage - before) }
+        madvise(memory, length, MADV_HUGEPAGE)
+        return memory
+    }
+
+    /// `bytes` as it was allocated.
+    static func release(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
+        if bytes < mappedMin { free(memory) } else { munmap(memory, mappedLength(bytes)) }
+    }
+
+    private static func mappedLength(_ bytes: Int) -> Int { (bytes + hugePage - 1) & ~(hugePage - 1) }
+
+    private static func exhausted(_ bytes: Int) -> Never {
+        preconditionFailure("out of memory: \(bytes) bytes for state")
+    }
+}
