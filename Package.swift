@@ -29,6 +29,7 @@ let package = Package(
     products: [
         .library(name: "Martlet", targets: ["Martlet"]),
         .executable(name: "martlet", targets: ["MartletCLI"]),
+        .library(name: "MartletFuzz", type: .static, targets: ["MartletFuzz"]),
     ],
     targets: [
         // C shims: tiny, one library each.
@@ -55,10 +56,12 @@ let package = Package(
             name: "MartletBench",
             dependencies: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletPlatform"],
             swiftSettings: settings),
+        room("MartletFuzz", imports: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletSQL"]),
         room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
         room("MartletTestKit", imports: ["MartletCore"]),
 
         tests("DocsTests", imports: []),
+        tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
         tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
         tests("MartletCoreTests", imports: ["MartletCore"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),

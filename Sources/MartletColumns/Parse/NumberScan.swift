@@ -67,7 +67,7 @@ func scanPlainInteger(_ p: inout Bytes) -> Int64? {
     let first = at.pointee
     var value: UInt64 = 0
     let count = scanDigits(&at, appendingTo: &value)
-    if count &- 1 >= 18 || (first == Ascii.zero && count > 1) { return nil }
+    if count == 0 || count > 18 || (first == Ascii.zero && count > 1) { return nil }
     let next = at.pointee
     if next == Ascii.point || next | 0x20 == 0x65 { return nil }
     p = at

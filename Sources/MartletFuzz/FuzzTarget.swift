@@ -1,0 +1,17 @@
+// Parsers under random bytes. libFuzzer drives a target through `LLVMFuzzerTestOneInput` (`./dev fuzz TARGET`), the tests
+// through a short seeded run of mutations. A target takes any bytes; a trap, an address error or a broken invariant, which
+// is a `precondition` with a message here, is a finding.
+
+internal import MartletSQL
+
+package enum FuzzTarget: String, CaseIterable, Sendable {
+    case json, sql
+
+    /// Must return for every input, within memory and time in proportion to its length.
+    package func run(_ input: UnsafeRawBufferPointer) {
+        switch self {
+        case .json: fuzzJSON(input)
+        case .sql: fuzzSQL(input)
+        }
+    }
+}

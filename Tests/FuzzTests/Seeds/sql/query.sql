@@ -1,0 +1,3 @@
+SELECT CASE x WHEN 1 THEN 'a' ELSE U&'\0061' END, x::bigint, -(-1), j -> 'a' ->> 'b', lag(v, 2) OVER (PARTITION BY k
+    ORDER BY t DESC NULLS LAST ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM a LEFT JOIN b USING (k) UNION ALL
+SELECT E'\x41', $$dollar$$, 1e10, 0x1F, TIMESTAMP '2026-01-01' AT TIME ZONE 'UTC' /* nested /* comment */ */;

@@ -1,0 +1,3 @@
+CREATE MATERIALIZED VIEW v AS SELECT a.x, count(*) FILTER (WHERE y > 1) AS n, sum(DISTINCT z) total FROM
+    TUMBLE(s, ts, INTERVAL '1 minute') a WHERE x NOT IN (1, 2) AND name LIKE 'a%' ESCAPE '!' OR b IS NOT NULL
+GROUP BY a.x HAVING max(z) BETWEEN 1 AND 2 EMIT ON WINDOW CLOSE; -- comment
