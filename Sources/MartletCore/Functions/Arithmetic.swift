@@ -172,6 +172,6 @@ enum Evaluation {
     static func wrongArguments(_ function: ScalarFunction, _ arguments: [Value]) -> SQLError {
         SQLError(
             .undefinedFunction,
-            "function does not exist: \(function.rawValue)(\(arguments.map(\.type.sqlName).joined(separator: ", ")))")
+            "function \(function.rawValue)(\(arguments.map(\.type.sqlName).joined(separator: ", "))) does not exist")
     }
 }

@@ -55,13 +55,13 @@ enum DatesAndTimes {
             throw Evaluation.wrongArguments(.dateTrunc, arguments)
         }
         switch arguments[1] {
+        case .timestamp(.max), .timestamp(.min), .timestamptz(.max), .timestamptz(.min): return arguments[1]
         case .timestamp(let micros):
             return .timestamp(try truncate(micros, try unit(name, of: .timestamp)))
         case .timestamptz(let micros):
             var zone = context.zone
             if arguments.count == 3, case .text(let zoneName) = arguments[2] { zone = try TimeFields.zone(zoneName, context) }
             let unit = try unit(name, of: .timestamptz)
-            if micros == .max || micros == .min { return .timestamptz(micros) }
             guard let local = zone.local(instant: micros) else { throw Timestamps.overflow }
             let truncated = try truncate(local, unit)
             // Below a day the offset stays that of the moment; a day's beginning has its own.
@@ -75,7 +75,12 @@ enum DatesAndTimes {
 
     private static func unit(_ name: String, of type: DataType) throws(SQLError) -> TimeFields.Unit {
         guard let field = TimeFields.Field(name) else { throw TimeFields.unknown(name, type) }
-        guard case .unit(let unit) = field else { throw TimeFields.unsupported(name, type) }
+        switch field {
+        case .unit: break
+        case .zone, .zoneHour, .zoneMinute: throw TimeFields.unsupported(name, type)
+        case .epoch, .julian, .dayOfWeek, .isoDayOfWeek, .dayOfYear, .isoYear: throw TimeFields.unknown(name, type)
+        }
+        guard case .unit(let unit) = field else { throw TimeFields.unknown(name, type) }
         if type == .interval, unit == .week {
             throw SQLError(
                 .featureNotSupported, "unit \"\(Strings.lowered(name))\" not supported for type interval",
@@ -302,6 +307,11 @@ enum DatesAndTimes {
 
     private static func moveZone(_ arguments: [Value], _ context: EvaluationContext) throws(SQLError) -> Value {
         guard arguments.count == 2 else { throw Evaluation.wrongArguments(.timezone, arguments) }
+        switch arguments[1] {
+        case .timestamp(let micros) where micros == .max || micros == .min: return .timestamptz(micros)
+        case .timestamptz(let micros) where micros == .max || micros == .min: return .timestamp(micros)
+        default: break
+        }
         let zone: TimeZone
         switch arguments[0] {
         case .text(let name): zone = try TimeFields.zone(name, context)

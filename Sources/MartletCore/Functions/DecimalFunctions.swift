@@ -153,6 +153,8 @@ enum DecimalFunctions {
 
     static func logarithm(_ x: Decimal, base: Decimal) throws(SQLError) -> Decimal {
         if x.isNaN || base.isNaN { return .nan }
+        // Infinities first: a negative one outranks the other argument's zero.
+        if x.isSpecial, x.isNegative { try checkLogarithm(x) }
         try checkLogarithm(base)
         try checkLogarithm(x)
         if x.isInfinite { return base.isInfinite ? .nan : .infinity }
@@ -188,7 +190,7 @@ enum DecimalFunctions {
         }
         let whole = y.truncated(to: 0)
         if whole == y, let exponent = whole.int64, let small = Int32(exactly: exponent) {
-            return try integerPower(x, Int(small), exponentScale: Int(y.scale))
+            return try integerPower(x, Int(small))
         }
         if x.isZero { return Decimal(coefficient: 0, scale: 16) }
         if x.isNegative {
@@ -208,10 +210,10 @@ enum DecimalFunctions {
     }
 
     /// Exact where the digits are few enough to write out, else through the logarithm.
-    private static func integerPower(_ x: Decimal, _ exponent: Int, exponentScale: Int) throws(SQLError) -> Decimal {
+    private static func integerPower(_ x: Decimal, _ exponent: Int) throws(SQLError) -> Decimal {
         let weight = x.isZero ? 0 : Double(exponent) * approximateLogarithm10(x)
         if weight > 40 { throw Decimal.overflow }
-        let scale = min(max(16 - Int(max(weight, -2000)), Int(x.scale), exponentScale, 0), 38)
+        let scale = min(max(16, Int(x.scale)), 38)
         if exponent == 0 { return try Decimal.one.rounded(to: scale) }
         if x.isZero || weight < -60 { return Decimal(coefficient: 0, scale: UInt8(scale)) }
         let isNegative = x.isNegative && exponent % 2 != 0

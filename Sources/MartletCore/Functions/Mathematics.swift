@@ -82,7 +82,7 @@ enum Mathematics {
         case .floor: return x.rounded(.down)
         case .round: return x.rounded(.toNearestOrEven)
         case .trunc: return x.rounded(.towardZero)
-        case .sign: return x > 0 ? 1 : x < 0 ? -1 : x.isNaN ? .nan : 0
+        case .sign: return x > 0 ? 1 : x < 0 ? -1 : 0
         case .sqrt:
             if x < 0 { throw SQLError(.invalidArgumentForPowerFunction, "cannot take square root of a negative number") }
             return x.squareRoot()

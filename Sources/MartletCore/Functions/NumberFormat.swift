@@ -20,7 +20,20 @@ enum NumberFormat {
         var hasSign = false
     }
 
-    static func write(_ number: Decimal, _ format: String) throws(SQLError) -> String {
+    /// A binary number shows no more digits than its type holds for certain (`digits`): those behind the point that go
+    /// beyond are left out.
+    static func write(_ number: Double, digits: Int, _ format: String) throws(SQLError) -> String {
+        guard number.isFinite else { return try write(try Decimal(number), format) }
+        let whole = try read(format)
+        let wholeDigits = FloatText.fixed(number.magnitude, digits: 0).utf8.count
+        let fraction = max(0, min(whole.fraction, digits - wholeDigits))
+        guard wholeDigits <= 38, let decimal = Decimal(text: FloatText.fixed(number, digits: fraction)) else {
+            throw Decimal.overflow
+        }
+        return try write(decimal, format, fractionMax: fraction)
+    }
+
+    static func write(_ number: Decimal, _ format: String, fractionMax: Int = 38) throws(SQLError) -> String {
         let template = try read(format)
         if number.isSpecial { return special(number, template) }
         let rounded = try number.rounded(to: template.fraction)
@@ -30,7 +43,7 @@ enum NumberFormat {
         var whole = Array(parts[0].utf8)
         let fraction = parts.count > 1 ? Array(parts[1].utf8) : []
         if whole == [0x30] { whole = [] }
-        let overflows = whole.count > template.whole
+        let overflows = max(1, whole.count) > template.whole
 
         var output: [UInt8] = []
         var wholeLeft = template.whole
@@ -55,7 +68,7 @@ enum NumberFormat {
                         mark(&signPlace, output)
                         hasStarted = true
                         output.append(0x30)
-                    } else if place == 1, template.fraction == 0 || !template.hasPoint {
+                    } else if place == 1, template.fraction == 0 || (!template.fills && lastNeeded(fraction, template) == 0) {
                         mark(&signPlace, output)
                         output.append(0x30)
                     } else if template.fills {
@@ -63,6 +76,7 @@ enum NumberFormat {
                     }
                 } else {
                     mark(&signPlace, output)
+                    if fractionSeen >= fractionMax { continue }
                     let digit = fractionSeen < fraction.count ? fraction[fractionSeen] : 0x30
                     fractionSeen += 1
                     // FM drops zeros that only 9s ask for.
@@ -181,8 +195,8 @@ enum NumberFormat {
                     template.hasSign = true
                     index += 1
                 } else if starts("PL") {
+                    // The sign's own place remains beside it.
                     template.items.append(.plusHere)
-                    template.hasSign = true
                     index += 1
                 } else if starts("SG") {
                     template.items.append(.signHere)

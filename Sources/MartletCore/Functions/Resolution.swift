@@ -136,7 +136,9 @@ extension ScalarFunction {
     private static func notFound(_ name: String, _ arguments: [DataType], _ isOperator: Bool) -> SQLError {
         SQLError(
             .undefinedFunction,
-            "\(isOperator ? "operator" : "function") does not exist: \(spelt(name, arguments, isOperator))",
+            isOperator
+                ? "operator does not exist: \(spelt(name, arguments, isOperator))"
+                : "function \(spelt(name, arguments, isOperator)) does not exist",
             hint: "No \(isOperator ? "operator" : "function") matches the given name and argument types. "
                 + "You might need to add explicit type casts.")
     }
@@ -144,7 +146,9 @@ extension ScalarFunction {
     private static func ambiguous(_ name: String, _ arguments: [DataType], _ isOperator: Bool) -> SQLError {
         SQLError(
             .ambiguousFunction,
-            "\(isOperator ? "operator" : "function") is not unique: \(spelt(name, arguments, isOperator))",
+            isOperator
+                ? "operator is not unique: \(spelt(name, arguments, isOperator))"
+                : "function \(spelt(name, arguments, isOperator)) is not unique",
             hint: "Could not choose a best candidate \(isOperator ? "operator" : "function"). "
                 + "You might need to add explicit type casts.")
     }

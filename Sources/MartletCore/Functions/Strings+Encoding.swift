@@ -110,6 +110,9 @@ extension Strings {
     static func decoded(_ bytes: [UInt8], charset name: String) throws(SQLError) -> String {
         switch try charset(name) {
         case .latin1:
+            guard !bytes.contains(0) else {
+                throw SQLError(.characterNotInRepertoire, "invalid byte sequence for encoding \"LATIN1\": 0x00")
+            }
             var view = String.UnicodeScalarView()
             for byte in bytes { view.append(Unicode.Scalar(byte)) }
             return String(view)

@@ -52,7 +52,7 @@ enum Strings {
         case .toHex: return .text(String(UInt32(truncatingIfNeeded: number), radix: 16))
         case .chr:
             if number == 0 { throw SQLError(.programLimitExceeded, "null character not permitted") }
-            if number < 0 { throw SQLError(.programLimitExceeded, "character number must be positive") }
+            if number < 0 { throw SQLError(.invalidParameterValue, "character number must be positive") }
             guard number <= 0x10FFFF else {
                 throw SQLError(.programLimitExceeded, "requested character too large for encoding: \(number)")
             }
@@ -187,12 +187,13 @@ enum Strings {
 
     static func lowered(_ text: String) -> String { mapped(text) { $0.lowercaseMapping } }
 
-    /// Code point by code point, as towlower and towupper: mappings to several code points are left alone.
+    /// Code point by code point, as towlower and towupper: mappings to several code points are left alone (but for the
+    /// dotted capital I, which becomes a plain i).
     private static func mapped(_ text: String, _ mapping: (Unicode.Scalar.Properties) -> String) -> String {
         var view = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
             let image = mapping(scalar.properties).unicodeScalars
-            if let single = image.first, image.count == 1 { view.append(single) } else { view.append(scalar) }
+            if let single = image.first, image.count == 1 || scalar == "\u{130}" { view.append(single) } else { view.append(scalar) }
         }
         return String(view)
     }

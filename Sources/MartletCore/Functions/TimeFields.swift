@@ -137,7 +137,7 @@ package enum TimeFields {
         _ name: String, local: Int64, epoch: Int64, _ type: DataType, offset: Int32?
     ) throws(SQLError) -> Decimal? {
         guard let field = Field(name) else { throw unknown(name, type) }
-        if local == .max || local == .min { return try infinite(field, name, isPositive: local > 0, type) }
+        if local == .max || local == .min { return infinite(field, isPositive: local > 0) }
         let parts = Parts(local: local)
         switch field {
         case .unit(let unit): return clock(unit, parts.time) ?? calendar(unit, parts)
@@ -181,16 +181,11 @@ package enum TimeFields {
         }
     }
 
-    private static func infinite(
-        _ field: Field, _ name: String, isPositive: Bool, _ type: DataType
-    ) throws(SQLError) -> Decimal? {
+    private static func infinite(_ field: Field, isPositive: Bool) -> Decimal? {
         switch field {
         case .unit(.year), .unit(.decade), .unit(.century), .unit(.millennium), .epoch, .julian, .isoYear:
             return isPositive ? .infinity : .negativeInfinity
-        case .zone, .zoneHour, .zoneMinute:
-            if type != .timestamptz { throw unsupported(name, type) }
-            return nil
-        case .unit, .dayOfWeek, .isoDayOfWeek, .dayOfYear: return nil
+        case .unit, .dayOfWeek, .isoDayOfWeek, .dayOfYear, .zone, .zoneHour, .zoneMinute: return nil
         }
     }
 
@@ -201,7 +196,7 @@ package enum TimeFields {
         case .zone, .zoneHour, .zoneMinute: throw unsupported(name, .date)
         default: break
         }
-        if days == .max || days == .min { return try infinite(field, name, isPositive: days > 0, .date) }
+        if days == .max || days == .min { return infinite(field, isPositive: days > 0) }
         let parts = Parts(local: 0).moved(to: Int(days))
         switch field {
         case .unit(let unit): return calendar(unit, parts)

@@ -109,8 +109,8 @@ enum TimeFormat {
         case .smallint(let number): return .text(try NumberFormat.write(Decimal(Int64(number)), format))
         case .integer(let number): return .text(try NumberFormat.write(Decimal(Int64(number)), format))
         case .bigint(let number): return .text(try NumberFormat.write(Decimal(number), format))
-        case .real(let number): return .text(try NumberFormat.write(try Decimal(number), format))
-        case .double(let number): return .text(try NumberFormat.write(try Decimal(number), format))
+        case .real(let number): return .text(try NumberFormat.write(Double(number), digits: 6, format))
+        case .double(let number): return .text(try NumberFormat.write(number, digits: 15, format))
         default: throw Evaluation.wrongArguments(.toChar, [value, .text(format)])
         }
     }
@@ -260,7 +260,8 @@ enum TimeFormat {
                 case "YY": result += padded(Int(span.months / 12 % 100), 2, piece)
                 case "Y": result += padded(Int(span.months / 12 % 10), 1, piece)
                 case "MM": result += padded(Int(span.months % 12), 2, piece)
-                case "DD": result += padded(Int(span.days), 2, piece)
+                // PostgreSQL counts a day's sign into its width, but not an hour's.
+                case "DD": result += padded(Int(span.days), span.days < 0 ? 1 : 2, piece)
                 case "Q": result += span.months % 12 == 0 ? "" : padded(Int((span.months % 12 - 1) / 3 + 1), 1, piece)
                 case "CC": result += padded(Int(span.months / 1200), 2, piece)
                 case "AM", "PM": result += hours % 24 >= 12 ? "PM" : "AM"

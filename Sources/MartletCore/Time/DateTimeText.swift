@@ -31,13 +31,18 @@ struct DateTimeText {
 
     private var isBeforeChrist = false
     private var isTwoDigitYear = false
+    /// `year` counts from 1 BC = 0 already.
+    private var isAstronomical = false
     /// 0 for AM, 12 for PM.
     private var halfDay: Int64?
     private var expectsTime = false
+    /// Read for TIME: bare digits are a time, not a date.
+    private let isTimeOfDay: Bool
 
     // MARK: - Reading
 
-    init(_ text: String, context: EvaluationContext) throws(Failure) {
+    init(_ text: String, isTimeOfDay: Bool = false, context: EvaluationContext) throws(Failure) {
+        self.isTimeOfDay = isTimeOfDay
         let bytes = Array(text.utf8)
         guard bytes.count <= 256 else { throw .format }
         var index = 0
@@ -75,7 +80,7 @@ struct DateTimeText {
         {
             return try readDate(number, digits: length, separator: next, bytes, &index)
         }
-        if expectsTime || (year != nil && day != nil && time == nil && (length == 6 || length == 4)) {
+        if expectsTime || (isTimeOfDay && time == nil && (length == 6 || length == 4)) || (year != nil && day != nil && time == nil && (length == 6 || length == 4)) {
             return try readCompactClock(number, digits: length, bytes, &index)
         }
         if length >= 8, year == nil, day == nil, month == nil {
@@ -233,8 +238,7 @@ struct DateTimeText {
         if let found = DateTimeText.months[word] {
             guard month == nil else { throw .format }
             month = found
-            // "Jan-08-1999": the separators mean nothing here.
-            while index < bytes.count, bytes[index] == UInt8(ascii: "-") || bytes[index] == UInt8(ascii: ".") { index += 1 }
+            try readBehindMonth(bytes, &index)
             return
         }
         switch word {
@@ -249,7 +253,12 @@ struct DateTimeText {
         case "tomorrow": try setSpecial(.tomorrow)
         case "yesterday": try setSpecial(.yesterday)
         case "allballs": try setSpecial(.allBalls)
-        case "at", "on", "j", "jd", "julian": if word.first == "j" { throw .format }
+        case "at", "on": break
+        case "j", "jd", "julian":
+            guard index < bytes.count, bytes[index] &- 0x30 < 10, year == nil, day == nil else { throw .format }
+            let found = Calendar.day(DateTimeText.digits(bytes, &index) - 2_440_588)
+            (year, month, day) = (found.year, found.month, found.day)
+            isAstronomical = true
         default:
             if DateTimeText.weekdays.contains(word) { return }
             // A zone's name may hold more than letters: Europe/Berlin, Etc/GMT-3, America/Port-au-Prince.
@@ -266,6 +275,21 @@ struct DateTimeText {
                 throw .format
             }
         }
+    }
+
+    /// `Jan-08-1999`: day and year joined to the name by one separator.
+    private mutating func readBehindMonth(_ bytes: [UInt8], _ index: inout Int) throws(Failure) {
+        guard index + 1 < bytes.count, "-/.".utf8.contains(bytes[index]), bytes[index + 1] &- 0x30 < 10 else { return }
+        let separator = bytes[index]
+        guard day == nil else { throw .format }
+        index += 1
+        day = DateTimeText.digits(bytes, &index)
+        guard index + 1 < bytes.count, bytes[index] == separator, bytes[index + 1] &- 0x30 < 10 else { return }
+        guard year == nil else { throw .format }
+        index += 1
+        let start = index
+        year = DateTimeText.digits(bytes, &index)
+        isTwoDigitYear = index - start <= 2
     }
 
     private mutating func setSpecial(_ value: Special) throws(Failure) {
@@ -288,7 +312,9 @@ struct DateTimeText {
             guard month == nil, day == nil, time != nil else { throw .format }
             return
         }
-        if isBeforeChrist {
+        if isAstronomical {
+            return
+        } else if isBeforeChrist {
             guard found > 0 else { throw .fieldRange }
             year = 1 - found
         } else if isTwoDigitYear {
@@ -453,7 +479,7 @@ extension DateTimeText {
         _ text: String, _ typeName: String, _ context: EvaluationContext
     ) throws(SQLError) -> DateTimeText {
         do {
-            return try DateTimeText(text, context: context)
+            return try DateTimeText(text, isTimeOfDay: typeName == "time", context: context)
         } catch {
             switch error {
             case .format: throw invalid(text, typeName)

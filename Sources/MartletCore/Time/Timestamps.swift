@@ -53,13 +53,11 @@ package enum Timestamps {
         guard (digits | (digits &+ 0x0606_0606_0606_0606)) & 0xF0F0_F0F0_F0F0_F0F0 == 0,
             digits & 0xFF00_00FF_0000_0000 == 0, let day = twoDigits(base + 8)
         else { return nil }
-        let thousands: UInt64 = (digits & 0xFF) &* 1000
-        let hundreds: UInt64 = (digits >> 8 & 0xFF) &* 100
-        let tens: UInt64 = (digits >> 16 & 0xFF) &* 10
-        let ones: UInt64 = digits >> 24 & 0xFF
-        let year = Int(thousands &+ hundreds &+ tens &+ ones)
-        let month = Int((digits >> 40 & 0xFF) &* 10 &+ (digits >> 48 & 0xFF))
-        guard year > 0, month >= 1, month <= 12, day >= 1, day <= Calendar.daysInMonth(month, year: year) else {
+        @inline(__always) func digit(_ index: UInt64) -> Int { Int(truncatingIfNeeded: (digits >> (index &* 8)) & 0xFF) }
+        let century: Int = digit(0) &* 10 &+ digit(1)
+        let year: Int = century &* 100 &+ digit(2) &* 10 &+ digit(3)
+        let month: Int = digit(5) &* 10 &+ digit(6)
+        guard year > 0, month >= 1, month <= 12, day >= 1, Int(day) <= Calendar.daysInMonth(month, year: year) else {
             return nil
         }
         return Calendar.days(year: year, month: month, day: Int(day))

@@ -268,21 +268,27 @@ extension Decimal {
 
     /// Enforces `numeric(precision, scale)`: rounds to `scale`, then 22003 unless the rest fits.
     package func limited(precision: Int, scale: Int) throws(SQLError) -> Decimal {
-        func overflow(_ detail: String) -> SQLError {
-            SQLError(
-                .numericValueOutOfRange, "numeric field overflow",
-                detail: "A field with precision \(precision), scale \(scale) \(detail)")
-        }
         if isNaN { return self }
-        if isInfinite { throw overflow("cannot hold an infinite value.") }
+        if isInfinite {
+            throw SQLError(
+                .numericValueOutOfRange, "numeric field overflow",
+                detail: "A field with precision \(precision), scale \(scale) cannot hold an infinite value.")
+        }
         guard leadingExponent < precision - scale || isZero else {
-            throw overflow("must round to an absolute value less than \(precision == scale ? "1" : "10^\(precision - scale)").")
+            throw Decimal.fieldOverflow(precision: precision, scale: scale)
         }
         let result = try rounded(to: scale)
         if result.coefficient.magnitude >= PowersOfTen[Swift.min(precision, 38)] {
-            throw overflow("must round to an absolute value less than \(precision == scale ? "1" : "10^\(precision - scale)").")
+            throw Decimal.fieldOverflow(precision: precision, scale: scale)
         }
         return result
+    }
+
+    static func fieldOverflow(precision: Int, scale: Int) -> SQLError {
+        let bound = precision == scale ? "1" : "10^\(precision - scale)"
+        return SQLError(
+            .numericValueOutOfRange, "numeric field overflow",
+            detail: "A field with precision \(precision), scale \(scale) must round to an absolute value less than \(bound).")
     }
 
     /// The exponent of ten of the first digit: 2 for 123.4, -2 for 0.05; 0 for zero.

@@ -111,6 +111,14 @@ package enum FloatText {
         return String(decoding: result, as: UTF8.self)
     }
 
+    /// C's "%.{digits}f" of a finite number.
+    static func fixed(_ value: Double, digits: Int) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 384) { buffer in
+            let count = withVaList([CInt(min(digits, 40)), value]) { vsnprintf(buffer.baseAddress, 384, "%.*f", $0) }
+            return String(decoding: buffer[..<Int(max(0, min(count, 383)))].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+    }
+
     /// C's "%.{digits}g": correctly rounded from the exact binary value, which the shortest digits are not.
     static func significant(_ value: Double, digits: Int) -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 48) { buffer in

@@ -8,14 +8,16 @@ extension Interval {
             switch error {
             case .format: throw DateTimeText.invalid(text, "interval")
             case .range:
-                throw SQLError(.datetimeFieldOverflow, "interval field value out of range: \"\(text)\"")
+                throw SQLError(.intervalFieldOverflow, "interval field value out of range: \"\(text)\"")
+            case .months: throw Interval.overflow
             }
         }
     }
 
-    private enum Failure: Error { case format, range }
+    /// `months`: each field fits, their sum does not.
+    private enum Failure: Error { case format, range, months }
 
-    enum Unit {
+    enum Unit: Int {
         case microsecond, millisecond, second, minute, hour, day, week, month, quarter, year, decade, century,
             millennium
     }
@@ -25,6 +27,15 @@ extension Interval {
         var months: Int64 = 0
         var days: Int64 = 0
         var micros: Int64 = 0
+        /// The units given so far, one bit each: none may appear twice.
+        private var seen = 0
+
+        mutating func mark(_ units: Unit...) throws(Failure) {
+            for unit in units {
+                guard seen & (1 << unit.rawValue) == 0 else { throw .format }
+                seen |= 1 << unit.rawValue
+            }
+        }
 
         /// `value` whole units and `fraction` (|fraction| < 1, same sign) of one more.
         mutating func add(_ value: Int64, _ fraction: Double, _ unit: Unit) throws(Failure) {
@@ -78,8 +89,8 @@ extension Interval {
         }
 
         func interval(isNegated: Bool) throws(Failure) -> Interval {
-            guard let months = Int32(exactly: isNegated ? 0 &- months : months),
-                let days = Int32(exactly: isNegated ? 0 &- days : days), !(isNegated && micros == .min)
+            guard let months = Int32(exactly: isNegated ? 0 &- months : months) else { throw .months }
+            guard let days = Int32(exactly: isNegated ? 0 &- days : days), !(isNegated && micros == .min)
             else { throw .range }
             return Interval(months: months, days: days, micros: isNegated ? -micros : micros)
         }
@@ -87,7 +98,7 @@ extension Interval {
 
     /// One field of the text, from left to right.
     private enum Field {
-        case number(Int64, Double, hasFraction: Bool)
+        case number(Int64, Double)
         /// Years and months joined by a hyphen, in months.
         case yearMonth(Int64)
         case clock(Int64)
@@ -124,14 +135,18 @@ extension Interval {
                 isNegated = true
             case .unit(let read): unit = read
             case .clock(let micros):
+                try sum.mark(.hour, .minute, .second)
                 try sum.add(micros, 0, .microsecond)
                 unit = .day
                 sawValue = true
             case .yearMonth(let months):
+                try sum.mark(.year, .month)
                 try sum.add(months, 0, .month)
                 unit = nil
                 sawValue = true
-            case .number(let value, let fraction, _):
+            case .number(let value, let fraction):
+                unit = unit ?? .second
+                try sum.mark(unit ?? .second)
                 try sum.add(value, fraction, unit ?? .second)
                 sawValue = true
             }
@@ -187,7 +202,7 @@ extension Interval {
         }
         guard digits > 0 || (hasFraction && index - start > (isNegative ? 2 : 1)) else { throw .format }
         if index < bytes.count, bytes[index] | 0x20 == UInt8(ascii: "e") { throw .format }
-        return [.number(isNegative ? -value : value, isNegative ? -fraction : fraction, hasFraction: hasFraction)]
+        return [.number(isNegative ? -value : value, isNegative ? -fraction : fraction)]
     }
 
     /// `:MM[:SS[.f]]`; two fields with a fraction are minutes and seconds.
@@ -226,7 +241,7 @@ extension Interval {
         var isTime = false
         while index < end {
             if bytes[index] == UInt8(ascii: "T") {
-                guard !isTime, index + 1 < end else { throw .format }
+                guard !isTime else { throw .format }
                 isTime = true
                 index += 1
                 continue
@@ -248,6 +263,11 @@ extension Interval {
                 let micros = try readClock(value, bytes, &index)
                 try sum.add(isNegative ? -micros : micros, 0, .microsecond)
                 guard index == end else { throw .format }
+                break
+            }
+            if index == end, !isTime, index - digits == start {
+                // "P1": the alternative form, which begins with the years.
+                try sum.add(signed, 0, .year)
                 break
             }
             guard index < end else { throw .format }

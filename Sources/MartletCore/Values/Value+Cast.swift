@@ -11,7 +11,14 @@ extension Value {
         to type: DataType, explicit: Bool = true, context: EvaluationContext = .utc
     ) throws(SQLError) -> Value {
         if isNull { return .null }
-        let converted = try converted(to: type, context)
+        let converted: Value
+        do {
+            converted = try self.converted(to: type, context)
+        } catch {
+            // A float beyond 38 digits does not fit the column either, which is the better thing to say.
+            guard case .numeric(let precision?, let scale) = type, self.type.isFloat else { throw error }
+            throw Decimal.fieldOverflow(precision: precision, scale: scale ?? 0)
+        }
         if case .numeric(let precision?, let scale) = type, case .numeric(let value) = converted {
             return .numeric(try value.limited(precision: precision, scale: scale ?? 0))
         }
@@ -160,8 +167,8 @@ extension Value {
         func wrong() -> SQLError {
             let kind: String
             switch node {
-            case .array, .object: kind = "array or object"
-            case .null, .boolean, .number, .string: kind = node.typeName == "number" ? "numeric" : node.typeName
+            case .number: kind = "numeric"
+            case .null, .boolean, .string, .array, .object: kind = node.typeName
             }
             return SQLError(.invalidParameterValue, "cannot cast jsonb \(kind) to type \(type.withoutModifiers.sqlName)")
         }
