@@ -39,6 +39,14 @@ package enum Script {
         return result
     }
 
+    /// The binder's copy of the catalog ends with the call, so that defining the result need not copy it.
+    private static func bound(
+        _ syntax: StatementSyntax, _ bytes: [UInt8], _ catalog: SQLCatalog, _ context: EvaluationContext
+    ) throws(SQLError) -> BoundStatement {
+        var binder = Binder(catalog: catalog, context: context)
+        return try binder.statement(syntax, text: bytes)
+    }
+
     /// One text. Positions in errors and definitions are 1-based character offsets into it, as PostgreSQL counts.
     package static func bind(
         _ text: String, into catalog: inout SQLCatalog, context: EvaluationContext = .utc
@@ -48,8 +56,7 @@ package enum Script {
         do {
             var parser = try Parser(text)
             while let syntax = try parser.nextStatement() {
-                var binder = Binder(catalog: copy, context: context)
-                let statement = try binder.statement(syntax, text: parser.bytes)
+                let statement = try bound(syntax, parser.bytes, copy, context)
                 try locating(syntax.start) { () throws(SQLError) in try copy.define(statement) }
                 result.append(statement)
             }
@@ -67,17 +74,27 @@ package enum Script {
 
 /// Character positions for byte offsets; builds nothing for ASCII texts.
 private struct CharacterOffsets {
-    private let isASCII: Bool
-    private let text: String
+    private static let stride = 512
+    private let bytes: [UInt8]
+    /// Characters before each multiple of `stride` bytes; empty for ASCII.
+    private var counts: [Int] = []
 
     init(_ text: String) {
-        self.text = text
-        self.isASCII = text.utf8.allSatisfy { $0 < 0x80 }
+        bytes = Array(text.utf8)
+        guard bytes.contains(where: { $0 >= 0x80 }) else { return }
+        var count = 0
+        for (offset, byte) in bytes.enumerated() {
+            if offset % Self.stride == 0 { counts.append(count) }
+            if byte & 0xC0 != 0x80 { count += 1 }
+        }
     }
 
     /// 1-based.
     func position(_ byteOffset: Int) -> Int {
-        isASCII ? byteOffset + 1 : text.utf8.prefix(byteOffset).count { $0 & 0xC0 != 0x80 } + 1
+        let offset = min(byteOffset, bytes.count)
+        guard !counts.isEmpty else { return offset + 1 }
+        let block = min(offset / Self.stride, counts.count - 1)
+        return counts[block] + bytes[block * Self.stride..<offset].count { $0 & 0xC0 != 0x80 } + 1
     }
 }
 

@@ -15,6 +15,17 @@ extension Binder {
 
     mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         let name = try functionName(call.name)
+        // The usual case first, and out of the way of the frame that the others need.
+        if call.over == nil, call.filter == nil, !call.isStar, !call.isDistinct, call.orderBy.isEmpty, !call.ignoresNulls,
+            !ScalarFunction.overloads(named: name).isEmpty
+        {
+            return try scalar(name, call, block)
+        }
+        return try specialCall(name, call, block)
+    }
+
+    @inline(never)
+    private mutating func specialCall(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         let isAggregate = Self.aggregateNames.contains(name)
         if call.ignoresNulls { throw .notSupported("IGNORE NULLS", at: call.position) }
         if let over = call.over {
@@ -49,6 +60,7 @@ extension Binder {
         return name.last.text
     }
 
+    @inline(never)
     private mutating func scalar(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         let isGuarded = name == "coalesce"
         if isGuarded { guardDepth += 1 }
@@ -68,6 +80,7 @@ extension Binder {
     }
 
     /// PostgreSQL puts the name before the verb for functions: "function f(integer) does not exist".
+    @inline(never)
     private func reworded(_ error: SQLError, _ name: String) -> SQLError {
         var error = error
         for verb in ["does not exist", "is not unique"] where error.message.hasPrefix("function \(verb): ") {
@@ -83,6 +96,7 @@ extension Binder {
     }
 
     /// now() and its kin: the statement's time. In a query that lives on they would be a moving condition.
+    @inline(never)
     private func clock(_ name: String, _ call: CallSyntax) throws(SQLError) -> Bound? {
         let zoned = Value.timestamptz(context.now)
         let type: DataType
@@ -106,6 +120,7 @@ extension Binder {
 
     // MARK: Aggregates
 
+    @inline(never)
     private mutating func aggregate(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         guard block.clause.allowsAggregates else {
             if block.clause == .aggregate || block.clause == .filter && block.firstAggregate == nil {
@@ -135,6 +150,7 @@ extension Binder {
     }
 
     /// The function, its bound argument and PostgreSQL's result type.
+    @inline(never)
     private mutating func aggregateArgument(
         _ name: String, _ call: CallSyntax, _ block: Block
     ) throws(SQLError) -> (AggregateFunction, Expression?, DataType) {
@@ -212,6 +228,7 @@ extension Binder {
 
     // MARK: OVER
 
+    @inline(never)
     private mutating func overCall(_ name: String, _ call: CallSyntax, _ over: OverSyntax, _ block: Block) throws(SQLError) -> Bound {
         guard block.clause.allowsOver else {
             if block.clause == .over { throw SQLError(.windowingError, "window function calls cannot be nested", at: call.position) }
@@ -279,6 +296,7 @@ extension Binder {
         return isAggregate && frame.unit != .rows
     }
 
+    @inline(never)
     private mutating func overFunction(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> OverCall {
         if name == "row_number" {
             guard call.arguments.isEmpty, !call.isStar else {
@@ -299,6 +317,7 @@ extension Binder {
         return OverCall(function: over, arguments: argument.map { [$0] } ?? [], distance: 0, defaultValue: .null, type: type)
     }
 
+    @inline(never)
     private mutating func lag(_ call: CallSyntax, _ block: Block) throws(SQLError) -> OverCall {
         guard (1...3).contains(call.arguments.count), !call.isStar else {
             throw SQLError(

@@ -1,11 +1,25 @@
 internal import MartletCore
 
 extension Binder {
-    /// Binds an expression; the result may be an untyped literal.
+    /// Binds an expression; the result may be an untyped literal. Kept small, since its frame is on the stack once per level.
     mutating func bind(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        try checkStack(at: syntax.position)
+        switch syntax.kind {
+        case .unary, .binary, .isDistinct: return try bindOperator(syntax, block)
+        case .and, .or, .not: return try bindLogic(syntax, block)
+        case .call: return try bindCall(syntax, block)
+        case .conditional: return try bindConditional(syntax, block)
+        case .cast: return try bindCast(syntax, block)
+        case .name, .null, .boolean, .integer, .number, .string, .bytes, .parameter, .typedLiteral: return try bindLeaf(syntax, block)
+        case .isTest, .between, .inList, .like, .inSubquery, .subquery, .exists, .row, .array, .subscripted, .named, .table, .descriptor:
+            return try bindOther(syntax, block)
+        }
+    }
+
+    @inline(never)
+    private mutating func bindLeaf(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
         switch syntax.kind {
         case .name(let parts): return try column(parts, block)
-        case .null: return Bound(.literal(.null, .unknown))
         case .boolean(let value): return Bound(.literal(.boolean(value), .boolean))
         case .integer(let digits): return try integer(digits, at: syntax.position)
         case .number(let digits): return try number(digits, at: syntax.position)
@@ -14,34 +28,67 @@ extension Binder {
         case .parameter(let number):
             throw SQLError(.undefinedParameter, "there is no parameter $\(number)", at: syntax.position)
         case .typedLiteral(let type, let text): return try typedLiteral(type, text, at: syntax.position)
-        case .unary(let name, let operand):
-            return try operatorCall(name, [operand], at: syntax.position, block)
-        case .binary(let name, let left, let right):
-            return try operatorCall(name, [left, right], at: syntax.position, block)
+        default: return Bound(.literal(.null, .unknown))
+        }
+    }
+
+    @inline(never)
+    private mutating func bindOperator(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        switch syntax.kind {
+        case .unary(let name, let operand): return try operatorCall(name, [operand], at: syntax.position, block)
+        case .binary(let name, let left, let right): return try operatorCall(name, [left, right], at: syntax.position, block)
+        case .isDistinct(let left, let right, let negated):
+            return try operatorCall(negated ? "is not distinct from" : "is distinct from", [left, right], at: syntax.position, block)
+        default: return try bindOther(syntax, block)
+        }
+    }
+
+    @inline(never)
+    private mutating func bindLogic(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        switch syntax.kind {
         case .and(let operands): return try logic(operands, isAnd: true, block)
         case .or(let operands): return try logic(operands, isAnd: false, block)
         case .not(let operand):
             let bound = try boolean(operand, "NOT", block)
             return Bound(Simplifier.not(bound.expression), size: bound.size + 1)
+        default: return try bindOther(syntax, block)
+        }
+    }
+
+    @inline(never)
+    private mutating func bindCall(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard case .call(let call) = syntax.kind else { return try bindOther(syntax, block) }
+        return try self.call(call, block)
+    }
+
+    @inline(never)
+    private mutating func bindConditional(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard case .conditional(let operand, let branches, let otherwise) = syntax.kind else { return try bindOther(syntax, block) }
+        return try conditional(operand, branches, otherwise, at: syntax.position, block)
+    }
+
+    @inline(never)
+    private mutating func bindCast(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard case .cast(let operand, let type) = syntax.kind else { return try bindOther(syntax, block) }
+        return try cast(operand, type, at: syntax.position, block)
+    }
+
+    @inline(never)
+    private mutating func bindOther(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        switch syntax.kind {
         case .isTest(let operand, let test, let negated): return try isTest(operand, test, negated, at: syntax.position, block)
-        case .isDistinct(let left, let right, let negated):
-            return try operatorCall(negated ? "is not distinct from" : "is distinct from", [left, right], at: syntax.position, block)
         case .between(let operand, let low, let high, let negated, let symmetric):
             return try between(operand, low, high, negated: negated, symmetric: symmetric, at: syntax.position, block)
         case .inList(let operand, let items, let negated): return try inList(operand, items, negated, at: syntax.position, block)
         case .like(let operand, let pattern, let escape, let negated, let caseInsensitive):
             return try like(operand, pattern, escape, negated, caseInsensitive, at: syntax.position, block)
-        case .conditional(let operand, let branches, let otherwise):
-            return try conditional(operand, branches, otherwise, at: syntax.position, block)
-        case .cast(let operand, let type): return try cast(operand, type, at: syntax.position, block)
-        case .call(let call): return try self.call(call, block)
         case .inSubquery(_, let query, _), .subquery(let query), .exists(let query):
             throw .notSupported("a subquery in an expression", at: query.position)
         case .row: throw .notSupported("a row constructor", at: syntax.position)
         case .array: throw .notSupported("an array", at: syntax.position)
         case .subscripted: throw .notSupported("a subscript", at: syntax.position)
         case .named(let name, _): throw .notSupported("a named argument", at: name.position)
-        case .table, .descriptor:
+        default:
             throw .syntaxError("TABLE and DESCRIPTOR stand only in the arguments of a table function", at: syntax.position)
         }
     }
@@ -142,6 +189,7 @@ extension Binder {
     // MARK: Conversion
 
     /// Brings `bound` to `type` where `context` allows it; literals are converted now.
+    @inline(never)
     func coerce(
         _ bound: Bound, to type: DataType, at position: Int, context castContext: Cast.Context = .implicit
     ) throws(SQLError) -> Bound {
@@ -163,6 +211,7 @@ extension Binder {
     }
 
     /// The value of a cast or call whose operands are all constants. In a guarded place an error is left to run time.
+    @inline(never)
     func folded(_ expression: Expression, size: Int, at position: Int) throws(SQLError) -> Bound {
         if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
         do {
@@ -173,6 +222,7 @@ extension Binder {
         return Bound(expression, size: size)
     }
 
+    @inline(never)
     private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
         let target = try dataType(type)
         let bound = try bind(operand, block)
@@ -182,6 +232,7 @@ extension Binder {
 
     // MARK: Operators
 
+    @inline(never)
     mutating func operatorCall(_ name: String, _ operands: [ExpressionSyntax], at position: Int, _ block: Block) throws(SQLError) -> Bound {
         var arguments: [Bound] = []
         for operand in operands { arguments.append(try bind(operand, block)) }
@@ -189,11 +240,12 @@ extension Binder {
     }
 
     /// Overload resolution, implicit conversion of the arguments, folding.
+    @inline(never)
     func resolved(
         _ name: String, _ arguments: [Bound], _ positions: [Int], isOperator: Bool, at position: Int
     ) throws(SQLError) -> Bound {
         let resolved = try locating(position) { () throws(SQLError) in
-            try ScalarFunction.resolve(named: name, arguments: arguments.map(\.type), isOperator: isOperator)
+            try resolutions.resolve(name, arguments.map(\.type), isOperator: isOperator)
         }
         var operands: [Expression] = []
         var size = 1
@@ -206,6 +258,7 @@ extension Binder {
         return try folded(.call(resolved.function, operands, resolved.result), size: size, at: position)
     }
 
+    @inline(never)
     private mutating func logic(_ operands: [ExpressionSyntax], isAnd: Bool, _ block: Block) throws(SQLError) -> Bound {
         guardDepth += 1
         defer { guardDepth -= 1 }
@@ -221,6 +274,7 @@ extension Binder {
         return Bound(isAnd ? Simplifier.and(bound) : Simplifier.or(bound), size: size)
     }
 
+    @inline(never)
     private mutating func isTest(
         _ operand: ExpressionSyntax, _ test: ExpressionSyntax.IsTest, _ negated: Bool, at position: Int, _ block: Block
     ) throws(SQLError) -> Bound {
@@ -236,6 +290,7 @@ extension Binder {
         return Bound(negated ? Simplifier.not(isNull) : isNull, size: bound.size + 2)
     }
 
+    @inline(never)
     private mutating func between(
         _ operand: ExpressionSyntax, _ low: ExpressionSyntax, _ high: ExpressionSyntax, negated: Bool, symmetric: Bool, at position: Int,
         _ block: Block
@@ -257,6 +312,7 @@ extension Binder {
         return Bound(negated ? Simplifier.not(result) : result, size: size + 1)
     }
 
+    @inline(never)
     private mutating func inList(
         _ operand: ExpressionSyntax, _ items: [ExpressionSyntax], _ negated: Bool, at position: Int, _ block: Block
     ) throws(SQLError) -> Bound {
@@ -309,6 +365,7 @@ extension Binder {
         return Bound(negated ? Simplifier.not(chosen) : chosen, size: size)
     }
 
+    @inline(never)
     private mutating func like(
         _ operand: ExpressionSyntax, _ pattern: ExpressionSyntax, _ escape: ExpressionSyntax?, _ negated: Bool, _ caseInsensitive: Bool,
         at position: Int, _ block: Block
@@ -323,6 +380,7 @@ extension Binder {
 
     // MARK: CASE
 
+    @inline(never)
     private mutating func conditional(
         _ operand: ExpressionSyntax?, _ branches: [ExpressionSyntax.Branch], _ otherwise: ExpressionSyntax?, at position: Int, _ block: Block
     ) throws(SQLError) -> Bound {

@@ -10,6 +10,7 @@ extension Binder {
 
     /// The query with literals whose type nothing has settled yet, as the arms of a UNION have them.
     private mutating func unsettled(_ syntax: QuerySyntax, isTop: Bool) throws(SQLError) -> Plan {
+        try checkStack(at: syntax.position)
         if let emit = syntax.emitOnWindowClose, !isTop {
             throw .notSupported(
                 "EMIT ON WINDOW CLOSE inside a query", at: emit, hint: "It stands at the end of a materialized view's or a sink's query.")
@@ -30,6 +31,8 @@ extension Binder {
             let before = planNodes
             let plan = try renamed(try query(table.query), table.columns, what: "WITH query \"\(table.name.text)\"")
             commonTables.insert(CommonTable(name: table.name.text, plan: plan, nodes: planNodes - before), at: 0)
+            // Counted where it is used.
+            planNodes = before
         }
         let plan = try body(syntax.body)
         return syntax.emitOnWindowClose == nil ? plan : .emitOnWindowClose(plan)
@@ -69,7 +72,14 @@ extension Binder {
             fields.append(Field(name: first.fields[column].name, type: common))
         }
         var converted: [Plan] = []
-        for arm in arms { converted.append(try self.converted(arm, to: fields, at: position)) }
+        for arm in arms {
+            let arm = try self.converted(arm, to: fields, at: position)
+            // The arms' own names mean nothing; where it costs no node they take the union's.
+            switch arm {
+            case .project, .values: converted.append(arm.renamed(zip(fields, arm.fields).map { Field(name: $0.name, type: $1.type) }))
+            default: converted.append(arm)
+            }
+        }
         return try counted(.unionAll(converted, fields: fields), at: position)
     }
 

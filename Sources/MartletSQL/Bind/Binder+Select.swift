@@ -28,13 +28,14 @@ extension Binder {
             having = try boolean(condition, "HAVING", block).expression
         }
         if !syntax.groupBy.isEmpty || having != nil || !block.aggregates.isEmpty {
-            let grouping = Grouping(keys: groups, plan: plan, block: block)
+            let names = names(of: Block.aggregateBase..<Block.overBase, outputs)
+            let grouping = Grouping(keys: groups, plan: plan, block: block, names: names)
             for index in outputs.indices { outputs[index].expression = try grouping.rewritten(outputs[index].expression) }
             for index in block.overs.indices { try grouping.rewrite(&block.overs[index]) }
             plan = try counted(grouping.plan(over: plan), at: syntax.position)
             if let having { plan = try counted(.filter(plan, try grouping.rewritten(having)), at: syntax.position) }
         }
-        let overOrdinals = try addOvers(block.overs, to: &plan, at: syntax.position)
+        let overOrdinals = try addOvers(block.overs, names(of: Block.overBase..<Int.max, outputs), to: &plan, at: syntax.position)
         let expressions = outputs.map { output in
             output.expression.renumbered { $0 >= Block.overBase ? overOrdinals[$0 - Block.overBase] : $0 }
         }
@@ -62,6 +63,15 @@ extension Binder {
         case .values(let rows, _): return .values(rows.map(texts), fields: fields)
         default: return plan
         }
+    }
+
+    /// Calls take the names of the outputs they are, so that plans read well and need no projection for names alone.
+    private func names(of calls: Range<Int>, _ outputs: [Output]) -> [Int: String] {
+        var names: [Int: String] = [:]
+        for output in outputs {
+            if let ordinal = output.expression.columnOrdinal, calls.contains(ordinal), names[ordinal] == nil { names[ordinal] = output.name }
+        }
+        return names
     }
 
     // MARK: Select list
@@ -151,7 +161,7 @@ extension Binder {
     // MARK: OVER
 
     /// Adds one node per different PARTITION BY and ORDER BY; answers the ordinal of each call's column.
-    private mutating func addOvers(_ overs: [BoundOver], to plan: inout Plan, at position: Int) throws(SQLError) -> [Int] {
+    private mutating func addOvers(_ overs: [BoundOver], _ names: [Int: String], to plan: inout Plan, at position: Int) throws(SQLError) -> [Int] {
         guard overs.count <= SQLLimits.columnsMax else { throw tooManyColumns(at: position) }
         var ordinals = [Int](repeating: 0, count: overs.count)
         var isDone = [Bool](repeating: false, count: overs.count)
@@ -163,7 +173,8 @@ extension Binder {
                 isDone[index] = true
                 ordinals[index] = fields.count
                 calls.append(overs[index].call)
-                fields.append(Field(name: overs[index].call.function.rawValue, type: overs[index].call.type))
+                let name = names[Block.overBase + index] ?? overs[index].call.function.sqlName
+                fields.append(Field(name: name, type: overs[index].call.type))
             }
             plan = try counted(
                 .over(plan, partition: overs[first].partition, order: overs[first].order, calls: calls, fields: fields), at: position)
@@ -179,8 +190,9 @@ struct Grouping {
     private let columnKeys: [Int: Int]
     private let hasOtherKeys: Bool
     private let block: Block
+    private let names: [Int: String]
 
-    init(keys given: [Expression], plan: Plan, block: Block) {
+    init(keys given: [Expression], plan: Plan, block: Block, names: [Int: String]) {
         var keys = given
         // A window's end follows from its start and the other way round.
         let bounds = plan.windowBounds
@@ -202,14 +214,17 @@ struct Grouping {
         self.columnKeys = columnKeys
         self.hasOtherKeys = columnKeys.count < keys.count
         self.block = block
+        self.names = names
     }
 
     func plan(over input: Plan) -> Plan {
-        let names = input.fields
+        let inputs = input.fields
         let keyFields = keys.map { key in
-            if case .column(let ordinal, let type) = key { Field(name: names[ordinal].name, type: type) } else { Field(name: "key", type: key.type) }
+            if case .column(let ordinal, let type) = key { Field(name: inputs[ordinal].name, type: type) } else { Field(name: "key", type: key.type) }
         }
-        let callFields = block.aggregates.map { Field(name: $0.function.sqlName, type: $0.type) }
+        let callFields = block.aggregates.enumerated().map { index, call in
+            Field(name: names[Block.aggregateBase + index] ?? call.function.sqlName, type: call.type)
+        }
         return .aggregate(input, keys: keys, calls: block.aggregates, window: nil, fields: keyFields + callFields)
     }
 
@@ -237,6 +252,10 @@ struct Grouping {
         for index in over.order.indices { over.order[index].expression = try rewritten(over.order[index].expression) }
         for index in over.call.arguments.indices { over.call.arguments[index] = try rewritten(over.call.arguments[index]) }
     }
+}
+
+extension OverFunction {
+    package var sqlName: String { self == .rowNumber ? "row_number" : rawValue }
 }
 
 extension AggregateFunction {

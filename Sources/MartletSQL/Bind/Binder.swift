@@ -8,6 +8,8 @@ internal import MartletCore
 struct Binder {
     let catalog: any CatalogReader
     let context: EvaluationContext
+    let stack = StackGuard()
+    let resolutions = Resolutions()
     /// True inside CREATE …: the query lives on, so the time of the statement means nothing.
     var isContinuous = false
     /// Common table expressions in sight, inner ones first.
@@ -26,6 +28,12 @@ struct Binder {
     init(catalog: any CatalogReader, context: EvaluationContext) {
         self.catalog = catalog
         self.context = context
+    }
+
+    /// Recursion ends before the thread's stack does.
+    @inline(__always)
+    func checkStack(at position: Int) throws(SQLError) {
+        if !stack.hasRoom { throw .tooDeep(at: position) }
     }
 
     /// An expression with the number of its nodes, counting shared parts as often as they occur.
@@ -55,6 +63,25 @@ struct Binder {
                 detail: "At most \(SQLLimits.planNodesMax) plan nodes are allowed.")
         }
         return plan
+    }
+}
+
+/// Answers of overload resolution, kept for the statement: long conditions ask the same again and again. One thread, one binder.
+final class Resolutions {
+    private struct Question: Hashable {
+        var name: String
+        var types: [DataType]
+        var isOperator: Bool
+    }
+
+    private var answers: [Question: ResolvedCall] = [:]
+
+    func resolve(_ name: String, _ types: [DataType], isOperator: Bool) throws(SQLError) -> ResolvedCall {
+        let question = Question(name: name, types: types, isOperator: isOperator)
+        if let answer = answers[question] { return answer }
+        let answer = try ScalarFunction.resolve(named: name, arguments: types, isOperator: isOperator)
+        answers[question] = answer
+        return answer
     }
 }
 

@@ -14,8 +14,7 @@ struct Optimiser {
     let context: EvaluationContext
 
     /// Limits for putting one expression into another, so that nested views stay linear in size.
-    static let sizeMax = 2_000
-    static let heightMax = 2 * SQLLimits.expressionDepthMax
+    static let heightMax = 200
 
     func optimised(_ plan: Plan) throws(SQLError) -> Plan {
         let fields = plan.fields
@@ -66,17 +65,10 @@ struct Optimiser {
             // A condition on the input that reads window bounds alone, all of them keys, is a condition on the groups.
             var conditions = conditions
             var rest = pushed(input, [])
-            if case .filter(let below, let condition) = rest, case .window(_, _, _, let inputFields) = below {
+            if case .filter(let below, let condition) = rest, case .window(_, _, let hop, let inputFields) = below {
                 var kept: [Expression] = []
                 for conjunct in Self.conjuncts(condition) {
-                    let columns = conjunct.columns
-                    let places = columns.map { ordinal in keys.firstIndex(of: .column(ordinal, inputFields[ordinal].type)) }
-                    if !columns.isEmpty, places.allSatisfy({ $0 != nil }) {
-                        conditions.append(
-                            conjunct.renumbered { ordinal in keys.firstIndex(of: .column(ordinal, inputFields[ordinal].type)) ?? 0 })
-                    } else {
-                        kept.append(conjunct)
-                    }
+                    if let moved = Self.onGroups(conjunct, keys, inputFields, hop) { conditions.append(moved) } else { kept.append(conjunct) }
                 }
                 rest = Self.filtered(below, kept)
             }
@@ -87,6 +79,27 @@ struct Optimiser {
             return Self.filtered(.emitOnWindowClose(pushed(input, [])), conditions)
         case .source, .relation, .view, .values: return Self.filtered(plan, conditions)
         }
+    }
+
+    /// A condition on a window node's output as a condition on the keys of the aggregate above it; nil where it reads something
+    /// else. A bound that is no key follows from the other one.
+    private static func onGroups(_ condition: Expression, _ keys: [Expression], _ fields: [Field], _ hop: HopWindow) -> Expression? {
+        let start = fields.count - 2
+        let end = fields.count - 1
+        var replacements: [Int: Expression] = [:]
+        for ordinal in condition.columns {
+            let type = fields[ordinal].type
+            if let key = keys.firstIndex(of: .column(ordinal, type)) {
+                replacements[ordinal] = .column(key, type)
+            } else if ordinal == start || ordinal == end, let key = keys.firstIndex(of: .column(start + end - ordinal, type)) {
+                let size = Expression.literal(.interval(Interval(micros: hop.size)), .interval)
+                replacements[ordinal] = .call(ordinal == start ? .subtract : .add, [.column(key, type), size], type)
+            } else {
+                return nil
+            }
+        }
+        guard !replacements.isEmpty else { return nil }
+        return condition.substituting(fields.indices.map { replacements[$0] ?? .column($0, fields[$0].type) })
     }
 
     static func conjuncts(_ condition: Expression) -> [Expression] {

@@ -3,6 +3,7 @@ internal import MartletCore
 /// Names, function calls with their clauses, and the calls that have a grammar of their own.
 extension Parser {
     /// A column name, a call, or a type name before a string (`date '2026-01-01'`).
+    @inline(never)
     mutating func nameOrCall() throws(SQLError) -> ExpressionSyntax {
         let start = position
         if let literal = try typedLiteral() { return literal }
@@ -26,6 +27,7 @@ extension Parser {
     }
 
     /// `typename 'text'`; nil (and nothing consumed) where it is something else.
+    @inline(never)
     private mutating func typedLiteral() throws(SQLError) -> ExpressionSyntax? {
         guard current.kind == .identifier else { return nil }
         let start = index
@@ -51,6 +53,7 @@ extension Parser {
         return ExpressionSyntax(kind: .typedLiteral(type, try string()), position: position, depth: 1)
     }
 
+    @inline(never)
     private mutating func call(_ name: ObjectName) throws(SQLError) -> ExpressionSyntax {
         try expect(.leftParenthesis)
         var call = CallSyntax(name: name, arguments: [], position: name.position)
@@ -60,12 +63,21 @@ extension Parser {
         } else if !at(.rightParenthesis) {
             call.isDistinct = accept(.distinct)
             if !call.isDistinct { _ = accept(.all) }
-            call.arguments = isAtQuery ? [try bareSubquery()] : try expressionList()
+            if isAtQuery { throw unexpected(hint: "Put the subquery in parentheses of its own.") }
+            call.arguments = try expressionList()
             if accept(.order, .by) { call.orderBy = try orderItems() }
         }
         try expect(.rightParenthesis)
-        if at(.within) { throw .notSupported("WITHIN GROUP", at: position) }
+        if at(.filter) || at(.over) || at(.within) || at(.ignore) || at(.respect) { return try callSuffix(call) }
+        return make(.call(call), at: name.position, overAll: call.arguments)
+    }
+
+    /// FILTER, IGNORE NULLS and OVER behind a call.
+    @inline(never)
+    private mutating func callSuffix(_ given: CallSyntax) throws(SQLError) -> ExpressionSyntax {
+        var call = given
         var children = call.arguments
+        if at(.within) { throw .notSupported("WITHIN GROUP", at: position) }
         if at(.filter), ahead(1).symbol == .leftParenthesis {
             advance()
             advance()
@@ -92,12 +104,7 @@ extension Parser {
             children += over.partition + over.order.map(\.expression)
             call.over = over
         }
-        return make(.call(call), at: name.position, overAll: children)
-    }
-
-    /// A query as the only argument without parentheses of its own: TUMBLE(SELECT …) is not SQL, say so at the query.
-    private mutating func bareSubquery() throws(SQLError) -> ExpressionSyntax {
-        throw unexpected(hint: "Put the subquery in parentheses of its own.")
+        return make(.call(call), at: call.position, overAll: children)
     }
 
     /// `([name] [PARTITION BY …] [ORDER BY …] [frame])`.
@@ -146,6 +153,7 @@ extension Parser {
         return .following(distance)
     }
 
+    @inline(never)
     mutating func orderItems() throws(SQLError) -> [OrderSyntax] {
         var items: [OrderSyntax] = []
         repeat {
@@ -169,6 +177,7 @@ extension Parser {
     // MARK: Calls with words between the arguments
 
     /// EXTRACT, SUBSTRING, POSITION, TRIM, OVERLAY: rewritten to the function PostgreSQL maps them to.
+    @inline(never)
     mutating func specialCall(_ keyword: Keyword) throws(SQLError) -> ExpressionSyntax {
         let start = position
         advance()
@@ -251,6 +260,7 @@ extension Parser {
     // MARK: Types
 
     /// A type name with its modifiers: `numeric(10, 2)`, `timestamp(3) with time zone`, `double precision`, `text[]`.
+    @inline(never)
     mutating func type() throws(SQLError) -> TypeSyntax {
         let start = position
         guard current.kind == .identifier || current.kind == .quotedIdentifier, current.keyword?.isReserved != true else {

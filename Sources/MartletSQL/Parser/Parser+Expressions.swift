@@ -14,6 +14,7 @@ extension Parser {
     /// become one flat node.
     mutating func expression(above limit: Precedence) throws(SQLError) -> ExpressionSyntax {
         guard recursion < 3 * SQLLimits.nestingMax else { throw .tooDeep(at: position) }
+        try checkStack()
         recursion += 1
         defer { recursion -= 1 }
         var left = try prefixed()
@@ -75,6 +76,7 @@ extension Parser {
         ExpressionSyntax(kind: kind, position: position, depth: (children.lazy.map(\.depth).max() ?? 0) + 1)
     }
 
+    @inline(never)
     private mutating func infix(_ left: ExpressionSyntax, _ precedence: Precedence) throws(SQLError) -> ExpressionSyntax {
         let start = position
         switch precedence {
@@ -120,6 +122,7 @@ extension Parser {
     }
 
     /// IS [NOT] NULL | TRUE | FALSE | UNKNOWN | DISTINCT FROM, ISNULL, NOTNULL.
+    @inline(never)
     private mutating func test(_ left: ExpressionSyntax) throws(SQLError) -> ExpressionSyntax {
         let start = position
         if accept(.isnull) { return make(.isTest(left, .null, negated: false), at: start, over: left) }
@@ -139,6 +142,7 @@ extension Parser {
     }
 
     /// [NOT] BETWEEN, IN, LIKE, ILIKE.
+    @inline(never)
     private mutating func rangeTest(_ left: ExpressionSyntax) throws(SQLError) -> ExpressionSyntax {
         let start = position
         let negated = accept(.not)
@@ -192,6 +196,7 @@ extension Parser {
 
     // MARK: Prefix operators and primaries
 
+    @inline(never)
     private mutating func prefixed() throws(SQLError) -> ExpressionSyntax {
         let start = position
         if at(.not) {
@@ -222,6 +227,7 @@ extension Parser {
         }
     }
 
+    @inline(never)
     private mutating func primary() throws(SQLError) -> ExpressionSyntax {
         let start = position
         let token = current
@@ -260,6 +266,7 @@ extension Parser {
         ExpressionSyntax(kind: kind, position: position, depth: 1)
     }
 
+    @inline(never)
     private mutating func parenthesized() throws(SQLError) -> ExpressionSyntax {
         let start = position
         advance()
@@ -288,6 +295,7 @@ extension Parser {
         }
     }
 
+    @inline(never)
     private mutating func keywordPrimary(_ keyword: Keyword) throws(SQLError) -> ExpressionSyntax {
         let start = position
         let isCall = ahead(1).kind == .symbol && ahead(1).symbol == .leftParenthesis
@@ -366,6 +374,7 @@ extension Parser {
     }
 
     /// INTERVAL '1' DAY, INTERVAL '1 day', INTERVAL(3) '…'.
+    @inline(never)
     private mutating func intervalLiteral() throws(SQLError) -> ExpressionSyntax {
         let start = position
         advance()
@@ -380,6 +389,7 @@ extension Parser {
     }
 
     /// YEAR, MONTH, DAY TO SECOND, …; nil where none follow.
+    @inline(never)
     private mutating func intervalFields() throws(SQLError) -> String? {
         func isField(_ keyword: Keyword?) -> Bool {
             switch keyword {
@@ -403,6 +413,7 @@ extension Parser {
         return fields
     }
 
+    @inline(never)
     private mutating func caseExpression() throws(SQLError) -> ExpressionSyntax {
         let start = position
         try expect(.case)

@@ -7,6 +7,7 @@ package import MartletCore
 package struct Parser {
     let bytes: [UInt8]
     let tokens: ContiguousArray<Token>
+    private let stack = StackGuard()
     var index = 0
     /// Open parentheses, CASEs, subqueries, prefix operators.
     var nesting = 0
@@ -94,10 +95,17 @@ package struct Parser {
     }
 
     mutating func nested<T>(_ body: (inout Parser) throws(SQLError) -> T) throws(SQLError) -> T {
+        try checkStack()
         guard nesting < SQLLimits.nestingMax else { throw .tooDeep(at: position) }
         nesting += 1
         defer { nesting -= 1 }
         return try body(&self)
+    }
+
+    /// Recursion ends before the thread's stack does.
+    @inline(__always)
+    func checkStack() throws(SQLError) {
+        if !stack.hasRoom { throw .tooDeep(at: position) }
     }
 
     // MARK: Text of tokens

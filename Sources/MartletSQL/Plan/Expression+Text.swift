@@ -27,7 +27,7 @@ extension Expression {
 
     private static func isNegative(_ value: Value) -> Bool {
         switch value {
-        case .smallint, .integer, .bigint, .numeric: value.text.hasPrefix("-")
+        case .smallint, .integer, .bigint, .numeric, .real, .double: value.text.hasPrefix("-")
         default: false
         }
     }
@@ -137,6 +137,8 @@ extension Expression {
         case .boolean(let flag): return flag ? "TRUE" : "FALSE"
         case .smallint, .integer, .bigint, .numeric: return value.text
         case .text(let text): return quotedText(text)
+        case .real(let number) where number.isFinite: return value.text
+        case .double(let number) where number.isFinite: return value.text
         case .real, .double: return "\(quotedText(value.text))::\(type.sqlName)"
         case .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid:
             return "\(type.sqlName.uppercasedASCII) \(quotedText(value.text))"

@@ -36,10 +36,10 @@ extension Plan {
             }
             if !keys.isEmpty { parts.append("by " + keys.map(sql).joined(separator: ", ")) }
             let bounds = [window?.startKey, window?.endKey].compactMap { $0 }.map { quoted(fields[$0].name) }
-            if !bounds.isEmpty { parts.append("window " + bounds.joined(separator: ", ")) }
+            if !bounds.isEmpty { parts.append("per window " + bounds.joined(separator: ", ")) }
             return "Aggregate " + parts.joined(separator: " ")
-        case .over(_, let partition, let order, let calls, _):
-            var text = "Over " + calls.map { $0.sql(names) }.joined(separator: ", ")
+        case .over(_, let partition, let order, let calls, let fields):
+            var text = "Over " + zip(calls, fields.suffix(calls.count)).map { named($0.sql(names), $1.name) }.joined(separator: ", ")
             if !partition.isEmpty { text += " partition by " + partition.map(sql).joined(separator: ", ") }
             text += " order by " + order.map { sql($0.expression) + ($0.descending ? " DESC" : "") }.joined(separator: ", ")
             return text
@@ -76,8 +76,7 @@ extension OverCall {
             if !defaultValue.isNull { items.append(Expression.literal(defaultValue, type).sql([])) }
         }
         if function == .count, items.isEmpty { items = ["*"] }
-        let name = function == .rowNumber ? "row_number" : function.rawValue
-        return "\(name)(\(items.joined(separator: ", ")))" + (includesPeers ? " with peers" : "")
+        return "\(function.sqlName)(\(items.joined(separator: ", ")))" + (includesPeers ? " with peers" : "")
     }
 }
 

@@ -5,7 +5,7 @@ package enum SQLLimits {
     /// Open parentheses (and other constructs that make the parser recurse) at any point.
     package static let nestingMax = 1_000
     /// Height of an expression tree. Chains of AND and OR are flat, so they do not count; `a + b + c …` does.
-    package static let expressionDepthMax = 2_500
+    package static let expressionDepthMax = 2_000
     /// Plan nodes of one statement after views and common table expressions have been put in their places.
     package static let planNodesMax = 10_000
     /// Height of a plan after views have been put in their places.
