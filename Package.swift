@@ -62,6 +62,7 @@ let package = Package(
 
         tests("DocsTests", imports: []),
         tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
+        tests("MartletColumnsTests", imports: ["MartletColumns", "MartletCore"]),
         tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
         tests("MartletCoreTests", imports: ["MartletCore"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),

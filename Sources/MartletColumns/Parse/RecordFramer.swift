@@ -116,62 +116,72 @@ package struct RecordFramer {
     /// Looks at what is new, for the last end of a record; while skipping, for the first.
     private mutating func scan() {
         if skipping != nil {
-            guard let feed = memchr(heap.base + scanned, Int32(Ascii.lineFeed), heap.used - scanned) else {
+            guard let end = firstEnd() else {
                 skipping!.length += Int64(heap.used - scanned)
                 inputOffset += Int64(heap.used)
                 heap.used = 0
                 scanned = 0
-                wholeEnd = 0
                 return
             }
-            let end = UnsafeMutableRawPointer(heap.base).distance(to: feed)
-            skipping!.length += Int64(end - scanned)
+            skipping!.length += Int64(end - 1 - scanned)
             skipped = skipping
             skipping = nil
-            firstByte = end + 1
-            scanned = end + 1
-            wholeEnd = end + 1
+            firstByte = end
+            scanned = end
+            wholeEnd = end
         }
         switch format {
         case .lines:
             var end = heap.used
             while end > scanned, heap.base[end - 1] != Ascii.lineFeed { end -= 1 }
             if end > scanned { wholeEnd = end }
-        case .csv(let delimiter): scanQuoted(delimiter)
+        case .csv(let delimiter):
+            var at = scanned
+            while let end = recordEnd(&at, delimiter) { wholeEnd = end }
         }
         scanned = heap.used
     }
 
-    /// Follows the quoting from `scanned` on, looking only at quotes, delimiters and line feeds, and after each of them.
-    private mutating func scanQuoted(_ delimiter: UInt8) {
-        var at = scanned
+    /// Past the line feed that ends the record at `scanned`.
+    private mutating func firstEnd() -> Int? {
+        switch format {
+        case .lines:
+            guard let feed = memchr(heap.base + scanned, Int32(Ascii.lineFeed), heap.used - scanned) else { return nil }
+            return UnsafeMutableRawPointer(heap.base).distance(to: feed) + 1
+        case .csv(let delimiter):
+            var at = scanned
+            return recordEnd(&at, delimiter)
+        }
+    }
+
+    /// Follows the quoting from `at` to the end of a record and answers where that is; nil: not yet there.
+    private mutating func recordEnd(_ at: inout Int, _ delimiter: UInt8) -> Int? {
         let end = heap.used
         while at < end {
             switch quoting {
-            case .fieldStart where heap.base[at] == Ascii.quote:
-                quoting = .quoted
-                at += 1
-                continue
-            case .quoteInQuoted where heap.base[at] == Ascii.quote:
+            case .fieldStart where heap.base[at] == Ascii.quote, .quoteInQuoted where heap.base[at] == Ascii.quote:
                 quoting = .quoted
                 at += 1
                 continue
             case .quoted:
                 at = find(from: at, to: end, Ascii.quote, Ascii.quote)
-                if at < end { quoting = .quoteInQuoted }
-                at += 1
+                if at < end {
+                    quoting = .quoteInQuoted
+                    at += 1
+                }
                 continue
             case .fieldStart, .plain, .quoteInQuoted: break
             }
             at = find(from: at, to: end, delimiter, Ascii.lineFeed)
-            if at < end {
-                if heap.base[at] == Ascii.lineFeed { wholeEnd = at + 1 }
-                quoting = .fieldStart
-            } else {
+            if at == end {
                 quoting = .plain
+                return nil
             }
+            quoting = .fieldStart
             at += 1
+            if heap.base[at - 1] == Ascii.lineFeed { return at }
         }
+        return nil
     }
 
     /// The first of two bytes at or after `from`; `to` where there is none. May read 32 bytes past `to`.
@@ -221,7 +231,5 @@ package struct RecordFramer {
         scanned = 0
         wholeEnd = 0
         firstByte = 0
-        // Whether a quote was open is unknown from here on; the next line feed counts as the record's end.
-        quoting = .fieldStart
     }
 }

@@ -9,9 +9,15 @@ extension RowTarget {
     func storeText(_ text: UnsafeBufferPointer<UInt8>, _ index: Int) throws(FieldFailure) {
         switch slots[index].kind {
         case .text: try storeString(text, index)
-        case .boolean, .smallint, .integer, .bigint, .real, .double, .numeric, .limitedNumeric:
+        case .smallint, .integer, .bigint:
+            // `1.0` is no integer in PostgreSQL's text.
+            let isWhole = text.isPlainNumber && !text.contains { $0 == Ascii.point || $0 | 0x20 == 0x65 }
+            if isWhole { return try storeNumber(text, index) }
+            try storeThroughCore(text, index)
+        case .real, .double:
             if text.isPlainNumber { return try storeNumber(text, index) }
             try storeThroughCore(text, index)
+        case .boolean, .numeric, .limitedNumeric: try storeThroughCore(text, index)
         case .date, .time, .timestamp, .timestamptz:
             guard text.isTimeText else { throw invalid(text, index) }
             try storeThroughCore(text, index)
@@ -88,8 +94,8 @@ extension RowTarget {
             let at = slots[index].data + row &* MemoryLayout<Interval>.stride
             at.bindMemory(to: Interval.self, capacity: 1).initialize(to: value)
         case .uuid(let value):
-            // Byte order as in Column: most significant first.
-            slots[index].put(SIMD2(value.high.bigEndian, value.low.bigEndian), row)
+            let at = slots[index].data + row &* MemoryLayout<UUIDValue>.stride
+            at.bindMemory(to: UUIDValue.self, capacity: 1).initialize(to: value)
         }
     }
 
