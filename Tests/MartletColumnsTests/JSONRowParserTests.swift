@@ -109,7 +109,7 @@ struct JSONRowParserTests {
         ("{\"n\":1} x", .invalidJSON, 9), ("{\"n\" 1}", .invalidJSON, 6), ("{n:1}", .invalidJSON, 2),
         ("{\"n\":01}", .invalidJSON, 6), ("{\"n\":-}", .invalidJSON, 6), ("{\"n\":1.}", .invalidJSON, 8),
         ("{\"n\":1e}", .invalidJSON, 8), ("{\"n\":+1}", .invalidJSON, 6), ("{\"n\":.5}", .invalidJSON, 6),
-        ("{\"n\":NaN}", .invalidJSON, 6), ("{\"n\":tru}", .invalidJSON, 6), ("{\"n\":truee}", .invalidJSON, 10),
+        ("{\"n\":NaN}", .invalidJSON, 6), ("{\"n\":tru}", .invalidJSON, 6), ("{\"x\":truee}", .invalidJSON, 10),
         ("{\"s\":\"", .invalidJSON, 7), ("{\"s\":\"a\\x\"}", .invalidJSON, 8), ("{\"s\":\"\\u12g4\"}", .invalidJSON, 11),
         ("{\"s\":\"\\ud800\"}", .invalidJSON, 7), ("{\"s\":\"\\udc00\"}", .invalidJSON, 7),
         ("{\"s\":\"\\ud800\\ud800\"}", .invalidJSON, 7), ("{\"s\":\"a\tb\"}", .invalidJSON, 8),

@@ -5,7 +5,7 @@ import Testing
 @Suite("JSON values of every type")
 struct JSONValueTests {
     static let accepted: [(DataType, String, String)] = [
-        (.boolean, "true", "true"), (.boolean, "false", "false"),
+        (.boolean, "true", "t"), (.boolean, "false", "f"),
         (.smallint, "-32768", "-32768"), (.smallint, "1e2", "100"), (.integer, "2147483647", "2147483647"),
         (.integer, "12.0", "12"), (.integer, "-0", "0"),
         (.bigint, "9223372036854775807", "9223372036854775807"), (.bigint, "-9223372036854775808", "-9223372036854775808"),
@@ -13,7 +13,7 @@ struct JSONValueTests {
         (.bigint, "1000000000000000000000e-5", "10000000000000000"), (.bigint, "1.000000000000000000000000000", "1"),
         (.double, "0.1", "0.1"), (.double, "-0", "-0"), (.double, "-0.0", "-0"), (.double, "1e22", "1e+22"),
         (.double, "1.7976931348623157e308", "1.7976931348623157e+308"), (.double, "5e-324", "5e-324"),
-        (.double, "9007199254740993", "9007199254740992"), (.double, "2.2250738585072011e-308", "2.225073858507201e-308"),
+        (.double, "9007199254740993", "9.007199254740992e+15"), (.double, "2.2250738585072011e-308", "2.225073858507201e-308"),
         (.double, "0.000001", "1e-06"), (.double, "0e999999", "0"), (.double, "123456789.123456789", "123456789.12345679"),
         (.double, "\"NaN\"", "NaN"), (.double, "\"-Infinity\"", "-Infinity"),
         (.real, "16777217", "1.6777216e+07"), (.real, "0.1", "0.1"), (.real, "3.4028235e38", "3.4028235e+38"),
@@ -66,7 +66,7 @@ struct JSONValueTests {
         (.time, "\"25:00:00\"", .outOfRange),
         (.timestamp, "\"2026-13-01T00:00:00\"", .outOfRange), (.timestamp, "\"yesterday\"", .invalidValue),
         (.timestamp, "\"2026-01-01T00:00:61\"", .outOfRange), (.timestamp, "true", .wrongType),
-        (.timestamptz, "1e18", .outOfRange), (.timestamptz, "1.5", .wrongType), (.timestamptz, "\"\"", .invalidValue),
+        (.timestamptz, "1e19", .outOfRange), (.timestamptz, "1.5", .wrongType), (.timestamptz, "\"\"", .invalidValue),
         (.interval, "\"1 parsec\"", .invalidValue), (.uuid, "\"123\"", .invalidValue), (.uuid, "1", .wrongType),
     ]
 

@@ -47,7 +47,7 @@ struct RecordFramerTests {
         #expect(framed.offsets)
     }
 
-    @Test("a record over the limit is dropped and reported, its neighbours are not", arguments: [1, 7, 64, 5000])
+    @Test("a record over the limit is dropped and reported, its neighbours are not", arguments: [1, 7, 64])
     func overlong(size: Int) {
         let long = String(repeating: "y", count: 1500)
         let text = "a\n\(long)\nb\n\(long)\n\(long)\nc\n\(long)"

@@ -150,10 +150,11 @@ package final class CSVRowParser {
             if length > 0, recordStart[length - 1] == Ascii.carriageReturn { length -= 1 }
             if !isClean { checkBytes(recordStart, count: length, &failure) }
             if length > limits.recordBytesMax {
-                failure = ScanFailure(recordStart + limits.recordBytesMax, "the record is too long", reason: .tooLong)
+                target.abandonRow()
+                progress.rejected.append(
+                    .tooLong(length, limits, start: recordStart - base, line: line, rowsBefore: target.row))
                 failedField = nil
-            }
-            if let failure {
+            } else if let failure {
                 target.abandonRow()
                 progress.rejected.append(
                     RejectedRecord(

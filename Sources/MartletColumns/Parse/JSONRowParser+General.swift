@@ -11,16 +11,13 @@ extension JSONRowParser {
     ) throws(ScanFailure) -> UnsafeMutablePointer<Literal> {
         let start = p
         let node = previous.pointee.after
-        var meaning = chain.blank
-        meaning.after = node
-        meaning.depth = nodes.nodes[node].depth
         var at = skipBlanks(start)
         if previous.pointee.opens {
             guard at.pointee == Ascii.openBrace else { throw ScanFailure(at, "a record must be a JSON object") }
             at = skipBlanks(at + 1)
-            if at.pointee != Ascii.closeBrace { return try advanceToValue(&p, at, previous, &meaning) }
+            if at.pointee != Ascii.closeBrace { return try advanceToValue(&p, at, previous) }
         } else if at.pointee == Ascii.comma {
-            return try advanceToValue(&p, skipBlanks(at + 1), previous, &meaning)
+            return try advanceToValue(&p, skipBlanks(at + 1), previous)
         } else if at.pointee != Ascii.closeBrace {
             throw ScanFailure(at, "expected ',' or '}'")
         }
@@ -29,38 +26,46 @@ extension JSONRowParser {
             at = skipBlanks(at)
             guard at.pointee == Ascii.lineFeed else { throw ScanFailure(at, "text after the record's object") }
             at += 1
-            meaning.action = .end
-        } else {
-            meaning.action = .leave
-            meaning.after = nodes.nodes[node].parent
         }
         p = at
+        if let known = chain.recall(start, at, node: node, after: previous) { return known }
+        var meaning = chain.blank
+        meaning.node = node
+        meaning.action = node == 0 ? .end : .leave
+        meaning.after = nodes.nodes[node].parent
         return chain.learn(start, at, after: previous, meaning: meaning)
     }
 
     /// The second half of `advance`: a member's name is at `name`.
+    @inline(__always)
     private func advanceToValue(
-        _ p: inout Bytes, _ name: Bytes, _ previous: UnsafeMutablePointer<Literal>, _ meaning: inout Literal
+        _ p: inout Bytes, _ name: Bytes, _ previous: UnsafeMutablePointer<Literal>
     ) throws(ScanFailure) -> UnsafeMutablePointer<Literal> {
         let start = p
         guard name.pointee == Ascii.quote else { throw ScanFailure(name, "expected a member name in quotes") }
         let afterName = try skipString(name + 1)
-        let encoded = UnsafeBufferPointer(start: name + 1, count: afterName - name - 2)
         let colon = skipBlanks(afterName)
         guard colon.pointee == Ascii.colon else { throw ScanFailure(colon, "expected ':'") }
         let value = skipBlanks(colon + 1)
-        switch resolve(meaning.after, encoded) {
+        p = value
+        let node = previous.pointee.after
+        if let known = chain.recall(start, value, node: node, after: previous) { return known }
+        let encoded = UnsafeBufferPointer(start: name + 1, count: afterName - name - 2)
+        var meaning = chain.blank
+        meaning.node = node
+        meaning.after = node
+        meaning.depth = nodes.nodes[node].depth
+        switch resolve(node, encoded) {
         case .none: meaning.action = .skip
         case .column(let index):
             meaning.action = LiteralAction(target.slots[index].kind)
             meaning.index = index
-        case .node(let node):
+        case .node(let child):
             meaning.action = .enter
-            meaning.index = node
-            meaning.after = node
+            meaning.index = child
+            meaning.after = child
             meaning.opens = true
         }
-        p = value
         return chain.learn(start, value, after: previous, meaning: meaning)
     }
 
@@ -83,6 +88,7 @@ extension JSONRowParser {
             for column in nodes.nodes[node].columns { target.unmark(column) }
         }
         nodes.nodes[node].stamp = target.stamp
+        p = skipBlanks(p)
         if p.pointee == Ascii.openBrace {
             guard nodes.nodes[node].depth <= limits.depthMax else {
                 throw ScanFailure(p, "nested too deeply", reason: .tooDeep)
@@ -103,7 +109,8 @@ extension JSONRowParser {
 
     /// Past the value at `p`, of whatever kind, stored in the column of `entry` if that takes it.
     @inline(never)
-    func readValue(_ p: Bytes, _ entry: UnsafeMutablePointer<Literal>) throws(ScanFailure) -> Bytes {
+    func readValue(_ start: Bytes, _ entry: UnsafeMutablePointer<Literal>) throws(ScanFailure) -> Bytes {
+        let p = skipBlanks(start)
         let index = entry.pointee.index
         let kind = target.slots[index].kind
         let end = try skipValue(p, depth: entry.pointee.depth, depthMax: limits.depthMax)

@@ -83,9 +83,7 @@ package final class JSONRowParser {
                 target.beginRow()
                 p = try parseRecord(p)
                 let length = p - lineStart - 1
-                if length > limits.recordBytesMax {
-                    throw ScanFailure(lineStart + limits.recordBytesMax, "the record is too long", reason: .tooLong)
-                }
+                if length > limits.recordBytesMax { throw ScanFailure(lineStart, "", reason: .tooLong) }
                 if !isBlockUTF8 { try checkUTF8(lineStart, count: length) }
                 let row = target.row
                 origins.starts[row] = UInt32(truncatingIfNeeded: lineStart - base)
@@ -205,9 +203,12 @@ package final class JSONRowParser {
         var failure = failure
         let length = lineEnd - lineStart - (hasReturn ? 1 : 0)
         if length > limits.recordBytesMax {
-            failure = ScanFailure(lineStart + limits.recordBytesMax, "the record is too long", reason: .tooLong)
+            progress.rejected.append(
+                .tooLong(length, limits, start: lineStart - base, line: line, rowsBefore: target.row))
             fieldFailure = nil
-        } else if !martlet_utf8_is_valid(lineStart, length) {
+            return lineEnd + 1
+        }
+        if !martlet_utf8_is_valid(lineStart, length) {
             // A broken encoding explains whatever else was found, and is what to look for.
             failure = ScanFailure(
                 lineStart + validUTF8Prefix(lineStart, count: length), "invalid UTF-8", reason: .invalidUTF8)

@@ -245,9 +245,13 @@ func skipScalar(_ p: Bytes) throws(ScanFailure) -> Bytes {
     return end
 }
 
-/// Past the value at `p`, with everything in it checked. `depth` counts the containers already open.
+/// Past the value at `start` and the blanks before it, with everything in it checked. `depth` counts the containers
+/// already open.
+///
+/// A predicted literal may end in the colon where this record has blanks after it; so values begin with blanks.
 @inline(__always)
-func skipValue(_ p: Bytes, depth: Int, depthMax: Int) throws(ScanFailure) -> Bytes {
+func skipValue(_ start: Bytes, depth: Int, depthMax: Int) throws(ScanFailure) -> Bytes {
+    let p = start.pointee > Ascii.space ? start : skipBlanks(start)
     if p.pointee == Ascii.openBrace || p.pointee == Ascii.openBracket {
         return try skipContainer(p, depth: depth, depthMax: depthMax)
     }

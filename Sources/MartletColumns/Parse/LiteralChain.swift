@@ -44,7 +44,9 @@ struct Literal {
     var opens: Bool
     /// The column, or for `enter` the node.
     var index: Int
-    /// The object whose members come next, and how deep a value here is nested (a member of the record: 1).
+    /// The object that the literal belongs to, the object whose members come next, and how deep a value here is nested
+    /// (a member of the record: 1).
+    var node: Int
     var after: Int
     var depth: Int
     /// The literals that last came after this one.
@@ -95,7 +97,7 @@ struct LiteralChain: ~Copyable {
         entries = all + 3
         let blank = Literal(
             bytes: texts + LiteralChain.capacity * Literal.lengthMax, length: 0, mask: 0, wanted: 1, tailMask: 0,
-            action: .skip, opens: false, index: 0, after: 0, depth: 1, next: never, alternative: never)
+            action: .skip, opens: false, index: 0, node: 0, after: 0, depth: 1, next: never, alternative: never)
         never.initialize(to: blank)
         start.initialize(to: blank)
         start.pointee.opens = true
@@ -108,25 +110,44 @@ struct LiteralChain: ~Copyable {
         table.deallocate()
     }
 
-    /// The literal of these bytes, linked as what follows `previous`. `meaning` has action, index and context.
+    /// The literal of these bytes met before among the members of `node`, linked as what follows `previous`.
+    @inline(__always)
+    func recall(
+        _ from: Bytes, _ to: Bytes, node: Int, after previous: UnsafeMutablePointer<Literal>
+    ) -> UnsafeMutablePointer<Literal>? {
+        let length = to - from
+        if length > Literal.lengthMax { return nil }
+        var place = LiteralChain.place(from, length, node)
+        while table[place] != 0 {
+            let known = entries + Int(table[place] &- 1)
+            if known.pointee.length == length, known.pointee.node == node, known.pointee.matches(from) {
+                link(known, after: previous)
+                return known
+            }
+            place = (place &+ 1) % LiteralChain.tableSize
+        }
+        return nil
+    }
+
+    /// Where in the table to look first. `from` has 8 readable bytes.
+    @inline(__always)
+    private static func place(_ from: Bytes, _ length: Int, _ node: Int) -> Int {
+        let unused = UInt64(max(64 &- 8 &* length, 0))
+        let head = load64(from) &<< unused
+        let tail = length > 8 ? load64(from + (length &- 8)) : 0
+        let seed = UInt64(truncatingIfNeeded: length &+ node &* 64)
+        let mixed = (head ^ (tail &* 0x9E37_79B9_7F4A_7C15) ^ seed) &* 0xD6E8_FEB8_6659_FD93
+        return Int(truncatingIfNeeded: (mixed ^ mixed &>> 32) % UInt64(tableSize))
+    }
+
+    /// The literal of these bytes, which `recall` does not know, linked as what follows `previous`. `meaning` has action, index and context.
     mutating func learn(
         _ from: Bytes, _ to: Bytes, after previous: UnsafeMutablePointer<Literal>, meaning: Literal
     ) -> UnsafeMutablePointer<Literal> {
         let length = to - from
         if length > Literal.lengthMax { return forget(meaning) }
-        var hash = UInt64(truncatingIfNeeded: length) &* 31 &+ UInt64(truncatingIfNeeded: meaning.after)
-        for at in 0..<length { hash = (hash ^ UInt64(from[at])) &* 0x0000_0100_0000_01B3 }
-        var place = Int(truncatingIfNeeded: (hash ^ hash >> 32) % UInt64(LiteralChain.tableSize))
-        while table[place] != 0 {
-            let known = entries + Int(table[place] - 1)
-            if known.pointee.length == length, known.pointee.after == meaning.after,
-                known.pointee.action == meaning.action, memcmp(known.pointee.bytes, from, length) == 0
-            {
-                link(known, after: previous)
-                return known
-            }
-            place = (place + 1) % LiteralChain.tableSize
-        }
+        var place = LiteralChain.place(from, length, meaning.node)
+        while table[place] != 0 { place = (place + 1) % LiteralChain.tableSize }
         guard count < LiteralChain.capacity else {
             refused += 1
             if refused > 100_000 { startOver() }

@@ -116,6 +116,29 @@ package struct RejectedRecord: Sendable {
     }
 }
 
+extension RejectedRecord {
+    /// A record over the limit: of its bytes the same beginning is kept wherever it was noticed.
+    static func tooLong(_ length: Int, _ limits: ParseLimits, start: Int, line: Int, rowsBefore: Int) -> RejectedRecord {
+        RejectedRecord(
+            start: start, length: min(length, RecordFramer.overlongBytesKept), line: line,
+            column: limits.recordBytesMax + 1, field: nil, reason: .tooLong,
+            message: tooLongMessage(Int64(length), limits.recordBytesMax), rowsBefore: rowsBefore)
+    }
+
+    fileprivate static func tooLongMessage(_ length: Int64, _ limit: Int) -> String {
+        "the record has \(length) bytes, more than the limit of \(limit)"
+    }
+}
+
+extension RecordFramer.Overlong {
+    /// The record as a parser would have refused it. `start` is 0, in `head`.
+    package func rejected(limit: Int, line: Int, rowsBefore: Int) -> RejectedRecord {
+        RejectedRecord(
+            start: 0, length: head.used, line: line, column: limit + 1, field: nil, reason: .tooLong,
+            message: RejectedRecord.tooLongMessage(length, limit), rowsBefore: rowsBefore)
+    }
+}
+
 /// What one call of a parser did.
 package struct ParseProgress: Sendable {
     /// Where parsing stopped: the next call goes on from here.
