@@ -45,19 +45,25 @@ let package = Package(
         room("MartletSQL", imports: ["MartletCore"]),
         room("MartletState", imports: ["CMartletVector", "MartletColumns", "MartletCore"]),
         room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
-        room("MartletEngine", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletSQL"]),
-        room("MartletConnectors", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform"]),
+        room("MartletEngine", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletSQL", "MartletState"]),
+        room(
+            "MartletConnectors",
+            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL"]),
         room("MartletServer", imports: ["MartletCore", "MartletPlatform"]),
         .executableTarget(
             name: "MartletCLI",
-            dependencies: ["MartletConnectors", "MartletCore", "MartletEngine", "MartletPlatform", "MartletSQL", "MartletServer"],
+            dependencies: [
+                "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL", "MartletServer",
+            ],
             swiftSettings: settings),
         .executableTarget(
             name: "MartletBench",
             dependencies: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletPlatform"],
             swiftSettings: settings),
         room("MartletFuzz", imports: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletSQL"]),
-        room("Martlet", imports: ["MartletConnectors", "MartletEngine"]),
+        room(
+            "Martlet",
+            imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL"]),
         room("MartletTestKit", imports: ["MartletCore"]),
 
         tests("DocsTests", imports: []),

@@ -43,3 +43,25 @@ extension Expression {
         }
     }
 }
+
+extension Expression {
+    /// Ordinals of the input columns that the expression reads.
+    package var columnsUsed: Set<Int> {
+        var found: Set<Int> = []
+        var rest = [self]
+        while let next = rest.popLast() {
+            switch next {
+            case .column(let ordinal, _): found.insert(ordinal)
+            case .literal: break
+            case .call(_, let operands, _), .and(let operands), .or(let operands), .coalesce(let operands, _):
+                rest += operands
+            case .cast(let operand, _, _), .not(let operand), .isNull(let operand), .inList(let operand, _):
+                rest.append(operand)
+            case .conditional(let branches, let otherwise, _):
+                for branch in branches { rest += [branch.condition, branch.result] }
+                rest.append(otherwise)
+            }
+        }
+        return found
+    }
+}

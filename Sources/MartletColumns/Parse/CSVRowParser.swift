@@ -33,7 +33,7 @@ package final class CSVRowParser {
     /// For each field of a record the column it goes to, or -1; empty until the header is read.
     private var columnOfField: [Int] = []
     /// The names of the fields, for messages.
-    private var fieldNames: [String] = []
+    package private(set) var fieldNames: [String] = []
 
     package init(schema: ParseSchema, options: CSVOptions, limits: ParseLimits = ParseLimits()) throws(ParseSchemaError) {
         self.options = options

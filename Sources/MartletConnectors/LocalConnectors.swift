@@ -1,0 +1,222 @@
+internal import Glibc
+package import MartletCore
+package import MartletEngine
+internal import MartletColumns
+internal import MartletPlatform
+package import MartletSQL
+
+/// The connectors of this machine: files, standard input and output, generators, the black hole.
+package final class LocalConnectors: ConnectorProvider {
+    private let outDirectory: String
+    private let clock: any Clock
+    private var readsStandardInput = false
+
+    package init(outDirectory: String, clock: any Clock) {
+        self.outDirectory = outDirectory
+        self.clock = clock
+    }
+
+    // MARK: Sources
+
+    package func openSource(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int]
+    ) throws(SQLError) -> [any SourcePartition] {
+        guard definition.format == .plain else {
+            throw SQLError(
+                .featureNotSupported,
+                "source \"\(definition.name)\": FORMAT \(definition.format.rawValue.uppercased()) is not supported yet")
+        }
+        switch definition.connector {
+        case "file": return try openFiles(definition, ordinal: ordinal, columns: columns)
+        case "generator": return try openGenerator(definition, ordinal: ordinal, columns: columns)
+        default:
+            throw SQLError(
+                .featureNotSupported, "source \"\(definition.name)\": connector \"\(definition.connector)\" cannot be read from",
+                hint: "Connectors for sources: file, generator.")
+        }
+    }
+
+    private func openFiles(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int]
+    ) throws(SQLError) -> [any SourcePartition] {
+        let options = ConnectorOptions(definition.options, of: "source \"\(definition.name)\"", connector: "file")
+        try options.allow(["path", "follow"])
+        let path = try options.required("path")
+        let follows = try options.boolean("follow") ?? false
+        if path == "-" {
+            guard !readsStandardInput else {
+                throw SQLError(.objectInUse, "source \"\(definition.name)\": standard input is already read by another source")
+            }
+            readsStandardInput = true
+        }
+        let paths = path == "-" ? ["-"] : try Glob.expand(path, source: definition.name)
+        var partitions: [any SourcePartition] = []
+        for (partition, path) in paths.enumerated() {
+            partitions.append(
+                try FilePartition(
+                    path, definition: definition, ordinal: ordinal, partition: partition, columns: columns,
+                    follows: follows, clock: clock))
+        }
+        return partitions
+    }
+
+    private func openGenerator(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int]
+    ) throws(SQLError) -> [any SourcePartition] {
+        let options = ConnectorOptions(definition.options, of: "source \"\(definition.name)\"", connector: "generator")
+        try options.allow(["kind", "stream", "partitions"] + GeneratorOptions.names)
+        let generator: any EventGenerator
+        let kind = try options.required("kind")
+        do throws(GeneratorError) {
+            var settings = try GeneratorOptions(kind: kind)
+            for name in GeneratorOptions.names {
+                if let text = options.text(name) { try settings.set(name, to: text) }
+            }
+            generator = try Generators.make(settings)
+        } catch {
+            throw SQLError(.invalidParameterValue, "source \"\(definition.name)\": \(error)")
+        }
+        let name = options.text("stream") ?? generator.streams[0]
+        guard let stream = generator.streams.firstIndex(of: name) else {
+            throw SQLError(
+                .invalidParameterValue, "source \"\(definition.name)\": generator has no stream \"\(name)\"",
+                hint: "Its streams: \(generator.streams.joined(separator: ", ")).", position: options.position("stream"))
+        }
+        let count = try options.integer("partitions", in: 1...256) ?? 1
+        var partitions: [any SourcePartition] = []
+        for partition in 0..<count {
+            partitions.append(
+                try GeneratorPartition(
+                    generator, stream: stream, partition: partition, of: count, definition: definition, ordinal: ordinal,
+                    columns: columns, clock: clock))
+        }
+        return partitions
+    }
+
+    // MARK: Sinks
+
+    package func openSink(
+        _ definition: SinkDefinition, fields: [Field], isAppendOnly: Bool
+    ) throws(SQLError) -> any SinkTarget {
+        let subject = "sink \"\(definition.name)\""
+        let options = ConnectorOptions(definition.options, of: subject, connector: definition.connector)
+        var format = RowFormat(
+            encoding: .json, names: definition.fields.map(\.name), types: fields.map(\.type), showsOperation: !isAppendOnly)
+        switch definition.encode.encoding {
+        case .json: break
+        case .csv:
+            format.encoding = .csv
+            format.delimiter = definition.encode.delimiter
+            format.hasHeader = definition.encode.hasHeader
+        case .bytes, .avro, .protobuf:
+            throw SQLError(
+                .featureNotSupported,
+                "\(subject): ENCODE \(definition.encode.encoding.rawValue.uppercased()) is not supported yet",
+                hint: "Use ENCODE JSON or CSV.")
+        }
+        switch definition.connector {
+        case "blackhole":
+            try options.allow([])
+            return BlackholeTarget()
+        case "stdout":
+            try options.allow([])
+            return StandardOutputTarget(definition.name, format)
+        case "file":
+            try options.allow(["path"])
+            let path = try options.required("path")
+            if path == "-" { return StandardOutputTarget(definition.name, format) }
+            if path.hasSuffix("/") {
+                return try DirectoryTarget(definition.name, directory: path, format, clock: clock)
+            }
+            return try FileTarget(definition.name, path: path, format)
+        default:
+            throw SQLError(
+                .featureNotSupported, "\(subject): connector \"\(definition.connector)\" cannot be written to",
+                hint: "Connectors for sinks: file, stdout, blackhole.")
+        }
+    }
+
+    package func openRelation(_ name: String, fields: [Field]) throws(SQLError) -> any SinkTarget {
+        try RelationTarget(
+            name, directory: outDirectory,
+            RowFormat(
+                encoding: .json, names: fields.map(\.name), types: fields.map(\.type), showsOperation: false))
+    }
+}
+
+/// The WITH options of one object, read with errors that point at them.
+struct ConnectorOptions {
+    private let options: [String: OptionValue]
+    private let subject: String
+    private let connector: String
+
+    init(_ options: [String: OptionValue], of subject: String, connector: String) {
+        self.options = options
+        self.subject = subject
+        self.connector = connector
+    }
+
+    func text(_ name: String) -> String? { options[name]?.text }
+    func position(_ name: String) -> Int? { options[name]?.position }
+
+    /// Refuses options that the connector does not have.
+    func allow(_ names: [String]) throws(SQLError) {
+        for (name, value) in options.sorted(by: { $0.value.namePosition < $1.value.namePosition })
+        where !names.contains(name) {
+            throw SQLError(
+                .invalidParameterValue, "\(subject): connector \"\(connector)\" has no option \"\(name)\"",
+                hint: names.isEmpty ? nil : "Its options: \(names.joined(separator: ", ")).", position: value.namePosition)
+        }
+    }
+
+    func required(_ name: String) throws(SQLError) -> String {
+        guard let value = options[name], !value.text.isEmpty else {
+            throw SQLError(
+                .invalidParameterValue, "\(subject): connector \"\(connector)\" needs the option \"\(name)\"",
+                position: options[name]?.position)
+        }
+        return value.text
+    }
+
+    func boolean(_ name: String) throws(SQLError) -> Bool? {
+        guard let value = options[name] else { return nil }
+        switch value.text.lowercased() {
+        case "true", "on", "yes", "1": return true
+        case "false", "off", "no", "0": return false
+        default:
+            throw SQLError(
+                .invalidParameterValue, "\(subject): option \"\(name)\" takes true or false, not \"\(value.text)\"",
+                position: value.position)
+        }
+    }
+
+    func integer(_ name: String, in range: ClosedRange<Int>) throws(SQLError) -> Int? {
+        guard let value = options[name] else { return nil }
+        guard let number = Int(value.text), range.contains(number) else {
+            throw SQLError(
+                .invalidParameterValue,
+                "\(subject): option \"\(name)\" takes a whole number from \(range.lowerBound) to \(range.upperBound), not \"\(value.text)\"",
+                position: value.position)
+        }
+        return number
+    }
+}
+
+/// File names by pattern, as the shell has them.
+enum Glob {
+    /// The files that `pattern` names, in byte order. A pattern without special characters names itself.
+    static func expand(_ pattern: String, source: String) throws(SQLError) -> [String] {
+        guard pattern.utf8.contains(where: { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "[") })
+        else { return [pattern] }
+        var found = glob_t()
+        defer { globfree(&found) }
+        guard !pattern.utf8.contains(0), glob(pattern, 0, nil, &found) == 0, found.gl_pathc > 0 else {
+            throw SQLError(.undefinedFile, "source \"\(source)\": no file matches \"\(pattern)\"")
+        }
+        var paths: [String] = []
+        for index in 0..<Int(found.gl_pathc) {
+            if let path = found.gl_pathv[index] { paths.append(String(cString: path)) }
+        }
+        return paths.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+    }
+}

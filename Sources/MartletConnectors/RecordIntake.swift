@@ -1,0 +1,188 @@
+internal import Glibc
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+
+/// Bytes of one partition → batches and dead letters. Keeps what is not yet a whole record for the next call, so that
+/// records may be cut anywhere.
+final class RecordIntake {
+    private let definition: SourceDefinition
+    private let ordinal: Int
+    private let partition: Int32
+    /// What messages call the partition: its path.
+    private let place: String
+    private let clock: any Clock
+    /// Where the parsed columns and the included ones stand among the delivered.
+    private let layout: ColumnLayout
+    private var parser: RecordParser
+    private let limits = ParseLimits()
+
+    /// The number of the next record (a line of NDJSON), from 0.
+    private var nextRecord: Int64 = 0
+    private var framer: RecordFramer
+
+    init(
+        _ definition: SourceDefinition, ordinal: Int, partition: Int, columns: [Int], place: String, clock: any Clock
+    ) throws(SQLError) {
+        self.definition = definition
+        self.ordinal = ordinal
+        self.partition = Int32(truncatingIfNeeded: partition)
+        self.place = place
+        self.clock = clock
+        layout = ColumnLayout(definition, columns)
+        parser = try RecordParser(definition, schema: layout.schema, limits: limits)
+        framer = RecordFramer(parser.framing, recordBytesMax: limits.recordBytesMax)
+    }
+
+    // MARK: Bytes in
+
+    /// Where the next bytes go; never empty.
+    func space() -> UnsafeMutableRawBufferPointer { framer.space() }
+
+    /// `count` bytes were written into the space.
+    func take(_ count: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        if let block = framer.received(count) { try parse(block, rows: rows, into: receiver) }
+    }
+
+    /// The input is at its end: what is left is the last record.
+    func end(rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        if let block = framer.finish() { try parse(block, rows: rows, into: receiver) }
+    }
+
+    /// Another file begins.
+    func restart() throws(SQLError) {
+        nextRecord = 0
+        parser = try RecordParser(definition, schema: layout.schema, limits: limits)
+        framer = RecordFramer(parser.framing, recordBytesMax: limits.recordBytesMax)
+    }
+
+    // MARK: Records out
+
+    private func parse(_ framed: RecordFramer.Block, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        let wall = clock.wallMicros()
+        let nanos = clock.monotonicNanos()
+        if let overlong = framed.overlong {
+            receiver.reject(letter(overlong, wall))
+            nextRecord += 1
+        }
+        var position = framed.start
+        while position < framed.end {
+            let columns = layout.schema.makeColumns(rows: rows)
+            let block = OriginBlock(
+                source: ordinal, partition: partition, heap: framed.heap, capacity: rows, ingestedAt: wall)
+            block.readAtNanos = nanos
+            let progress = try parser.parse(
+                framed.heap, from: position, to: framed.end, rowsMax: rows, firstOffset: nextRecord, into: columns,
+                origins: block, place: place)
+            for record in progress.rejected { receiver.reject(letter(record, framed.heap, wall)) }
+            position = progress.position
+            nextRecord += Int64(progress.lines)
+            guard block.count > 0 else { continue }
+            for column in columns { column.count = block.count }
+            receiver.receive(
+                Batch(
+                    count: block.count, columns: layout.complete(columns, block),
+                    origins: RowOrigins(block: block, rows: nil)))
+        }
+    }
+
+    private func letter(_ overlong: RecordFramer.Overlong, _ wall: Int64) -> DeadLetter {
+        DeadLetter(
+            source: ordinal, partition: partition, offset: nextRecord, ingestedAt: wall,
+            reasonCode: RejectReason.tooLong.rawValue,
+            reason: "\(place):\(nextRecord + 1):1: the record has \(overlong.length) bytes, more than \(limits.recordBytesMax)",
+            field: nil, payload: Array(UnsafeBufferPointer(start: overlong.head.base, count: overlong.head.used)))
+    }
+
+    private func letter(_ record: RejectedRecord, _ heap: ByteHeap, _ wall: Int64) -> DeadLetter {
+        let number = nextRecord + Int64(record.line)
+        let shown = min(record.length, RecordIntake.payloadBytesMax)
+        return DeadLetter(
+            source: ordinal, partition: partition, offset: number, ingestedAt: wall, reasonCode: record.reason.rawValue,
+            reason: "\(place):\(number + 1):\(record.column): \(record.message)", field: record.field,
+            payload: Array(UnsafeBufferPointer(start: heap.base + record.start, count: shown)))
+    }
+
+    /// A longer record's dead letter has its beginning only.
+    private static let payloadBytesMax = 1 << 20
+
+    /// The records again, with all columns.
+    func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch {
+        let full = try fullReader()
+        let columns = full.layout.schema.makeColumns(rows: rows.count)
+        let origins = OriginBlock(
+            source: ordinal, partition: partition, heap: block.heap, capacity: rows.count, ingestedAt: block.ingestedAt)
+        for row in rows {
+            let payload = block.payload(row)
+            let copy = ByteHeap(capacity: payload.count)
+            if let start = payload.baseAddress { _ = copy.append(start, count: payload.count) }
+            _ = try full.parser.parse(
+                copy, from: 0, to: copy.used, rowsMax: rows.count, firstOffset: block.offsets[row], into: columns,
+                origins: origins, place: place)
+        }
+        for column in columns { column.count = origins.count }
+        return Batch(count: origins.count, columns: full.layout.complete(columns, origins))
+    }
+
+    private var full: (layout: ColumnLayout, parser: RecordParser)?
+
+    private func fullReader() throws(SQLError) -> (layout: ColumnLayout, parser: RecordParser) {
+        if let full { return full }
+        let layout = ColumnLayout(definition, Array(definition.columns.indices))
+        let made = (layout, try parser.again(definition, schema: layout.schema, limits: limits))
+        full = made
+        return made
+    }
+}
+
+/// Which delivered columns come from the record and which from its frame (INCLUDE).
+struct ColumnLayout {
+    let schema: ParseSchema
+    /// For each delivered column: its place in the schema, or what to fill in.
+    private let places: [Place]
+
+    private enum Place {
+        case parsed(Int)
+        case included(SourceColumn.Include, DataType)
+    }
+
+    init(_ definition: SourceDefinition, _ columns: [Int]) {
+        var parsed: [ParseColumn] = []
+        places = columns.map { ordinal in
+            let column = definition.columns[ordinal]
+            switch column.role {
+            case .include(let kind): return .included(kind, column.type)
+            case .field:
+                parsed.append(
+                    ParseColumn(
+                        path: column.jsonPath ?? [column.name], type: column.type,
+                        timestampHandling: TimestampHandling(
+                            rawValue: definition.encode.timestampHandling.rawValue) ?? .guess))
+                return .parsed(parsed.count - 1)
+            }
+        }
+        schema = ParseSchema(columns: parsed)
+    }
+
+    /// The parsed columns, with the included ones in their places. A file's records have no key and no headers; their
+    /// timestamp is that of the reading.
+    func complete(_ parsed: [Column], _ block: OriginBlock) -> [Column] {
+        places.map { place in
+            switch place {
+            case .parsed(let at): return parsed[at]
+            case .included(let kind, let type):
+                let column = Column(type, capacity: block.count)
+                for row in 0..<block.count {
+                    switch kind {
+                    case .offset: column.append(.bigint(block.offsets[row]))
+                    case .partition: column.append(.integer(block.partition))
+                    case .timestamp: column.append(.instant(block.ingestedAt, type))
+                    case .key, .header: column.append(.null)
+                    }
+                }
+                return column
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletSQL
+
+/// The parser of a source's encoding.
+enum RecordParser {
+    case json(JSONRowParser)
+    case csv(CSVRowParser, delimiter: UInt8)
+
+    init(_ definition: SourceDefinition, schema: ParseSchema, limits: ParseLimits) throws(SQLError) {
+        let fields = definition.columns.filter { $0.role == .field }.map(\.name)
+        try self.init(definition, schema: schema, limits: limits, header: definition.encode.hasHeader ? nil : fields)
+    }
+
+    /// - Parameter header: the names of a CSV record's fields, where the input does not begin with them.
+    private init(
+        _ definition: SourceDefinition, schema: ParseSchema, limits: ParseLimits, header: [String]?
+    ) throws(SQLError) {
+        do throws(ParseSchemaError) {
+            switch definition.encode.encoding {
+            case .json:
+                self = .json(try JSONRowParser(schema: schema, limits: limits))
+                return
+            case .csv:
+                let options = CSVOptions(
+                    delimiter: definition.encode.delimiter, hasHeader: header == nil, fieldNames: header ?? [])
+                self = .csv(
+                    try CSVRowParser(schema: schema, options: options, limits: limits), delimiter: options.delimiter)
+                return
+            case .bytes, .avro, .protobuf:
+                break
+            }
+        } catch {
+            throw RecordParser.failure(error, definition.name)
+        }
+        throw SQLError(
+            .featureNotSupported,
+            "source \"\(definition.name)\": ENCODE \(definition.encode.encoding.rawValue.uppercased()) is not supported yet",
+            hint: "Use ENCODE JSON or CSV.")
+    }
+
+    private static func failure(_ error: ParseSchemaError, _ place: String) -> SQLError {
+        SQLError(.invalidTableDefinition, "\(place): \(error.message)", hint: error.hint)
+    }
+
+    var framing: RecordFramer.Format {
+        switch self {
+        case .json: .lines
+        case .csv(_, let delimiter): .csv(delimiter: delimiter)
+        }
+    }
+
+    /// A parser for other columns of records that this one has read: it knows the header that this one found.
+    func again(_ definition: SourceDefinition, schema: ParseSchema, limits: ParseLimits) throws(SQLError) -> RecordParser {
+        switch self {
+        case .json: try RecordParser(definition, schema: schema, limits: limits)
+        case .csv(let parser, _): try RecordParser(definition, schema: schema, limits: limits, header: parser.fieldNames)
+        }
+    }
+
+    func parse(
+        _ heap: ByteHeap, from start: Int, to end: Int, rowsMax: Int, firstOffset: Int64, into columns: [Column],
+        origins: OriginBlock, place: String
+    ) throws(SQLError) -> ParseProgress {
+        switch self {
+        case .json(let parser):
+            return parser.parse(
+                heap, from: start, to: end, rowsMax: rowsMax, firstOffset: firstOffset, into: columns, origins: origins)
+        case .csv(let parser, _):
+            do throws(ParseSchemaError) {
+                return try parser.parse(
+                    heap, from: start, to: end, rowsMax: rowsMax, firstOffset: firstOffset, into: columns,
+                    origins: origins)
+            } catch {
+                throw RecordParser.failure(error, place)
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/// A node of a graph, by position. Nodes are added after their inputs, so positions are in topological order.
+package struct NodeID: Hashable, Sendable {
+    package let index: Int
+}
+
+/// What a graph is made of: which operator stands where, described once and instantiated per shard.
+package struct Graph {
+    package struct Node {
+        package var name: String
+        package var kind: Kind
+        package var inputs: [NodeID]
+        /// Ticks run in stages; an exchange ends one. Operators of stage n see only rows that crossed n exchanges.
+        package var stage: Int
+        /// Consumers and the input they know this node by.
+        package var consumers: [(node: NodeID, input: Int)] = []
+        /// What the watermark loses on its way through the operator: rows may leave this much behind its input's watermark.
+        package var watermarkDelay: Int64 = 0
+    }
+
+    package enum Kind {
+        /// Fed by partitions; ordinal of the source.
+        case source(Int)
+        /// Fed by the driver with the rows of a late table or of dead letters; ordinal of the relation.
+        case relation(Int)
+        /// Moves rows to the shard that owns their keys (columns of the batch); no keys: to shard 0.
+        case exchange(keys: [Int])
+        case operation(OperatorFactory)
+    }
+
+    package private(set) var nodes: [Node] = []
+    package private(set) var sources: [NodeID] = []
+    package private(set) var relations: [NodeID] = []
+    /// Names of views and sinks, by the ordinals that counters use.
+    package private(set) var views: [String] = []
+
+    package init() {}
+
+    package var stages: Int { (nodes.map(\.stage).max() ?? 0) + 1 }
+
+    package mutating func addView(_ name: String) -> Int {
+        views.append(name)
+        return views.count - 1
+    }
+
+    package mutating func addSource(_ name: String) -> NodeID {
+        let id = append(Node(name: name, kind: .source(sources.count), inputs: [], stage: 0))
+        sources.append(id)
+        return id
+    }
+
+    package mutating func addRelation(_ name: String) -> NodeID {
+        let id = append(Node(name: name, kind: .relation(relations.count), inputs: [], stage: 0))
+        relations.append(id)
+        return id
+    }
+
+    /// Rows of `input`, each at the shard that owns its keys; begins a new stage.
+    package mutating func addExchange(_ input: NodeID, keys: [Int]) -> NodeID {
+        append(Node(name: "exchange", kind: .exchange(keys: keys), inputs: [input], stage: nodes[input.index].stage))
+    }
+
+    /// An operator over `inputs`. `startsStage`: it must run after every shard has finished its inputs' stage.
+    package mutating func addOperator(
+        _ name: String, inputs: [NodeID], watermarkDelay: Int64 = 0, startsStage: Bool = false,
+        make: @escaping OperatorFactory
+    ) -> NodeID {
+        let stage = inputs.map { stageAfter($0) }.max() ?? 0
+        var node = Node(name: name, kind: .operation(make), inputs: inputs, stage: stage + (startsStage ? 1 : 0))
+        node.watermarkDelay = watermarkDelay
+        return append(node)
+    }
+
+    private func stageAfter(_ id: NodeID) -> Int {
+        if case .exchange = nodes[id.index].kind { return nodes[id.index].stage + 1 }
+        return nodes[id.index].stage
+    }
+
+    private mutating func append(_ node: Node) -> NodeID {
+        let id = NodeID(index: nodes.count)
+        nodes.append(node)
+        for (input, from) in node.inputs.enumerated() {
+            nodes[from.index].consumers.append((id, input))
+        }
+        return id
+    }
+}

@@ -1,0 +1,124 @@
+package import MartletColumns
+package import MartletCore
+
+/// Counts the rows that enter a view, and passes on the columns that it reads.
+package final class ViewEntry: Operator {
+    private let columns: [Int]
+    private let view: Int
+    private let context: ShardContext
+
+    package init(columns: [Int], view: Int, context: ShardContext) {
+        self.columns = columns
+        self.view = view
+        self.context = context
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        context.counters[view].rowsIn += UInt64(batch.count)
+        var narrowed = batch
+        narrowed.columns = columns.map { batch.columns[$0] }
+        output.emit(narrowed)
+    }
+}
+
+/// Counts the source rows that reach the end of a view which keeps no state of its own, and passes them on.
+package final class ViewExit: Operator {
+    private let view: Int
+    private let context: ShardContext
+
+    package init(view: Int, context: ShardContext) {
+        self.view = view
+        self.context = context
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        context.counters[view].counted += UInt64(batch.count)
+        output.emit(batch)
+    }
+}
+
+/// Passes the rows for which the predicate is true. A row whose predicate fails to evaluate is a dead letter.
+package final class Filter: Operator {
+    private let predicate: ExpressionEvaluator
+    private let view: Int
+    private let countsSourceRows: Bool
+    private let context: ShardContext
+
+    /// - Parameter countsSourceRows: the input's rows are a source's own, so that what is dropped here counts as filtered.
+    package init(
+        _ predicate: Expression, view: Int, countsSourceRows: Bool, context: ShardContext
+    ) throws(SQLError) {
+        self.predicate = try ExpressionEvaluator(predicate)
+        self.view = view
+        self.countsSourceRows = countsSourceRows
+        self.context = context
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        let errors = RowErrors()
+        let kept = predicate.select(batch, errors: errors)
+        if !errors.isEmpty { context.reject(errors, of: batch, view: view, countsSourceRows: countsSourceRows) }
+        if countsSourceRows {
+            context.counters[view].filtered += UInt64(batch.count - kept.count - errors.entries.count)
+        }
+        if kept.count == batch.count {
+            output.emit(batch)
+        } else if kept.count > 0 {
+            output.emit(batch.gather(kept))
+        }
+    }
+}
+
+/// Computes columns. A row of which any expression fails is a dead letter.
+package final class Project: Operator {
+    private let expressions: [ExpressionEvaluator]
+    private let view: Int
+    private let countsSourceRows: Bool
+    private let context: ShardContext
+
+    package init(
+        _ expressions: [Expression], view: Int, countsSourceRows: Bool, context: ShardContext
+    ) throws(SQLError) {
+        self.expressions = try expressions.map { (expression) throws(SQLError) in try ExpressionEvaluator(expression) }
+        self.view = view
+        self.countsSourceRows = countsSourceRows
+        self.context = context
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        let errors = RowErrors()
+        var projected = batch
+        projected.columns = expressions.map { $0.evaluate(batch, errors: errors) }
+        if !errors.isEmpty {
+            context.reject(errors, of: batch, view: view, countsSourceRows: countsSourceRows)
+            projected = projected.without(errors)
+        }
+        if projected.count > 0 { output.emit(projected) }
+    }
+}
+
+/// Brings several inputs of the same columns together.
+package final class Union: Operator {
+    package init() {}
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        output.emit(batch)
+    }
+}
+
+/// Constant rows, once, from shard 0.
+package final class ConstantRows: Operator {
+    private var rows: Batch?
+
+    package init(_ rows: Batch, context: ShardContext) {
+        self.rows = context.shard == 0 ? rows : nil
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {}
+
+    package func advance(to watermark: Watermark, into output: any Output) {
+        guard let rows else { return }
+        self.rows = nil
+        if rows.count > 0 { output.emit(rows) }
+    }
+}

@@ -1,0 +1,156 @@
+package import MartletColumns
+package import MartletCore
+package import MartletState
+
+/// Groups by key, at the shard that owns the key. Two ways to speak:
+/// - on change: at the end of each tick, for each group that changed, the old row with weight −1 and the new with +1;
+/// - when closed: once, when the watermark has passed the group's time key.
+///
+/// A group with a time key is forgotten once the watermark has passed it; groups of one time share a table, so that
+/// forgetting costs one deallocation.
+package final class GroupAggregate: Operator {
+    /// Which key is event time, and when the watermark has passed it.
+    package struct TimeKey: Sendable {
+        /// Ordinal among the keys.
+        package var key: Int
+        package var allowedLateness: Int64
+        /// The key is a window's end, so that rows of the group lie strictly before it.
+        package var isExclusive: Bool
+
+        package init(key: Int, allowedLateness: Int64, isExclusive: Bool) {
+            self.key = key
+            self.allowedLateness = allowedLateness
+            self.isExclusive = isExclusive
+        }
+
+        func isPassed(_ time: Int64, by watermark: Watermark) -> Bool {
+            let limit = watermark.delayed(by: allowedLateness)
+            return isExclusive ? time <= limit : time < limit
+        }
+    }
+
+    package enum Emission: Sendable { case onChange, onClose }
+
+    private let layout: GroupLayout
+    private let tableLayout: AggregateLayout
+    private let timeKey: TimeKey?
+    private let emission: Emission
+    private let view: Int
+    private let context: ShardContext
+
+    /// By time key; under 0 where there is none.
+    private var tables: [Int64: AggregateTable] = [:]
+    private var changed: Set<Int64> = []
+    private var earliest = Int64.max
+
+    package init(_ layout: GroupLayout, timeKey: TimeKey?, emission: Emission, view: Int, context: ShardContext) {
+        self.layout = layout
+        tableLayout = AggregateLayout(
+            keys: layout.keys, calls: layout.calls, tracksChanges: emission == .onChange)
+        self.timeKey = timeKey
+        self.emission = emission
+        self.view = view
+        self.context = context
+        // Without keys there is one row from the beginning, at the shard that gets all rows.
+        if layout.keys.isEmpty, context.shard == 0 { table(0).ensureGlobalGroup() }
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        guard let timeKey else {
+            update(0, batch, rows: nil)
+            return
+        }
+        let times = batch.columns[timeKey.key]
+        var selections: [Int64: Selection] = [:]
+        for row in 0..<batch.count {
+            let time = times.isNull(row) ? Int64.max : times.int64s[row]
+            let selection = selections[time] ?? Selection(capacity: batch.count)
+            selections[time] = selection
+            selection.indexes[selection.count] = Int32(truncatingIfNeeded: row)
+            selection.count &+= 1
+        }
+        for time in selections.keys.sorted() {
+            update(time, batch, rows: selections.count == 1 ? nil : selections[time])
+        }
+    }
+
+    private func update(_ time: Int64, _ batch: Batch, rows: Selection?) {
+        table(time).update(
+            keys: layout.keys.indices.map { batch.columns[$0] }, rows: rows, count: batch.count,
+            arguments: layout.arguments.map { $0.map { batch.columns[$0] } },
+            filters: layout.filters.map { $0.map { batch.columns[$0] } }, weights: batch.weights)
+    }
+
+    /// The table of a time, which is about to change.
+    private func table(_ time: Int64) -> AggregateTable {
+        if emission == .onChange { changed.insert(time) }
+        if let known = tables[time] { return known }
+        let table = AggregateTable(tableLayout)
+        tables[time] = table
+        earliest = min(earliest, time)
+        return table
+    }
+
+    package func advance(to watermark: Watermark, into output: any Output) {
+        guard let timeKey else {
+            if emission == .onClose, watermark == .end, let table = tables.removeValue(forKey: 0) {
+                emitAll(table, into: output)
+            }
+            return
+        }
+        if emission == .onChange { emitChanges(into: output) }
+        guard watermark == .end || timeKey.isPassed(earliest, by: watermark) else { return }
+        for time in tables.keys.filter({ watermark == .end || timeKey.isPassed($0, by: watermark) }).sorted() {
+            if emission == .onClose, let table = tables[time] { emitAll(table, into: output) }
+            tables[time] = nil
+        }
+        earliest = tables.keys.min() ?? .max
+    }
+
+    package func flush(into output: any Output) {
+        if emission == .onChange { emitChanges(into: output) }
+    }
+
+    private func emitAll(_ table: AggregateTable, into output: any Output) {
+        var from = 0
+        while from < table.groupCount {
+            let to = min(from + 4096, table.groupCount)
+            let errors = RowErrors()
+            let columns = table.emit(from..<to, errors: errors)
+            send(Batch(count: to - from, columns: columns), errors, into: output)
+            from = to
+        }
+    }
+
+    private func emitChanges(into output: any Output) {
+        for time in changed.sorted() {
+            guard let changes = tables[time]?.takeChanges() else { continue }
+            send(changes.batch, changes.errors, into: output)
+        }
+        changed = []
+    }
+
+    private func send(_ batch: Batch, _ errors: RowErrors, into output: any Output) {
+        var good = batch
+        if !errors.isEmpty {
+            context.reject(errors, of: batch, view: view, countsSourceRows: false)
+            good = batch.without(errors)
+        }
+        if good.count > 0 { output.emit(good) }
+    }
+}
+
+/// How the columns of a grouped aggregation's input lie: keys first, then arguments and filters.
+package struct GroupLayout: Sendable {
+    package var keys: [DataType]
+    package var calls: [AggregateSpec]
+    package var arguments: [Int?]
+    package var filters: [Int?]
+
+    package init(keys: [DataType], calls: [AggregateSpec], arguments: [Int?], filters: [Int?]) {
+        self.keys = keys
+        self.calls = calls
+        self.arguments = arguments
+        self.filters = filters
+    }
+}

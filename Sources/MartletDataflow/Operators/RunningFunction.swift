@@ -1,0 +1,73 @@
+package import MartletCore
+
+/// A function of OVER (… ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), or of an earlier row.
+package enum RunningFunction: Sendable, Equatable {
+    case lag(distance: Int, defaultValue: Value)
+    case rowNumber
+    /// With an argument: its values that are not NULL; without: rows.
+    case count
+    case sum
+    case min
+    case max
+    case firstValue
+    case lastValue
+}
+
+/// The state of one running function in one partition.
+struct RunningState {
+    private let function: RunningFunction
+    private var count: Int64 = 0
+    private var value: Value = .null
+    /// The last `distance` values, oldest first, as a ring.
+    private var earlier: [Value] = []
+    private var oldest = 0
+
+    init(_ function: RunningFunction) {
+        self.function = function
+    }
+
+    /// The function's value at the next row.
+    mutating func next(_ argument: Value?, result: DataType) throws(SQLError) -> Value {
+        switch function {
+        case .lag(let distance, let defaultValue):
+            return lag(argument ?? .null, distance: distance, defaultValue: defaultValue)
+        case .rowNumber:
+            count += 1
+            return .bigint(count)
+        case .count:
+            if argument.map({ !$0.isNull }) ?? true { count += 1 }
+            return .bigint(count)
+        case .sum:
+            try add(argument ?? .null, result)
+        case .min:
+            if let argument, !argument.isNull, value.isNull || Value.compare(argument, value) < 0 { value = argument }
+        case .max:
+            if let argument, !argument.isNull, value.isNull || Value.compare(argument, value) > 0 { value = argument }
+        case .firstValue:
+            if count == 0 { value = argument ?? .null }
+            count = 1
+        case .lastValue:
+            value = argument ?? .null
+        }
+        return value
+    }
+
+    private mutating func lag(_ argument: Value, distance: Int, defaultValue: Value) -> Value {
+        if distance == 0 { return argument }
+        if earlier.count < distance {
+            earlier.append(argument)
+            return defaultValue
+        }
+        let found = earlier[oldest]
+        earlier[oldest] = argument
+        oldest = (oldest + 1) % distance
+        return earlier.count == distance ? found : defaultValue
+    }
+
+    private mutating func add(_ argument: Value, _ result: DataType) throws(SQLError) {
+        guard !argument.isNull else { return }
+        let term = try argument.cast(to: result, explicit: true, zone: .utc)
+        value =
+            value.isNull ? term : try ScalarFunction.add.evaluate([value, term], result: result, context: .utc)
+    }
+}

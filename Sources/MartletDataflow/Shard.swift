@@ -1,0 +1,135 @@
+internal import MartletColumns
+internal import MartletCore
+
+/// One shard's instance of the graph: its operators, its share of the partitions, what it sends to other shards.
+package final class Shard {
+    package let index: Int
+    package let context: ShardContext
+    package private(set) var madeProgress = false
+
+    private let graph: Graph
+    private var operators: [(any Operator)?]
+    private var outputs: [NodeOutput] = []
+    private var partitions: [(source: Int, reader: any PartitionReader, intake: SourceIntake)] = []
+    private var exchanges: [ExchangeSender?]
+    /// Rows from other shards by the exchange they crossed, in the senders' order.
+    private var inbox: [(exchange: NodeID, batch: Batch)] = []
+    private var advanced: [Watermark]
+
+    init(
+        index: Int, of count: Int, graph: Graph, sources: [SourceSetup], nowNanos: Int64
+    ) throws(SQLError) {
+        self.index = index
+        self.graph = graph
+        context = ShardContext(shard: index, shardCount: count, views: graph.views.count)
+        operators = Array(repeating: nil, count: graph.nodes.count)
+        exchanges = Array(repeating: nil, count: graph.nodes.count)
+        advanced = Array(repeating: .start, count: graph.nodes.count)
+        for (position, node) in graph.nodes.enumerated() {
+            switch node.kind {
+            case .operation(let make): operators[position] = try make(context)
+            case .exchange(let keys): exchanges[position] = ExchangeSender(keys: keys, shards: count)
+            case .source, .relation: break
+            }
+            outputs.append(NodeOutput())
+        }
+        for (position, node) in graph.nodes.enumerated() {
+            for (consumer, input) in node.consumers {
+                if let target = operators[consumer.index] {
+                    outputs[position].targets.append(.operation(target, input, outputs[consumer.index]))
+                } else if let sender = exchanges[consumer.index] {
+                    outputs[position].targets.append(.exchange(sender))
+                }
+            }
+        }
+        for (ordinal, setup) in sources.enumerated() {
+            for (partition, reader) in setup.readers.enumerated() where partition % count == index {
+                let intake = SourceIntake(
+                    source: ordinal, policy: setup.policy, errors: setup.errors, context: context,
+                    output: outputs[graph.sources[ordinal].index], time: PartitionTime(nowNanos: nowNanos))
+                partitions.append((ordinal, reader, intake))
+            }
+        }
+    }
+
+    func intakes(of source: Int) -> [SourceIntake] {
+        partitions.lazy.filter { $0.source == source }.map(\.intake)
+    }
+
+    /// Takes what this shard's partitions have and pushes it through stage 0.
+    func ingest(_ limits: TickLimits, nowNanos: Int64, wallMicros: Int64) {
+        madeProgress = false
+        for (_, reader, intake) in partitions where !intake.time.isFinished && context.failure == nil {
+            intake.nowNanos = nowNanos
+            intake.wallMicros = wallMicros
+            do throws(SQLError) {
+                switch try reader.poll(bytes: limits.bytesPerPartition, rows: limits.batchRows, into: intake) {
+                case .progressed: madeProgress = true
+                case .idle: break
+                case .finished:
+                    intake.time.isFinished = true
+                    madeProgress = true
+                }
+            } catch {
+                context.failure = error
+            }
+        }
+    }
+
+    /// Rows of late tables and dead letters enter at shard 0 only, so that each counts once.
+    func feed(_ fed: [(relation: Int, batch: Batch)]) {
+        for (relation, batch) in fed {
+            outputs[graph.relations[relation].index].emit(batch)
+        }
+    }
+
+    /// Completes a stage: what came across, then for each of its nodes, in order, what the watermark passes and what changed.
+    func run(stage: Int, watermarks: [Watermark]) {
+        let arrived = inbox
+        inbox = []
+        for (exchange, batch) in arrived {
+            outputs[exchange.index].emit(batch)
+        }
+        for (position, node) in graph.nodes.enumerated() where node.stage == stage {
+            guard let target = operators[position] else { continue }
+            if watermarks[position] > advanced[position] {
+                advanced[position] = watermarks[position]
+                target.advance(to: watermarks[position], into: outputs[position])
+            }
+            target.flush(into: outputs[position])
+        }
+    }
+
+    func takeOutbox(for target: Int) -> [(exchange: NodeID, batch: Batch)] {
+        var taken: [(exchange: NodeID, batch: Batch)] = []
+        for (position, sender) in exchanges.enumerated() {
+            guard let sender else { continue }
+            taken += sender.take(target).map { (NodeID(index: position), $0) }
+        }
+        return taken
+    }
+
+    func accept(_ batches: [(exchange: NodeID, batch: Batch)], stage: Int) {
+        inbox += batches
+    }
+}
+
+/// Passes a node's batches to its consumers, in the graph's order.
+final class NodeOutput: Output {
+    enum Target {
+        case operation(any Operator, Int, NodeOutput)
+        case exchange(ExchangeSender)
+    }
+
+    var targets: [Target] = []
+
+    func emit(_ batch: Batch) {
+        guard batch.count > 0 else { return }
+        for target in targets {
+            switch target {
+            case .operation(let consumer, let input, let output): consumer.process(batch, from: input, into: output)
+            case .exchange(let sender): sender.send(batch)
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/// Runs one phase of a tick on every shard, and returns when all have finished it. Whatever a shard wrote before the
+/// return is visible to every shard in the next phase.
+package protocol ShardExecutor: AnyObject {
+    func forEachShard(_ body: @escaping @Sendable (Int) -> Void)
+}
+
+/// One thread, shard after shard, in a given order: simulation, tests, single-shard runs. Results must not depend on the order.
+package final class SequentialExecutor: ShardExecutor {
+    private let order: [Int]
+
+    package init(shards: Int) {
+        order = Array(0..<shards)
+    }
+
+    package init(order: [Int]) {
+        self.order = order
+    }
+
+    package func forEachShard(_ body: @escaping @Sendable (Int) -> Void) {
+        for shard in order { body(shard) }
+    }
+}

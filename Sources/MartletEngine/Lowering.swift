@@ -1,0 +1,459 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+internal import MartletState
+
+/// A column along which a stream is ordered up to a delay: no later row has it below the node's watermark minus `delay`
+/// (not even equal to it, where `isExclusive`: a window's end lies strictly after its rows).
+struct ColumnWatermark: Equatable {
+    var delay: Int64
+    var isExclusive: Bool
+}
+
+/// A plan that stands in the graph.
+struct Lowered {
+    var node: NodeID
+    var fields: [Field]
+    var watermarks: [Int: ColumnWatermark]
+    /// The rows are a source's own, not yet kept or counted by any operator.
+    var isSourceRows: Bool
+    /// Only insertions; else rows carry weights.
+    var isAppendOnly: Bool
+    /// The `allowed_lateness` of the sources (the greatest), µs.
+    var lateness: Int64
+}
+
+/// Plans → graph. One lowering per pipeline: sources and materialized views are shared by all that read them.
+struct Lowering {
+    /// Windows that one row may belong to. Above it a plan would spend its life opening windows.
+    static let windowsPerRowMax: Int64 = 100_000
+
+    private(set) var graph = Graph()
+    let shards: Int
+    private let sources: [String: SourceEntry]
+    private var views: [String: Lowered] = [:]
+    private var relations: [String: Int]
+
+    struct SourceEntry {
+        var node: NodeID
+        var definition: SourceDefinition
+        /// The source's columns that are parsed, ascending.
+        var columns: [Int]
+    }
+
+    /// - Parameters:
+    ///   - sources: with the columns that some plan needs, in the order of their ordinals.
+    ///   - relations: late tables and dead letters that are read by plans.
+    init(sources: [(definition: SourceDefinition, columns: [Int])], relations: [String], shards: Int) {
+        self.shards = shards
+        var entries: [String: SourceEntry] = [:]
+        for (definition, columns) in sources {
+            entries[definition.name] = SourceEntry(
+                node: graph.addSource(definition.name), definition: definition, columns: columns)
+        }
+        self.sources = entries
+        self.relations = [:]
+        for (index, name) in relations.enumerated() {
+            _ = graph.addRelation(name)
+            self.relations[name] = index
+        }
+    }
+
+    /// Adds a materialized view, for others to read.
+    mutating func addView(_ name: String, _ plan: Plan) throws(SQLError) {
+        let view = graph.addView(name)
+        var lowered = try lower(plan, view: view, onClose: false)
+        if lowered.isSourceRows {
+            lowered.node = graph.addOperator("\(name)", inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
+        }
+        views[name] = lowered
+    }
+
+    /// Adds a sink's plan; `make` gives the operator at its end.
+    mutating func addSink(
+        _ name: String, _ plan: Plan, make: (Lowered) throws(SQLError) -> OperatorFactory
+    ) throws(SQLError) {
+        let view = graph.addView(name)
+        var lowered = try lower(plan, view: view, onClose: false)
+        if lowered.isSourceRows {
+            lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
+        }
+        let end = try make(lowered)
+        _ = graph.addOperator(name, inputs: [lowered.node], make: end)
+    }
+
+    // MARK: Nodes
+
+    private mutating func lower(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
+        switch plan {
+        case .source(let name, let columns, let fields):
+            return lowerSource(name, columns: columns, fields: fields, view: view)
+        case .relation(let name, let fields):
+            let node = graph.relations[relations[name]!]
+            return Lowered(
+                node: node, fields: fields, watermarks: [:], isSourceRows: false, isAppendOnly: true, lateness: 0)
+        case .view(let name, let fields):
+            var lowered = views[name]!
+            lowered.fields = fields
+            let columns = Array(fields.indices)
+            if lowered.isSourceRows {
+                lowered.node = graph.addOperator(name, inputs: [lowered.node]) {
+                    ViewEntry(columns: columns, view: view, context: $0)
+                }
+            }
+            return lowered
+        case .filter(let input, let predicate):
+            var lowered = try lower(input, view: view, onClose: onClose)
+            let counts = lowered.isSourceRows
+            lowered.node = graph.addOperator("filter", inputs: [lowered.node]) { (context) throws(SQLError) in
+                try Filter(predicate, view: view, countsSourceRows: counts, context: context)
+            }
+            return lowered
+        case .project(let input, let expressions, let fields):
+            return try lowerProject(input, expressions, fields, view: view, onClose: onClose)
+        case .window(let input, let time, let window, let fields):
+            return try lowerWindow(input, time: time, window, fields, view: view, onClose: onClose)
+        case .aggregate(let input, let keys, let calls, let window, let fields):
+            if onClose, let sliced = try lowerSliced(input, keys, calls, window, fields, view: view) { return sliced }
+            return try lowerGrouped(input, keys, calls, fields, view: view, onClose: onClose)
+        case .over(let input, let partition, let order, let calls, let fields):
+            return try lowerOver(input, partition, order, calls, fields, view: view)
+        case .unionAll(let inputs, let fields):
+            return try lowerUnion(inputs, fields, view: view, onClose: onClose)
+        case .values(let rows, let fields):
+            return try lowerValues(rows, fields)
+        case .emitOnWindowClose(let input):
+            let lowered = try lower(input, view: view, onClose: true)
+            return Lowering.holdsBack(input) ? lowered : try lowerRelease(lowered, view: view)
+        }
+    }
+
+    private mutating func lowerSource(_ name: String, columns: [Int], fields: [Field], view: Int) -> Lowered {
+        let entry = sources[name]!
+        let places = columns.map { entry.columns.firstIndex(of: $0)! }
+        let node = graph.addOperator(name, inputs: [entry.node]) {
+            ViewEntry(columns: places, view: view, context: $0)
+        }
+        var watermarks: [Int: ColumnWatermark] = [:]
+        if let watermark = entry.definition.watermark, let at = columns.firstIndex(of: watermark.column) {
+            watermarks[at] = ColumnWatermark(delay: 0, isExclusive: false)
+        }
+        return Lowered(
+            node: node, fields: fields, watermarks: watermarks, isSourceRows: true, isAppendOnly: true,
+            lateness: entry.definition.allowedLateness)
+    }
+
+    private mutating func lowerProject(
+        _ input: Plan, _ expressions: [Expression], _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        let below = try lower(input, view: view, onClose: onClose)
+        return project(below, expressions, fields, view: view)
+    }
+
+    private mutating func project(_ below: Lowered, _ expressions: [Expression], _ fields: [Field], view: Int) -> Lowered {
+        var lowered = below
+        lowered.fields = fields
+        lowered.watermarks = [:]
+        for (at, expression) in expressions.enumerated() {
+            if case .column(let from, _) = expression { lowered.watermarks[at] = below.watermarks[from] }
+        }
+        let counts = below.isSourceRows
+        lowered.node = graph.addOperator("project", inputs: [below.node]) { (context) throws(SQLError) in
+            try Project(expressions, view: view, countsSourceRows: counts, context: context)
+        }
+        return lowered
+    }
+
+    private mutating func lowerWindow(
+        _ input: Plan, time: Int, _ window: HopWindow, _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        let shape = try Lowering.shape(window)
+        var lowered = try lower(input, view: view, onClose: onClose)
+        let counts = lowered.isSourceRows
+        let lateness = counts ? lowered.lateness : 0
+        let timeType = fields[time].type
+        lowered.node = graph.addOperator("window", inputs: [lowered.node]) {
+            WindowExpand(
+                shape, time: time, timeType: timeType, allowedLateness: lateness, view: view, countsSourceRows: counts,
+                context: $0)
+        }
+        let width = lowered.fields.count
+        lowered.fields = fields
+        lowered.isSourceRows = false
+        // A row may be as old as the oldest window that still admits it.
+        if let watermark = lowered.watermarks[time] {
+            let behind = watermark.delay + lateness
+            lowered.watermarks = [
+                time: ColumnWatermark(delay: behind + shape.size, isExclusive: false),
+                width: ColumnWatermark(delay: behind + shape.size, isExclusive: true),
+                width + 1: ColumnWatermark(delay: behind, isExclusive: true),
+            ]
+        }
+        return lowered
+    }
+
+    private static func shape(_ window: HopWindow) throws(SQLError) -> WindowShape {
+        let shape = WindowShape(size: window.size, hop: window.hop, offset: window.offset)
+        if shape.size / shape.hop > windowsPerRowMax || shape.size / shape.slice > windowsPerRowMax {
+            throw SQLError(
+                .programLimitExceeded,
+                "a row would belong to \(shape.size / shape.hop) windows, more than \(windowsPerRowMax)",
+                hint: "Use a longer hop or a shorter window.")
+        }
+        return shape
+    }
+
+    private mutating func lowerUnion(
+        _ inputs: [Plan], _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var parts: [Lowered] = []
+        for input in inputs { parts.append(try lower(input, view: view, onClose: onClose)) }
+        let isSourceRows = parts.allSatisfy(\.isSourceRows)
+        for at in parts.indices where parts[at].isSourceRows && !isSourceRows {
+            parts[at].node = graph.addOperator("union", inputs: [parts[at].node]) { ViewExit(view: view, context: $0) }
+        }
+        var watermarks: [Int: ColumnWatermark] = [:]
+        for column in fields.indices {
+            let each = parts.compactMap { $0.watermarks[column] }
+            guard each.count == parts.count else { continue }
+            watermarks[column] = ColumnWatermark(
+                delay: each.map(\.delay).max() ?? 0, isExclusive: each.allSatisfy(\.isExclusive))
+        }
+        return Lowered(
+            node: graph.addOperator("union", inputs: parts.map(\.node)) { _ in Union() }, fields: fields,
+            watermarks: watermarks, isSourceRows: isSourceRows, isAppendOnly: parts.allSatisfy(\.isAppendOnly),
+            lateness: parts.map(\.lateness).max() ?? 0)
+    }
+
+    private mutating func lowerValues(_ rows: [[Expression]], _ fields: [Field]) throws(SQLError) -> Lowered {
+        let unit = Batch(count: 1, columns: [])
+        let columns = fields.map { Column($0.type, capacity: rows.count) }
+        for row in rows {
+            for (at, expression) in row.enumerated() {
+                let errors = RowErrors()
+                let value = try ExpressionEvaluator(expression).evaluate(unit, errors: errors)
+                if let entry = errors.entries.first { throw entry.error }
+                columns[at].append(value.value(at: 0))
+            }
+        }
+        let batch = Batch(count: rows.count, columns: columns)
+        return Lowered(
+            node: graph.addOperator("values", inputs: []) { ConstantRows(batch, context: $0) }, fields: fields,
+            watermarks: [:], isSourceRows: false, isAppendOnly: true, lateness: 0)
+    }
+}
+
+// MARK: Aggregation
+
+extension Lowering {
+    /// An aggregation's columns, as the operators want them: keys, then arguments and filters.
+    private struct AggregateInput {
+        var expressions: [Expression]
+        var specs: [AggregateSpec]
+        var arguments: [Int?]
+        var filters: [Int?]
+
+        init(before: [Expression], calls: [AggregateCall]) {
+            expressions = before
+            specs = []
+            arguments = []
+            filters = []
+            for call in calls {
+                let input = calls.firstIndex { $0.argument == call.argument && $0.filter == call.filter }
+                specs.append(
+                    AggregateSpec(
+                        function: call.function, argumentType: call.argument?.type, resultType: call.type, input: input,
+                        isFiltered: call.filter != nil))
+                arguments.append(add(call.argument))
+                filters.append(add(call.filter))
+            }
+        }
+
+        /// The place of an expression; one that is there already is not computed twice.
+        private mutating func add(_ expression: Expression?) -> Int? {
+            guard let expression else { return nil }
+            if let at = expressions.firstIndex(of: expression) { return at }
+            expressions.append(expression)
+            return expressions.count - 1
+        }
+    }
+
+    /// EMIT ON WINDOW CLOSE straight over a window: rows are aggregated by slice before any exchange. nil where the plan
+    /// has another shape.
+    private mutating func lowerSliced(
+        _ input: Plan, _ keys: [Expression], _ calls: [AggregateCall], _ window: AggregateWindow?, _ fields: [Field],
+        view: Int
+    ) throws(SQLError) -> Lowered? {
+        guard case .window(let rows, let time, let hop, let windowFields) = input, let window else { return nil }
+        let width = windowFields.count - 2
+        let bounds = [window.startKey, window.endKey].compactMap { $0 }
+        let ownKeys = keys.indices.filter { !bounds.contains($0) }
+        let used = ownKeys.map { keys[$0] } + calls.compactMap(\.argument) + calls.compactMap(\.filter)
+        guard used.allSatisfy({ $0.columnsUsed.allSatisfy { $0 < width } }) else { return nil }
+
+        let below = try lower(rows, view: view, onClose: true)
+        guard let watermark = below.watermarks[time], below.isAppendOnly else { return nil }
+        let shape = try Lowering.shape(hop)
+        let timeType = windowFields[time].type
+        let prepared = AggregateInput(
+            before: [.column(time, timeType)] + ownKeys.map { keys[$0] }, calls: calls)
+        let projected = project(
+            below, prepared.expressions, prepared.expressions.map { Field(name: "", type: $0.type) }, view: view)
+        let layout = WindowAggregateLayout(
+            keys: ownKeys.map { keys[$0].type }, calls: prepared.specs, arguments: prepared.arguments,
+            filters: prepared.filters)
+        let exchange = WindowExchange(shards: shards)
+        let counts = below.isSourceRows
+        let slack = counts ? below.lateness : watermark.delay
+        let partial = graph.addOperator("aggregate slices", inputs: [projected.node]) {
+            SliceAggregate(
+                shape, layout: layout, allowedLateness: slack, exchange: exchange, view: view, countsSourceRows: counts,
+                context: $0)
+        }
+        let outputs: [WindowOutput] =
+            keys.indices.map { key in
+                if key == window.startKey { return .windowStart }
+                if key == window.endKey { return .windowEnd }
+                return .key(ownKeys.firstIndex(of: key)!)
+            } + calls.indices.map { .result($0) }
+        let node = graph.addOperator("close windows", inputs: [partial], startsStage: true) {
+            FinishWindows(
+                shape, layout: layout, exchange: exchange, timeType: timeType, outputs: outputs, view: view, context: $0)
+        }
+        var watermarks: [Int: ColumnWatermark] = [:]
+        if let key = window.startKey { watermarks[key] = ColumnWatermark(delay: slack + shape.size, isExclusive: true) }
+        if let key = window.endKey { watermarks[key] = ColumnWatermark(delay: slack, isExclusive: true) }
+        return Lowered(
+            node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: true, lateness: 0)
+    }
+
+    /// Any other aggregation: rows go to the shard that owns their key.
+    private mutating func lowerGrouped(
+        _ input: Plan, _ keys: [Expression], _ calls: [AggregateCall], _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var below = try lower(input, view: view, onClose: onClose)
+        if below.isSourceRows {
+            below.node = graph.addOperator("count", inputs: [below.node]) { ViewExit(view: view, context: $0) }
+            below.isSourceRows = false
+        }
+        if !below.isAppendOnly, let call = calls.first(where: { $0.function == .min || $0.function == .max }) {
+            throw SQLError(
+                .featureNotSupported, "\(call.function.rawValue) over rows that change is not supported yet",
+                hint: "Add EMIT ON WINDOW CLOSE to the view below, so that its rows are final.")
+        }
+        let prepared = AggregateInput(before: keys, calls: calls)
+        let projected = project(
+            below, prepared.expressions, prepared.expressions.map { Field(name: "", type: $0.type) }, view: view)
+        let timed = keys.indices.compactMap { key in projected.watermarks[key].map { (key, $0) } }
+            .min { $0.1.delay < $1.1.delay }
+        if onClose, timed == nil {
+            throw SQLError(
+                .featureNotSupported, "EMIT ON WINDOW CLOSE needs a key that the watermark passes",
+                hint: "Group by window_start or window_end.")
+        }
+        let exchanged = graph.addExchange(projected.node, keys: Array(keys.indices))
+        let layout = GroupLayout(
+            keys: keys.map(\.type), calls: prepared.specs, arguments: prepared.arguments, filters: prepared.filters)
+        let timeKey = timed.map {
+            GroupAggregate.TimeKey(key: $0.0, allowedLateness: $0.1.delay, isExclusive: $0.1.isExclusive)
+        }
+        let node = graph.addOperator("aggregate", inputs: [exchanged]) {
+            GroupAggregate(layout, timeKey: timeKey, emission: onClose ? .onClose : .onChange, view: view, context: $0)
+        }
+        let watermarks = projected.watermarks.filter { $0.key < keys.count }
+        return Lowered(
+            node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: onClose, lateness: 0)
+    }
+}
+
+// MARK: Order by event time
+
+extension Lowering {
+    /// Whether a plan's results already wait for the watermark below its top.
+    private static func holdsBack(_ plan: Plan) -> Bool {
+        switch plan {
+        case .aggregate, .over: true
+        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _): holdsBack(input)
+        case .unionAll(let inputs, _): inputs.allSatisfy { holdsBack($0) }
+        case .source, .relation, .view, .values, .emitOnWindowClose: false
+        }
+    }
+
+    /// Plain rows under EMIT ON WINDOW CLOSE: they leave when the watermark passes them.
+    private mutating func lowerRelease(_ below: Lowered, view: Int) throws(SQLError) -> Lowered {
+        guard let (time, watermark) = below.watermarks.min(by: { ($0.value.delay, $0.key) < ($1.value.delay, $1.key) })
+        else {
+            throw SQLError(
+                .featureNotSupported, "EMIT ON WINDOW CLOSE needs a column with a watermark in the result",
+                hint: "Select the column that the source's WATERMARK clause names.")
+        }
+        return release(
+            below, width: below.fields.count, fields: below.fields, partition: [], order: [
+                SortedRelease.Order(column: time, descending: false, nullsFirst: false)
+            ], calls: [], watermark: watermark, view: view, node: below.node)
+    }
+
+    private mutating func lowerOver(
+        _ input: Plan, _ partition: [Expression], _ order: [SortKey], _ calls: [OverCall], _ fields: [Field], view: Int
+    ) throws(SQLError) -> Lowered {
+        let below = try lower(input, view: view, onClose: true)
+        guard below.isAppendOnly else {
+            throw SQLError(.featureNotSupported, "OVER over rows that change is not supported yet")
+        }
+        guard let first = order.first, case .column(let time, _) = first.expression, !first.descending,
+            let watermark = below.watermarks[time]
+        else {
+            throw SQLError(
+                .featureNotSupported, "OVER must be ordered by a column with a watermark, ascending",
+                hint: "ORDER BY the column that the source's WATERMARK clause names, or window_start or window_end.")
+        }
+        let width = below.fields.count
+        var expressions = below.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        func place(_ expression: Expression) -> Int {
+            if let at = expressions.firstIndex(of: expression) { return at }
+            expressions.append(expression)
+            return expressions.count - 1
+        }
+        let partitionColumns = partition.map { place($0) }
+        let orders = order.map {
+            SortedRelease.Order(column: place($0.expression), descending: $0.descending, nullsFirst: $0.nullsFirst)
+        }
+        let running = calls.map { call in
+            SortedRelease.Call(
+                function: Lowering.running(call), argument: call.arguments.first.map { place($0) }, type: call.type)
+        }
+        let projected = project(
+            below, expressions, expressions.map { Field(name: "", type: $0.type) }, view: view)
+        let exchanged = graph.addExchange(projected.node, keys: partitionColumns)
+        return release(
+            projected, width: width, fields: fields, partition: partitionColumns, order: orders, calls: running,
+            watermark: watermark, view: view, node: exchanged)
+    }
+
+    private mutating func release(
+        _ below: Lowered, width: Int, fields: [Field], partition: [Int], order: [SortedRelease.Order],
+        calls: [SortedRelease.Call], watermark: ColumnWatermark, view: Int, node: NodeID
+    ) -> Lowered {
+        let counts = below.isSourceRows
+        let slack = counts ? below.lateness : watermark.delay
+        let layout = SortedRelease.Layout(width: width, partition: partition, order: order, calls: calls, slack: slack)
+        let released = graph.addOperator("emit in order", inputs: [node]) {
+            SortedRelease(layout, view: view, countsSourceRows: counts, context: $0)
+        }
+        return Lowered(
+            node: released, fields: fields, watermarks: below.watermarks.filter { $0.key < width }, isSourceRows: false,
+            isAppendOnly: true, lateness: 0)
+    }
+
+    private static func running(_ call: OverCall) -> RunningFunction {
+        switch call.function {
+        case .lag: .lag(distance: call.distance, defaultValue: call.defaultValue)
+        case .rowNumber: .rowNumber
+        case .sum: .sum
+        case .count: .count
+        case .min: .min
+        case .max: .max
+        }
+    }
+}

@@ -1,0 +1,162 @@
+package import MartletCore
+package import MartletDataflow
+package import MartletSQL
+internal import MartletColumns
+
+package struct PipelineOptions: Sendable {
+    package var shards: Int
+    package var limits = TickLimits()
+
+    package init(shards: Int) {
+        self.shards = shards
+    }
+}
+
+/// A script's objects as one running circuit: sources opened, views and sinks lowered, late tables and dead letters
+/// collected. Driven by one thread, tick by tick.
+package final class Pipeline {
+    package let circuit: Circuit
+    package let sources: [SourceDefinition]
+    package let targets: [any SinkTarget]
+    package let pool = BytePool()
+
+    private let partitions: [[any SourcePartition]]
+    private let collectors: [SinkCollector]
+    private let relations: SideRelations
+    private let clock: any Clock
+    private let columns: [[Int]]
+
+    /// - Parameter executor: with the given number of shards.
+    package init(
+        _ statements: [BoundStatement], options: PipelineOptions, connectors: any ConnectorProvider,
+        executor: any ShardExecutor, clock: any Clock
+    ) throws(SQLError) {
+        let script = PipelineScript(statements)
+        self.clock = clock
+        sources = script.sources.map(\.definition)
+        columns = script.sources.map(\.columns)
+
+        var lowering = Lowering(
+            sources: script.sources, relations: script.relationsRead, shards: options.shards)
+        var targets: [any SinkTarget] = []
+        var collectors: [SinkCollector] = []
+        for object in script.objects {
+            switch object {
+            case .view(let name, let plan):
+                try lowering.addView(name, plan)
+            case .sink(let definition):
+                let pool = pool
+                try lowering.addSink(definition.name, definition.plan) { lowered throws(SQLError) in
+                    let target = try connectors.openSink(
+                        definition, fields: lowered.fields, isAppendOnly: lowered.isAppendOnly)
+                    let collector = SinkCollector(name: definition.name, shards: options.shards)
+                    targets.append(target)
+                    collectors.append(collector)
+                    return { SinkBuffer(collector, encoder: target.makeEncoder(), pool: pool, context: $0) }
+                }
+            }
+        }
+        var setups: [SourceSetup] = []
+        var partitions: [[any SourcePartition]] = []
+        for (ordinal, source) in script.sources.enumerated() {
+            let opened = try connectors.openSource(source.definition, ordinal: ordinal, columns: source.columns)
+            partitions.append(opened)
+            setups.append(Pipeline.setup(source.definition, columns: source.columns, readers: opened))
+        }
+        self.partitions = partitions
+        relations = try SideRelations(
+            sources: sources, views: lowering.graph.views, read: script.relationsRead, connectors: connectors,
+            firstTarget: targets.count)
+        self.targets = targets + relations.targets
+        self.collectors = collectors
+        circuit = try Circuit(
+            graph: lowering.graph, sources: setups, shards: options.shards, executor: executor, clock: clock)
+        circuit.limits = options.limits
+    }
+
+    private static func setup(_ definition: SourceDefinition, columns: [Int], readers: [any SourcePartition]) -> SourceSetup {
+        let policy = EventTimePolicy(
+            column: definition.watermark.flatMap { columns.firstIndex(of: $0.column) },
+            delay: definition.watermark?.delay ?? 0, idleTimeout: definition.idleTimeout,
+            maxFutureSkew: definition.maxFutureSkew)
+        let errors: BadRecordPolicy =
+            switch definition.onError {
+            case .deadLetter: .deadLetter
+            case .skip: .skip
+            case .fail: .fail
+            }
+        return SourceSetup(name: definition.name, policy: policy, errors: errors, readers: readers)
+    }
+
+    /// One tick, committed (or handed to the committer). Answers what happened.
+    package func step(_ committer: any Committer) throws(SQLError) -> TickReport {
+        let report = circuit.step()
+        if let failure = circuit.failure { throw failure }
+        var output = TickOutput(tick: report.tick, parts: [])
+        for (target, collector) in collectors.enumerated() {
+            for part in collector.take() { output.parts.append((target, part)) }
+        }
+        let side = try relations.collect(report, pool: pool) { (block, rows) throws(SQLError) in
+            try self.partition(block).reread(block, rows: rows)
+        }
+        output.parts += side.parts
+        for (relation, batch) in side.read { circuit.feed(relation: relation, batch) }
+        try committer.commit(output)
+        return report
+    }
+
+    private func partition(_ block: OriginBlock) -> any SourcePartition {
+        partitions[block.source][Int(block.partition)]
+    }
+
+    /// Ends the sinks. After the last tick, committed and drained.
+    package func finish() throws(SQLError) {
+        for target in targets { try target.finish() }
+    }
+}
+
+/// What a script asks to run, in order, and what its plans read.
+struct PipelineScript {
+    enum Object {
+        case view(name: String, Plan)
+        case sink(SinkDefinition)
+    }
+
+    private(set) var sources: [(definition: SourceDefinition, columns: [Int])] = []
+    private(set) var objects: [Object] = []
+    private(set) var relationsRead: [String] = []
+
+    init(_ statements: [BoundStatement]) {
+        var needed: [String: Set<Int>] = [:]
+        var definitions: [SourceDefinition] = []
+        for statement in statements {
+            switch statement {
+            case .createSource(let definition):
+                definitions.append(definition)
+            case .createMaterializedView(let view):
+                objects.append(.view(name: view.name, view.plan))
+                collect(view.plan, into: &needed)
+            case .createSink(let definition):
+                objects.append(.sink(definition))
+                collect(definition.plan, into: &needed)
+            case .createView, .select, .explain, .set, .show, .skipped:
+                break
+            }
+        }
+        // A source that nobody reads is still read: its records are checked and its bad ones kept.
+        for definition in definitions {
+            var columns = needed[definition.name] ?? []
+            if let watermark = definition.watermark { columns.insert(watermark.column) }
+            sources.append((definition, columns.sorted()))
+        }
+    }
+
+    private mutating func collect(_ plan: Plan, into needed: inout [String: Set<Int>]) {
+        switch plan {
+        case .source(let name, let columns, _): needed[name, default: []].formUnion(columns)
+        case .relation(let name, _) where !relationsRead.contains(name): relationsRead.append(name)
+        default: break
+        }
+        for input in plan.inputs { collect(input, into: &needed) }
+    }
+}

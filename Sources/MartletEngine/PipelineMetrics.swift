@@ -1,0 +1,92 @@
+package import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+
+/// A pipeline's figures in the metrics registry, brought up to date after each tick. Called by the driver's thread.
+package final class PipelineMetrics {
+    private struct SourceFigures {
+        let rows: Counter
+        let deadLetters: Counter
+        let skipped: Counter
+        let watermark: Gauge
+        let watermarkLag: Gauge
+        var last: (rows: UInt64, rejected: UInt64, skipped: UInt64) = (0, 0, 0)
+    }
+
+    private struct ViewFigures {
+        let rows: Counter
+        let counted: Counter
+        let filtered: Counter
+        let late: Counter
+        let deadLetters: Counter
+        var last = ViewCounters()
+    }
+
+    private let clock: any Clock
+    private let ticks: Counter
+    private let tickDuration: Histogram
+    private var sources: [SourceFigures] = []
+    private var views: [ViewFigures] = []
+
+    package init(_ pipeline: Pipeline, registry: MetricsRegistry, clock: any Clock) {
+        self.clock = clock
+        ticks = registry.counter("martlet_ticks_total", help: "Ticks committed.")
+        tickDuration = registry.histogram(
+            "martlet_tick_seconds", help: "How long a tick took, without its commit.", unit: .nanosecondsAsSeconds)
+        for source in pipeline.sources {
+            let label = [MetricLabel("source", source.name)]
+            sources.append(
+                SourceFigures(
+                    rows: registry.counter("martlet_source_rows_total", help: "Records read and accepted.", label),
+                    deadLetters: registry.counter(
+                        "martlet_source_dead_letters_total", help: "Records that could not be read.", label),
+                    skipped: registry.counter(
+                        "martlet_source_skipped_total", help: "Bad records left out (on_error = 'skip').", label),
+                    watermark: registry.gauge(
+                        "martlet_source_watermark_timestamp_seconds", help: "Event time up to which the source is complete.",
+                        unit: .microsecondsAsSeconds, label),
+                    watermarkLag: registry.gauge(
+                        "martlet_source_watermark_lag_seconds", help: "The clock minus the watermark.",
+                        unit: .microsecondsAsSeconds, label)))
+        }
+        for view in pipeline.circuit.graph.views {
+            let label = [MetricLabel("view", view)]
+            views.append(
+                ViewFigures(
+                    rows: registry.counter("martlet_view_rows_total", help: "Rows that entered the view.", label),
+                    counted: registry.counter("martlet_view_counted_total", help: "Rows that count in the view.", label),
+                    filtered: registry.counter("martlet_view_filtered_total", help: "Rows that its filters left out.", label),
+                    late: registry.counter("martlet_view_late_total", help: "Rows too late for all of their windows.", label),
+                    deadLetters: registry.counter(
+                        "martlet_view_dead_letters_total", help: "Rows whose expressions failed.", label)))
+        }
+    }
+
+    package func update(_ pipeline: Pipeline, tickNanos: Int64) {
+        ticks.add(1)
+        tickDuration.record(tickNanos)
+        for index in sources.indices {
+            let now = pipeline.circuit.intake(of: index)
+            let last = sources[index].last
+            sources[index].rows.add(now.rows - last.rows)
+            sources[index].deadLetters.add(now.rejected - last.rejected)
+            sources[index].skipped.add(now.skipped - last.skipped)
+            sources[index].last = now
+            let watermark = pipeline.circuit.sourceWatermarks[index]
+            if watermark != .start, watermark != .end {
+                sources[index].watermark.set(watermark)
+                sources[index].watermarkLag.set(clock.wallMicros() - watermark)
+            }
+        }
+        for index in views.indices {
+            let now = pipeline.circuit.counters(of: index)
+            let last = views[index].last
+            views[index].rows.add(now.rowsIn - last.rowsIn)
+            views[index].counted.add(now.counted - last.counted)
+            views[index].filtered.add(now.filtered - last.filtered)
+            views[index].late.add(now.late - last.late)
+            views[index].deadLetters.add(now.deadLetters - last.deadLetters)
+            views[index].last = now
+        }
+    }
+}

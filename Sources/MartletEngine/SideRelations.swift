@@ -1,0 +1,160 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+
+/// Late tables and dead letters: append-only relations that fill as a pipeline runs. Their rows are written to their
+/// targets with the tick that refused them, and can be read by the pipeline's own plans from the next tick on.
+final class SideRelations {
+    /// One relation of a source.
+    private struct Entry {
+        var name: String
+        var source: Int
+        var target: Int
+        var encoder: any RowEncoder
+        /// Its ordinal among the relations that plans read.
+        var read: Int?
+    }
+
+    private(set) var targets: [any SinkTarget] = []
+    private let sources: [SourceDefinition]
+    private let views: [String]
+    private var late: [Int: Entry] = [:]
+    private var dead: [Int: Entry] = [:]
+    private var attempts = 0
+
+    init(
+        sources: [SourceDefinition], views: [String], read: [String], connectors: any ConnectorProvider, firstTarget: Int
+    ) throws(SQLError) {
+        self.sources = sources
+        self.views = views
+        for (ordinal, source) in sources.enumerated() {
+            if let name = source.lateTable {
+                late[ordinal] = try open(
+                    name, source.lateFields, ordinal, read: read, connectors: connectors, firstTarget: firstTarget)
+            }
+            if source.onError == .deadLetter {
+                dead[ordinal] = try open(
+                    source.deadLetterTable, SourceDefinition.deadLetterFields, ordinal, read: read, connectors: connectors,
+                    firstTarget: firstTarget)
+            }
+        }
+    }
+
+    private func open(
+        _ name: String, _ fields: [Field], _ source: Int, read: [String], connectors: any ConnectorProvider,
+        firstTarget: Int
+    ) throws(SQLError) -> Entry {
+        let target = try connectors.openRelation(name, fields: fields)
+        targets.append(target)
+        return Entry(
+            name: name, source: source, target: firstTarget + targets.count - 1, encoder: target.makeEncoder(),
+            read: read.firstIndex(of: name))
+    }
+
+    struct Collected {
+        var parts: [(target: Int, part: SinkCollector.Part)] = []
+        var read: [(relation: Int, batch: Batch)] = []
+    }
+
+    /// The rows that a tick refused, as the relations' rows.
+    func collect(
+        _ report: TickReport, pool: BytePool, reread: (OriginBlock, [Int]) throws(SQLError) -> Batch
+    ) throws(SQLError) -> Collected {
+        var collected = Collected()
+        if !report.lateRows.isEmpty {
+            for group in groups(report.lateRows) {
+                guard let entry = late[group[0].block.source] else { continue }
+                let batch = try lateBatch(group, reread: reread)
+                add(batch, entry, pool, to: &collected)
+            }
+        }
+        for source in sources.indices {
+            guard let entry = dead[source] else { continue }
+            let letters = report.deadLetters.filter { $0.source == source }
+            guard !letters.isEmpty else { continue }
+            add(deadBatch(letters), entry, pool, to: &collected)
+        }
+        return collected
+    }
+
+    private func add(_ batch: Batch, _ entry: Entry, _ pool: BytePool, to collected: inout Collected) {
+        let bytes = pool.take()
+        entry.encoder.encode(batch, into: bytes)
+        collected.parts.append(
+            (entry.target, SinkCollector.Part(bytes: bytes, rows: UInt64(batch.count))))
+        if let read = entry.read { collected.read.append((read, batch)) }
+    }
+
+    /// Late rows of one block stand together, in order.
+    private func groups(_ rows: [LateRow]) -> [[LateRow]] {
+        var groups: [[LateRow]] = []
+        for row in rows {
+            if let last = groups.last, last[0].block === row.block {
+                groups[groups.count - 1].append(row)
+            } else {
+                groups.append([row])
+            }
+        }
+        return groups
+    }
+
+    /// The source's columns, then what the contract says of late rows.
+    private func lateBatch(
+        _ rows: [LateRow], reread: (OriginBlock, [Int]) throws(SQLError) -> Batch
+    ) throws(SQLError) -> Batch {
+        let block = rows[0].block
+        let source = sources[block.source]
+        var batch = try reread(block, rows.map(\.blockRow))
+        let timeType = source.lateFields[source.columns.count + 2].type
+        let lateFor = Column(.text, capacity: rows.count)
+        let lateBy = Column(.interval, capacity: rows.count)
+        let watermark = Column(timeType, capacity: rows.count)
+        let partition = Column(.integer, capacity: rows.count)
+        let offset = Column(.bigint, capacity: rows.count)
+        let ingested = Column(.timestamptz, capacity: rows.count)
+        let operation = Column(.text, capacity: rows.count)
+        for row in rows {
+            lateFor.append(.text(views[row.view]))
+            lateBy.append(.interval(Interval(months: 0, days: 0, micros: row.watermark &- row.eventTime)))
+            watermark.append(timeType == .timestamptz ? .timestamptz(row.watermark) : .timestamp(row.watermark))
+            partition.append(.integer(block.partition))
+            offset.append(.bigint(block.offsets[row.blockRow]))
+            ingested.append(.timestamptz(block.ingestedAt))
+            operation.append(.null)
+        }
+        batch.columns += [lateFor, lateBy, watermark, partition, offset, ingested, operation]
+        return batch
+    }
+
+    private func deadBatch(_ letters: [DeadLetter]) -> Batch {
+        let columns = SourceDefinition.deadLetterFields.map { Column($0.type, capacity: letters.count) }
+        for letter in letters {
+            let row: [Value] = [
+                .text(sources[letter.source].name),
+                .integer(letter.partition),
+                .bigint(letter.offset),
+                .timestamptz(letter.ingestedAt),
+                .text(letter.reasonCode),
+                .text(letter.view.map { "\(letter.reason) (in \(views[$0]))" } ?? letter.reason),
+                letter.field.map { .text($0) } ?? .null,
+                .bytea(letter.payload),
+                .null,
+                .null,
+                .integer(0),
+                .text(fingerprint(letter)),
+            ]
+            for (column, value) in zip(columns, row) { column.append(value) }
+        }
+        return Batch(count: letters.count, columns: columns)
+    }
+
+    /// Letters of one kind share it: the reason's code and field, not the values in the reason's text.
+    private func fingerprint(_ letter: DeadLetter) -> String {
+        var bytes = Array("\(sources[letter.source].name)/\(letter.reasonCode)/\(letter.field ?? "")".utf8)
+        if let view = letter.view { bytes += Array("/\(views[view])".utf8) }
+        let checksum = bytes.withUnsafeBytes { crc32c($0) }
+        let digits = String(checksum, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+}
