@@ -58,7 +58,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "MartletBench",
-            dependencies: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletPlatform"],
+            dependencies: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletPlatform", "MartletState"],
             swiftSettings: settings),
         room("MartletFuzz", imports: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletSQL"]),
         room(
@@ -73,6 +73,7 @@ let package = Package(
         tests("MartletCoreTests", imports: ["MartletCore"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
         tests("MartletServerTests", imports: ["MartletCore", "MartletPlatform", "MartletServer"]),
+        tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests("TidyTests", imports: []),
     ]

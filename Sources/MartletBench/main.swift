@@ -4,3 +4,4 @@ internal import MartletCore
 
 let report = Report(arguments: CommandLine.arguments)
 benchJSON(report)
+benchState(report)
