@@ -89,6 +89,7 @@ func benchJSON(_ report: Report) {
                 ratio: index == 0 ? nil : times[index] / times[0])
         }
     }
+    guard report.wants("json_parse") else { return }
     let usual = BidLines(rows: rows)
     parse("json_parse_window", windowSchema, usual, peers: true)
     parse("json_parse_pass", passSchema, usual, peers: true)

@@ -32,7 +32,8 @@ struct Report {
         self.rounds = rounds
     }
 
-    func wants(_ figure: String) -> Bool { filter.isEmpty || figure.contains(filter) }
+    /// `figure` may be the beginning of several figures' names.
+    func wants(_ figure: String) -> Bool { filter.isEmpty || figure.contains(filter) || filter.hasPrefix(figure) }
 
     /// Seconds that `body` takes.
     func seconds(_ body: () -> Void) -> Double {

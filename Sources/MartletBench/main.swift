@@ -4,4 +4,5 @@ internal import MartletCore
 
 let report = Report(arguments: CommandLine.arguments)
 benchJSON(report)
+benchRows(report)
 benchState(report)

@@ -5,11 +5,12 @@
 internal import MartletSQL
 
 package enum FuzzTarget: String, CaseIterable, Sendable {
-    case json, sql
+    case csv, json, sql
 
     /// Must return for every input, within memory and time in proportion to its length.
     package func run(_ input: UnsafeRawBufferPointer) {
         switch self {
+        case .csv: fuzzCSV(input)
         case .json: fuzzJSON(input)
         case .sql: fuzzSQL(input)
         }

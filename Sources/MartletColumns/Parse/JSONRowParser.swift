@@ -2,7 +2,7 @@ internal import CMartletSimdjson
 internal import CMartletVector
 internal import Glibc
 
-/// Rows from NDJSON, by prediction.
+/// Rows from NDJSON, by prediction. What is accepted and refused: docs/formats/json.md.
 ///
 /// Between one value and the next a record has structure: `,"price":`, with whatever white space its producer writes.
 /// Records of one producer repeat these *literals* in the same order, so the parser remembers for each literal which
