@@ -70,7 +70,7 @@ let package = Package(
         tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
         tests("MartletColumnsTests", imports: ["MartletColumns", "MartletCore"]),
         tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
-        tests("MartletCoreTests", imports: ["MartletCore"]),
+        tests("MartletCoreTests", imports: ["MartletCore"], exclude: ["Golden"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
         tests("MartletServerTests", imports: ["MartletCore", "MartletPlatform", "MartletServer"]),
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),

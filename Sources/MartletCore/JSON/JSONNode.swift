@@ -14,6 +14,11 @@ package indirect enum JSONNode: Sendable {
     package struct Member: Sendable {
         package let key: String
         package let value: JSONNode
+
+        package init(key: String, value: JSONNode) {
+            self.key = key
+            self.value = value
+        }
     }
 
     package static let depthMax = 128
