@@ -124,18 +124,19 @@ struct PostgresTests {
             }
             script += "select pg_temp.probe(\(quoted(sql)));\n"
         }
+        // Through a file: nothing here may wait for a task, the threads of the pool being few.
+        let file = FileManager.default.temporaryDirectory.appending(path: "martlet-\(UUID().uuidString).sql")
+        try Data(script.utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["psql", "-h", host, "-U", "postgres", "-d", "postgres", "-qAtX", "-f", "-"]
-        let (input, output) = (Pipe(), Pipe())
-        process.standardInput = input
+        process.arguments = ["psql", "-h", host, "-U", "postgres", "-d", "postgres", "-qAtX", "-f", file.path]
+        let output = Pipe()
+        process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
         try process.run()
-        let bytes = Data(script.utf8)
-        let writer = Task { try input.fileHandleForWriting.write(contentsOf: bytes); try input.fileHandleForWriting.close() }
         let answer = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         process.waitUntilExit()
-        _ = writer
         #expect(process.terminationStatus == 0)
         return answer.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
     }

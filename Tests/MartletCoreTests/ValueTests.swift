@@ -51,7 +51,8 @@ struct ValueTests {
         var values = RandomValues(seed: 7)
         for _ in 0..<300 {
             let value = values.value(type)
-            if value.isNull || value.text.utf8.contains(0) { continue }
+            // Neither text nor jsonb of a user holds a NUL.
+            if value.isNull || value.text.utf8.contains(0) || value.text.contains("\\u0000") { continue }
             let again = try Value.text(value.text).cast(to: type)
             #expect(again == value, "\(value)")
             #expect(again.hashValue == value.hashValue)

@@ -182,8 +182,7 @@ extension Interval {
         let (value, digits) = try readDigits(bytes, &index)
         let next = index < bytes.count ? bytes[index] : 0
         if next == UInt8(ascii: ":"), digits > 0 {
-            let micros = try readClock(value, bytes, &index)
-            return [.clock(isNegative ? -micros : micros)]
+            return [.clock(try readClock(value, isNegative: isNegative, bytes, &index))]
         }
         if next == UInt8(ascii: "-"), digits > 0 {
             index += 1
@@ -206,7 +205,9 @@ extension Interval {
     }
 
     /// `:MM[:SS[.f]]`; two fields with a fraction are minutes and seconds.
-    private static func readClock(_ first: Int64, _ bytes: [UInt8], _ index: inout Int) throws(Failure) -> Int64 {
+    private static func readClock(
+        _ first: Int64, isNegative: Bool, _ bytes: [UInt8], _ index: inout Int
+    ) throws(Failure) -> Int64 {
         index += 1
         var (second, digits) = try readDigits(bytes, &index)
         guard digits > 0 else { throw .format }
@@ -223,10 +224,10 @@ extension Interval {
             (hours, second, third) = (0, first, second)
         }
         guard second < 60, third <= 60 else { throw .range }
-        let (hourMicros, overflows) = hours.multipliedReportingOverflow(by: Calendar.microsPerHour)
-        let (total, overflowsToo) = hourMicros.addingReportingOverflow(second * 60_000_000 + third * 1_000_000 + micros)
-        guard !overflows, !overflowsToo else { throw .range }
-        return total
+        let rest = second * 60_000_000 + third * 1_000_000 + micros
+        let total = Int128(hours) * Int128(Calendar.microsPerHour) + Int128(rest)
+        guard let signed = Int64(exactly: isNegative ? -total : total) else { throw .range }
+        return signed
     }
 
     /// Behind `P`: ISO 8601 with designators, each number signed and with a fraction if it likes; also
@@ -260,8 +261,7 @@ extension Interval {
                 return try alternativeISO(signed, bytes, &index)
             }
             if index < end, bytes[index] == UInt8(ascii: ":"), isTime {
-                let micros = try readClock(value, bytes, &index)
-                try sum.add(isNegative ? -micros : micros, 0, .microsecond)
+                try sum.add(readClock(value, isNegative: isNegative, bytes, &index), 0, .microsecond)
                 guard index == end else { throw .format }
                 break
             }
@@ -303,7 +303,7 @@ extension Interval {
             index += 1
             let (hours, digits) = try readDigits(bytes, &index)
             guard digits > 0, index < bytes.count, bytes[index] == UInt8(ascii: ":") else { throw .format }
-            try sum.add(readClock(hours, bytes, &index), 0, .microsecond)
+            try sum.add(readClock(hours, isNegative: false, bytes, &index), 0, .microsecond)
         }
         guard index == bytes.count else { throw .format }
         return try sum.interval(isNegated: false)
