@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Run:
-    """One process from start to exit."""
+    """One process from start to exit; `rss_bytes` is None where it took no more than this one."""
 
     seconds: float
-    rss_bytes: int
+    rss_bytes: int | None
     output: str
 
 
@@ -23,7 +24,12 @@ def say(text):
 
 
 def measure(command, **options):
-    """Runs a command to its end; its peak memory is the kernel's count for that one process, not of its children."""
+    """Runs a command to its end. Its peak memory is the kernel's count for that one process, not for its children.
+
+    A child begins as a copy of this process, whose memory is then part of the child's peak: this one must stay small, and
+    a peak that is not above its own says nothing.
+    """
+    floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     os.sync()  # What earlier runs left to be written is not this run's burden.
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
@@ -33,7 +39,7 @@ def measure(command, **options):
     code = process.returncode = os.waitstatus_to_exitcode(status)
     if code != 0:
         raise SystemExit(f"{' '.join(map(str, command))}\nended with {code}:\n{errors[-4000:]}")
-    return Run(seconds, usage.ru_maxrss * 1024, output)
+    return Run(seconds, usage.ru_maxrss * 1024 if usage.ru_maxrss > floor else None, output)
 
 
 def _drain(process):
@@ -46,6 +52,13 @@ def _drain(process):
     output = process.stdout.read()
     reader.join()
     return output, errors[0]
+
+
+def median(values):
+    """The statistics module would do, and take memory that `measure` must not have."""
+    ordered = sorted(values)
+    middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
+    return sum(middle) / len(middle)
 
 
 def machine():

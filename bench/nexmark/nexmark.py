@@ -9,12 +9,11 @@ import glob
 import json
 import os
 import shutil
-import statistics
 import string
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from figures import emit, measure, say
+from figures import emit, measure, median, say
 
 HERE = os.path.relpath(os.path.dirname(__file__) or ".")
 BUILD = ".build/bench"
@@ -105,7 +104,7 @@ def count_lines(folder):
     total = 0
     for path in glob.glob(f"{folder}/*.ndjson"):
         with open(path, "rb", buffering=0) as file:
-            while block := file.read(1 << 22):
+            while block := file.read(1 << 16):
                 total += block.count(b"\n")
     return total
 
@@ -159,21 +158,12 @@ def fill_in(template, folder, **values):
 
 
 def compare(query, engines):
-    """Count and order-free hash of the rows that each engine wrote, read back as typed columns."""
-    import duckdb
-
-    columns = QUERIES[query]
-    declared = ", ".join(f"{name}: 'VARCHAR'" for name in columns)
-    # A zone suffix on an engine's timestamps says UTC; the cast drops it.
-    casts = ", ".join(f"CAST({name} AS {kind})" for name, kind in columns.items())
+    """The engines wrote the same rows, in whatever order."""
+    columns = json.dumps(QUERIES[query])
     found = {}
     for engine in engines:
         files = output_files(f"{BUILD}/out/{query}-{engine}", engine)
-        found[engine] = (0, None)
-        if files:
-            sql = f"""SELECT count(*), sum(CAST(hash({casts}) AS HUGEINT))
-                FROM read_json({files}, format = 'newline_delimited', columns = {{{declared}}})"""
-            found[engine] = duckdb.connect().execute(sql).fetchone()
+        found[engine] = tuple(json.loads(measure([sys.executable, f"{HERE}/outcome.py", columns, *files]).output))
     if len(set(found.values())) > 1:
         raise SystemExit(f"{query}: results differ (rows, hash): {found}")
     say(f"{query}: {', '.join(engines)} agree on {found[engines[0]][0]} rows")
@@ -188,16 +178,16 @@ def output_files(folder, engine):
 def report(query, rows, runs):
     ours = [run["seconds"] for run in runs.get("martlet", [])]
     for name, answers in runs.items():
-        memory = max(answer["rss_bytes"] for answer in answers)
+        memory = max((answer["rss_bytes"] for answer in answers if answer["rss_bytes"]), default=None)
         variants = {name: "seconds"}
         if name == "flink":
             variants = {"flink": "seconds", "flink without start-up": "job_seconds"}
         for engine, field in variants.items():
             theirs = [answer[field] for answer in answers]
-            seconds = statistics.median(theirs)
+            seconds = median(theirs)
             ratio = None
             if ours and name != "martlet":
-                ratio = statistics.median(peer / our for peer, our in zip(theirs, ours))
+                ratio = median(peer / our for peer, our in zip(theirs, ours))
             emit("nexmark", query, engine, seconds=seconds, rows=rows, value=rows / seconds, unit="rows/s", ratio=ratio,
                  rss_bytes=memory)
 
