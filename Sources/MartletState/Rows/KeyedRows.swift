@@ -69,56 +69,27 @@ final class KeyedRows {
         }
     }
 
+    /// Three passes over a few rows at a time, so that the misses of each overlap: ask for the slots, find rows whose
+    /// hash fits and ask for them, compare keys. What the passes do not settle is looked up by itself, in order.
     private func find<Shape: KeyShape>(
         _: Shape.Type, _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, _ count: Int,
         _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
     ) {
-        let layout = layout
-        let step = layout.words
-        // Rows and slots beyond the second-level cache are asked for ahead of time.
+        // Beyond the second-level cache.
         let isLarge = memoryBytes > 1 << 20
-        if isLarge { for ahead in 0..<min(count, Ahead.slot) { prefetchSlot(hashes[ahead]) } }
-        for at in 0..<count {
-            if isLarge { prefetch(Shape.self, hashes, at, count, targets) }
-            let hash = hashes[at]
-            let words = images.words + at &* step
-            let nulls = images.nulls.map { $0[at] } ?? 0
-            let tag = hash &>> 32
-            let segment = index.segment(hash)
-            let slots = segment.pointee.slots
-            let mask = segment.pointee.mask
-            var position = GroupIndex.position(tag, mask)
-            while true {
-                let slot = slots[position]
-                if slot == 0 {
-                    let id = store.count
-                    targets[at] = insert(hash, words, nulls)
-                    if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
-                    break
-                }
-                if slot &>> 32 == tag {
-                    let id = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1
-                    let row = store[id]
-                    let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-                    if row.load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls,
-                        Shape.areEqual(words, key, layout)
-                    {
-                        targets[at] = row
-                        if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
-                        break
-                    }
-                }
-                position = (position &+ 1) & mask
-            }
+        var start = 0
+        while start < count {
+            let end = min(start &+ KeyedRows.passRows, count)
+            if isLarge { for at in start..<end { prefetchSlot(hashes[at]) } }
+            guess(hashes, start, end, targets, ids)
+            if isLarge, Shape.hasBytes { prefetchBytes(start, end, targets) }
+            settle(Shape.self, images, hashes, start, end, targets, ids)
+            start = end
         }
     }
 
-    /// How many rows ahead slot, row and key bytes are asked for.
-    private enum Ahead {
-        static let slot = 32
-        static let row = 16
-        static let bytes = 8
-    }
+    /// Rows of a pass: what they need stays in the first-level cache.
+    private static let passRows = 128
 
     @inline(__always)
     private func prefetchSlot(_ hash: UInt64) {
@@ -126,33 +97,88 @@ final class KeyedRows {
         martlet_prefetch(segment.pointee.slots + GroupIndex.position(hash &>> 32, segment.pointee.mask))
     }
 
-    @inline(__always)
-    private func prefetch<Shape: KeyShape>(
-        _: Shape.Type, _ hashes: UnsafePointer<UInt64>, _ at: Int, _ count: Int,
-        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    /// The first row whose hash has the same upper half: the right one nearly always. The template where there is none.
+    private func guess(
+        _ hashes: UnsafePointer<UInt64>, _ start: Int, _ end: Int,
+        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
     ) {
-        if at &+ Ahead.slot < count { prefetchSlot(hashes[at &+ Ahead.slot]) }
-        let next = at &+ Ahead.row
-        if next < count {
-            let hash = hashes[next]
-            let segment = index.segment(hash)
-            let slot = segment.pointee.slots[GroupIndex.position(hash &>> 32, segment.pointee.mask)]
-            let isHit = slot &>> 32 == hash &>> 32
-            // A guess: the right row nearly always, otherwise any row.
-            let row = store[isHit ? Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1 : 0]
+        let (index, store, template) = (index, store, template)
+        for at in start..<end {
+            let tag = hashes[at] &>> 32
+            let segment = index.segment(hashes[at])
+            let slots = segment.pointee.slots
+            let mask = segment.pointee.mask
+            var position = GroupIndex.position(tag, mask)
+            var slot = slots[position]
+            while slot &>> 32 != tag, slot != 0 {
+                position = (position &+ 1) & mask
+                slot = slots[position]
+            }
+            let id = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1
+            let row = slot == 0 ? template : store[id]
             martlet_prefetch(row)
-            if store.rowBytes > 64 { martlet_prefetch(row + 64) }
-            targets[next] = row
+            targets[at] = row
+            if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
         }
-        if Shape.hasBytes, at &+ Ahead.bytes < count, at >= Ahead.row &- Ahead.bytes {
-            let key = (targets[at &+ Ahead.bytes] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+    }
+
+    private func prefetchBytes(_ start: Int, _ end: Int, _ targets: UnsafePointer<UnsafeMutableRawPointer>) {
+        for at in start..<end {
+            let key = (targets[at] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
             if key[0] & 0xFFFF_FFFF > 12 { martlet_prefetch(UnsafeRawPointer(bitPattern: UInt(key[1]))) }
         }
     }
 
-    /// Adds a row for a key that is absent.
+    private func settle<Shape: KeyShape>(
+        _: Shape.Type, _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, _ start: Int, _ end: Int,
+        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
+    ) {
+        let layout = layout
+        let step = layout.words
+        let template = template
+        for at in start..<end {
+            let words = images.words + at &* step
+            let nulls = images.nulls.map { $0[at] } ?? 0
+            let row = targets[at]
+            let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+            if row != template, row.load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls,
+                Shape.areEqual(words, key, layout)
+            {
+                continue
+            }
+            let id = lookUp(Shape.self, words, nulls, hashes[at])
+            targets[at] = store[id]
+            if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
+        }
+    }
+
+    /// The number of the key's row, made if it is new.
     @inline(never)
-    private func insert(_ hash: UInt64, _ words: UnsafePointer<UInt64>, _ nulls: UInt16) -> UnsafeMutableRawPointer {
+    private func lookUp<Shape: KeyShape>(
+        _: Shape.Type, _ words: UnsafePointer<UInt64>, _ nulls: UInt16, _ hash: UInt64
+    ) -> Int {
+        let tag = hash &>> 32
+        let segment = index.segment(hash)
+        let slots = segment.pointee.slots
+        let mask = segment.pointee.mask
+        var position = GroupIndex.position(tag, mask)
+        while slots[position] != 0 {
+            if slots[position] &>> 32 == tag {
+                let id = Int(truncatingIfNeeded: slots[position] & 0xFFFF_FFFF) &- 1
+                let key = (store[id] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+                if store[id].load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls,
+                    Shape.areEqual(words, key, layout)
+                {
+                    return id
+                }
+            }
+            position = (position &+ 1) & mask
+        }
+        return insert(hash, words, nulls)
+    }
+
+    /// Adds a row for a key that is absent.
+    private func insert(_ hash: UInt64, _ words: UnsafePointer<UInt64>, _ nulls: UInt16) -> Int {
         let id = store.count
         let row = store.append()
         memcpy(row, template, store.rowBytes)
@@ -165,7 +191,7 @@ final class KeyedRows {
             if !view.isInline { key[field.word + 1] = UInt64(UInt(bitPattern: keep(view))) }
         }
         index.insert(hash, id: id)
-        return row
+        return id
     }
 
     private func keep(_ view: StringView) -> UnsafeMutablePointer<UInt8> {
