@@ -129,8 +129,8 @@ package final class Circuit {
                 for intake in shard.intakes(of: source) {
                     count += 1
                     if let timeout = policy.idleTimeout {
-                        intake.time.checkIdle(
-                            nowNanos: nowNanos, timeoutNanos: timeout.multipliedReportingOverflow(by: 1000).partialValue)
+                        let (nanos, overflow) = timeout.multipliedReportingOverflow(by: 1000)
+                        intake.time.checkIdle(nowNanos: nowNanos, timeoutNanos: overflow ? .max : nanos)
                     }
                     if intake.time.isFinished {
                         finished += 1

@@ -9,6 +9,9 @@ package struct EventTimePolicy: Sendable {
     package var idleTimeout: Int64?
     package var maxFutureSkew: Int64?
 
+    /// Event times beyond ±2^62 µs (146,000 years from 1970) are refused, so that a window's bounds are timestamps too.
+    package static let magnitudeMax: Int64 = 1 << 62
+
     package init(column: Int?, delay: Int64 = 0, idleTimeout: Int64? = nil, maxFutureSkew: Int64? = nil) {
         self.column = column
         self.delay = delay
@@ -135,7 +138,10 @@ final class SourceIntake: RecordReceiver {
             return
         }
         time.returned(sourceWatermark: sourceWatermark)
-        let limit = policy.maxFutureSkew.map { wallMicros.addingReportingOverflow($0).partialValue } ?? Int64.max
+        let limit = policy.maxFutureSkew.map { skew in
+            let (sum, overflow) = wallMicros.addingReportingOverflow(skew)
+            return overflow ? Int64.max : sum
+        } ?? Int64.max
         var admitted = batch
         if let refused = unusable(batch, column: column, limit: limit) {
             admitted = refused
@@ -146,13 +152,13 @@ final class SourceIntake: RecordReceiver {
         output.emit(admitted)
     }
 
-    /// The rows that have a finite event time no later than `limit`, where some have not; the others become dead letters.
+    /// The rows that have a usable event time no later than `limit`, where some have not; the others become dead letters.
     private func unusable(_ batch: Batch, column: Int, limit: Int64) -> Batch? {
         let times = batch.columns[column]
         let values = times.int64s
         var bad = 0
         for row in 0..<batch.count {
-            bad &+= (values[row] > limit || values[row] == .max || values[row] == .min) ? 1 : 0
+            bad &+= (values[row] > limit || values[row].magnitude > UInt64(EventTimePolicy.magnitudeMax)) ? 1 : 0
         }
         if let validity = times.validity {
             for row in 0..<batch.count where validity[row] == 0 { bad &+= 1 }
@@ -164,6 +170,8 @@ final class SourceIntake: RecordReceiver {
                 rejectTime(batch, row, code: "null_event_time", "event time is NULL")
             } else if values[row] == .max || values[row] == .min {
                 rejectTime(batch, row, code: "infinite_event_time", "event time is infinite")
+            } else if values[row].magnitude > UInt64(EventTimePolicy.magnitudeMax) {
+                rejectTime(batch, row, code: "event_time_out_of_range", "event time is too far from 1970 to lie in a window")
             } else if values[row] > limit {
                 let ahead = (values[row] &- wallMicros) / 1_000_000
                 rejectTime(

@@ -9,8 +9,13 @@ package struct WindowShape: Sendable, Equatable {
     package let offset: Int64
     package let slice: Int64
 
+    /// Sizes, hops and offsets stay below this, so that bounds of windows around usable event times do not overflow.
+    package static let lengthMax: Int64 = 1 << 61
+
     package init(size: Int64, hop: Int64, offset: Int64) {
         precondition(size > 0 && hop > 0, "the planner refuses empty windows")
+        precondition(
+            max(size, hop, offset) <= WindowShape.lengthMax && offset >= -WindowShape.lengthMax, "the planner refuses endless windows")
         self.size = size
         self.hop = hop
         self.offset = offset
@@ -37,10 +42,11 @@ package struct WindowShape: Sendable, Equatable {
         lastWindowStart(time) &+ size
     }
 
-    /// Whether any window holds `time`: where the hop is longer than the size there are gaps.
+    /// Whether any window holds `time`: where the hop is longer than the size there are gaps. Windows so near the ends
+    /// of time that their bounds could not be written do not exist.
     @inline(__always)
     package func isCovered(_ time: Int64) -> Bool {
-        hop <= size || time &- lastWindowStart(time) < size
+        time.magnitude <= UInt64(EventTimePolicy.magnitudeMax) && (hop <= size || time &- lastWindowStart(time) < size)
     }
 
     /// The end of the first window that holds `time`.

@@ -183,10 +183,10 @@ struct Lowering {
         lowered.isSourceRows = false
         // A row may be as old as the oldest window that still admits it.
         if let watermark = lowered.watermarks[time] {
-            let behind = watermark.delay + lateness
+            let behind = Lowering.sum(watermark.delay, lateness)
             lowered.watermarks = [
-                time: ColumnWatermark(delay: behind + shape.size, isExclusive: false),
-                width: ColumnWatermark(delay: behind + shape.size, isExclusive: true),
+                time: ColumnWatermark(delay: Lowering.sum(behind, shape.size), isExclusive: false),
+                width: ColumnWatermark(delay: Lowering.sum(behind, shape.size), isExclusive: true),
                 width + 1: ColumnWatermark(delay: behind, isExclusive: true),
             ]
         }
@@ -194,6 +194,9 @@ struct Lowering {
     }
 
     private static func shape(_ window: HopWindow) throws(SQLError) -> WindowShape {
+        if max(window.size, window.hop) > WindowShape.lengthMax || window.offset.magnitude > UInt64(WindowShape.lengthMax) {
+            throw SQLError(.programLimitExceeded, "a window, its hop and its offset are at most \(WindowShape.lengthMax) microseconds")
+        }
         let shape = WindowShape(size: window.size, hop: window.hop, offset: window.offset)
         if shape.size / shape.hop > windowsPerRowMax || shape.size / shape.slice > windowsPerRowMax {
             throw SQLError(
@@ -202,6 +205,12 @@ struct Lowering {
                 hint: "Use a longer hop or a shorter window.")
         }
         return shape
+    }
+
+    /// Of two durations; beyond all time it stays there.
+    private static func sum(_ first: Int64, _ second: Int64) -> Int64 {
+        let (sum, overflow) = first.addingReportingOverflow(second)
+        return overflow ? .max : sum
     }
 
     private mutating func lowerUnion(
@@ -322,7 +331,7 @@ extension Lowering {
                 shape, layout: layout, exchange: exchange, timeType: timeType, outputs: outputs, view: view, context: $0)
         }
         var watermarks: [Int: ColumnWatermark] = [:]
-        if let key = window.startKey { watermarks[key] = ColumnWatermark(delay: slack + shape.size, isExclusive: true) }
+        if let key = window.startKey { watermarks[key] = ColumnWatermark(delay: Lowering.sum(slack, shape.size), isExclusive: true) }
         if let key = window.endKey { watermarks[key] = ColumnWatermark(delay: slack, isExclusive: true) }
         return Lowered(
             node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: true, lateness: 0)

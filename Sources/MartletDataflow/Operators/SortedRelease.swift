@@ -52,7 +52,7 @@ package final class SortedRelease: Operator {
 
     private struct Waiting {
         var time: Int64
-        var position: (partition: Int32, offset: Int64)
+        var position: (source: Int, partition: Int32, offset: Int64)
         var batch: Int
         var row: Int
     }
@@ -87,9 +87,9 @@ package final class SortedRelease: Operator {
                 context.addLate(batch, row, eventTime: time, view: view, countsSourceRows: countsSourceRows)
                 continue
             }
-            var position: (partition: Int32, offset: Int64) = (0, 0)
+            var position: (source: Int, partition: Int32, offset: Int64) = (0, 0, 0)
             if let origins = batch.origins {
-                position = (origins.block.partition, origins.block.offsets[origins.blockRow(row)])
+                position = (origins.block.source, origins.block.partition, origins.block.offsets[origins.blockRow(row)])
             }
             waiting.append(
                 Waiting(time: time, position: position, batch: nextBatch, row: row))
