@@ -64,17 +64,21 @@ let package = Package(
         room(
             "Martlet",
             imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL"]),
-        room("MartletTestKit", imports: ["MartletCore"]),
+        room("MartletTestKit", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletState"]),
 
         tests("DocsTests", imports: []),
         tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
         tests("MartletColumnsTests", imports: ["MartletColumns", "MartletCore"]),
         tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
         tests("MartletCoreTests", imports: ["MartletCore"], exclude: ["Golden"]),
+        tests(
+            "MartletDataflowTests",
+            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletState", "MartletTestKit"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
         tests("MartletServerTests", imports: ["MartletCore", "MartletPlatform", "MartletServer"]),
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
+        tests("SimulationTests", imports: ["MartletTestKit"]),
         tests("TidyTests", imports: []),
     ]
 )
