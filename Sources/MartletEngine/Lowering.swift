@@ -447,8 +447,9 @@ extension Lowering {
         let counts = below.isSourceRows
         let slack = counts ? below.lateness : watermark.delay
         let layout = SortedRelease.Layout(width: width, partition: partition, order: order, calls: calls, slack: slack)
+        let types = below.fields.map(\.type)
         let released = graph.addOperator("emit in order", inputs: [node]) {
-            SortedRelease(layout, view: view, countsSourceRows: counts, context: $0)
+            SortedRelease(layout, types: types, view: view, countsSourceRows: counts, context: $0)
         }
         return Lowered(
             node: released, fields: fields, watermarks: below.watermarks.filter { $0.key < width }, isSourceRows: false,

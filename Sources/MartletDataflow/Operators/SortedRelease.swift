@@ -1,5 +1,6 @@
 package import MartletColumns
 package import MartletCore
+internal import MartletState
 
 /// EMIT ON WINDOW CLOSE for plain rows and OVER: rows wait until the watermark has passed them and leave in the order
 /// of event time, then of the remaining sort keys, with the results of running functions per partition added.
@@ -50,33 +51,42 @@ package final class SortedRelease: Operator {
         }
     }
 
-    private struct Waiting {
-        var time: Int64
-        var position: (source: Int, partition: Int32, offset: Int64)
-        var batch: Int
-        var row: Int
-    }
-
     private let layout: Layout
     private let view: Int
     private let countsSourceRows: Bool
     private let context: ShardContext
-    private var waiting: [Waiting] = []
-    private var batches: [Int: (batch: Batch, left: Int)] = [:]
-    private var nextBatch = 0
-    private var partitions: [[Value]: [RunningState]] = [:]
-    private var earliest = Int64.max
 
-    package init(_ layout: Layout, view: Int, countsSourceRows: Bool, context: ShardContext) {
+    /// The waiting rows, in order of arrival, and where each came from.
+    private var waiting: [Column] = []
+    private var positions: [Position] = []
+    private var earliest = Int64.max
+    /// Numbers the partitions; `states[number]` are their functions' states, in the order of the calls.
+    private let partitions: KeyIndex
+    private var states: [[RunningState]] = []
+
+    private struct Position: Equatable {
+        var source: Int
+        var partition: Int32
+        var offset: Int64
+    }
+
+    /// - Parameter types: of the input's columns.
+    package init(
+        _ layout: Layout, types: [DataType], view: Int, countsSourceRows: Bool, context: ShardContext
+    ) {
         self.layout = layout
         self.view = view
         self.countsSourceRows = countsSourceRows
         self.context = context
+        waiting = types.map { Column($0, capacity: 0) }
+        partitions = KeyIndex(keys: layout.partition.map { types[$0] })
     }
+
+    private var time: Column { waiting[layout.order[0].column] }
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
         let times = batch.columns[layout.order[0].column]
-        var kept = 0
+        let kept = Selection(capacity: batch.count)
         for row in 0..<batch.count {
             if times.isNull(row) {
                 if countsSourceRows { context.counters[view].filtered += 1 }
@@ -87,105 +97,112 @@ package final class SortedRelease: Operator {
                 context.addLate(batch, row, eventTime: time, view: view, countsSourceRows: countsSourceRows)
                 continue
             }
-            var position: (source: Int, partition: Int32, offset: Int64) = (0, 0, 0)
-            if let origins = batch.origins {
-                position = (origins.block.source, origins.block.partition, origins.block.offsets[origins.blockRow(row)])
-            }
-            waiting.append(
-                Waiting(time: time, position: position, batch: nextBatch, row: row))
+            kept.indexes[kept.count] = Int32(truncatingIfNeeded: row)
+            kept.count += 1
             earliest = min(earliest, time)
-            kept += 1
+            positions.append(position(of: row, in: batch))
         }
-        if countsSourceRows { context.counters[view].counted += UInt64(kept) }
-        if kept > 0 {
-            batches[nextBatch] = (batch, kept)
-            nextBatch += 1
-        }
+        if countsSourceRows { context.counters[view].counted += UInt64(kept.count) }
+        for (column, from) in zip(waiting, batch.columns) { column.append(rowsOf: from, kept, detached: true) }
+    }
+
+    private func position(of row: Int, in batch: Batch) -> Position {
+        guard let origins = batch.origins else { return Position(source: 0, partition: 0, offset: 0) }
+        let block = origins.block
+        return Position(
+            source: block.source, partition: block.partition, offset: block.offsets[origins.blockRow(row)])
     }
 
     package func advance(to watermark: Watermark, into output: any Output) {
         let limit = watermark.delayed(by: layout.slack)
-        guard earliest < limit || limit == .end else { return }
-        var leaving: [Waiting] = []
-        var staying: [Waiting] = []
+        guard earliest < limit || (limit == .end && !positions.isEmpty) else { return }
+        var leaving: [Int] = []
+        var staying: [Int] = []
         earliest = .max
-        for row in waiting {
-            if row.time < limit || limit == .end {
+        let times = time.int64s
+        for row in positions.indices {
+            if times[row] < limit || limit == .end {
                 leaving.append(row)
             } else {
                 staying.append(row)
-                earliest = min(earliest, row.time)
+                earliest = min(earliest, times[row])
             }
         }
-        waiting = staying
         leaving.sort { precedes($0, $1) }
         var from = 0
         while from < leaving.count {
             let to = min(from + 4096, leaving.count)
-            release(leaving[from..<to], into: output)
+            release(Selection(Array(leaving[from..<to])), into: output)
             from = to
         }
-        for row in leaving {
-            batches[row.batch]!.left -= 1
-            if batches[row.batch]!.left == 0 { batches[row.batch] = nil }
+        let rest = Selection(staying)
+        // Detached, so that the bytes of rows that left are let go.
+        waiting = waiting.map { column in
+            let kept = Column(column.type, capacity: rest.count)
+            kept.append(rowsOf: column, rest, detached: true)
+            return kept
         }
+        positions = staying.map { positions[$0] }
     }
 
-    private func precedes(_ left: Waiting, _ right: Waiting) -> Bool {
-        if left.time != right.time { return left.time < right.time }
-        let a = batches[left.batch]!.batch
-        let b = batches[right.batch]!.batch
+    private func precedes(_ left: Int, _ right: Int) -> Bool {
+        let times = time.int64s
+        if times[left] != times[right] { return times[left] < times[right] }
         for order in layout.order.dropFirst() {
-            let (ours, theirs) = (a.columns[order.column], b.columns[order.column])
+            let column = waiting[order.column]
             let place: Int
-            switch (ours.isNull(left.row), theirs.isNull(right.row)) {
+            switch (column.isNull(left), column.isNull(right)) {
             case (true, true): place = 0
             case (true, false): place = order.nullsFirst ? -1 : 1
             case (false, true): place = order.nullsFirst ? 1 : -1
             case (false, false):
-                let ascending = ours.compare(left.row, theirs, right.row)
+                let ascending = column.compare(left, column, right)
                 place = order.descending ? -ascending : ascending
             }
             if place != 0 { return place < 0 }
         }
-        if left.position != right.position { return left.position < right.position }
+        let (a, b) = (positions[left], positions[right])
+        if a != b { return (a.source, a.partition, a.offset) < (b.source, b.partition, b.offset) }
         // Rows without a source position: by content.
-        for column in 0..<layout.width {
-            let place = a.columns[column].compare(left.row, b.columns[column], right.row)
+        for column in waiting.prefix(layout.width) {
+            let place = column.compare(left, column, right)
             if place != 0 { return place < 0 }
         }
         return false
     }
 
-    private func release(_ rows: ArraySlice<Waiting>, into output: any Output) {
-        let columns = (0..<layout.width).map { column -> Column in
-            let type = batches[rows.first!.batch]!.batch.columns[column].type
-            let made = Column(type, capacity: rows.count)
-            for row in rows { made.append(rowsOf: batches[row.batch]!.batch.columns[column], from: row.row, count: 1) }
-            return made
-        }
-        let results = layout.calls.map { Column($0.type, capacity: rows.count) }
+    private func release(_ rows: Selection, into output: any Output) {
+        let columns = waiting.map { $0.gather(rows) }
         let errors = RowErrors()
-        for (at, row) in rows.enumerated() {
-            let batch = batches[row.batch]!.batch
-            let key = layout.partition.map { batch.columns[$0].value(at: row.row) }
-            var states = partitions[key] ?? layout.calls.map { RunningState($0.function) }
-            for (index, call) in layout.calls.enumerated() {
-                let argument = call.argument.map { batch.columns[$0].value(at: row.row) }
-                do throws(SQLError) {
-                    results[index].append(try states[index].next(argument, result: call.type))
-                } catch {
-                    results[index].append(.null)
-                    errors.add(at, error)
-                }
-            }
-            if !layout.calls.isEmpty { partitions[key] = states }
-        }
-        var batch = Batch(count: rows.count, columns: columns + results)
+        let results = run(columns, count: rows.count, errors)
+        var batch = Batch(count: rows.count, columns: columns.prefix(layout.width) + results)
         if !errors.isEmpty {
             context.reject(errors, of: batch, view: view, countsSourceRows: false)
             batch = batch.without(errors)
         }
         if batch.count > 0 { output.emit(batch) }
+    }
+
+    /// The running functions' values at rows that stand in order.
+    private func run(_ columns: [Column], count: Int, _ errors: RowErrors) -> [Column] {
+        guard !layout.calls.isEmpty else { return [] }
+        let results = layout.calls.map { Column($0.type, capacity: count) }
+        let numbers = UnsafeMutablePointer<UInt32>.allocate(capacity: count)
+        defer { numbers.deallocate() }
+        partitions.find(layout.partition.map { columns[$0] }, count: count, into: numbers)
+        while states.count < partitions.count { states.append(layout.calls.map { RunningState($0.function) }) }
+        for row in 0..<count {
+            let partition = Int(numbers[row])
+            for (index, call) in layout.calls.enumerated() {
+                let argument = call.argument.map { columns[$0].value(at: row) }
+                do throws(SQLError) {
+                    results[index].append(try states[partition][index].next(argument, result: call.type))
+                } catch {
+                    results[index].append(.null)
+                    errors.add(row, error)
+                }
+            }
+        }
+        return results
     }
 }
