@@ -79,6 +79,7 @@ let package = Package(
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests("SimulationTests", imports: ["MartletTestKit"]),
+        tests("SystemTests", imports: ["MartletConnectors"]),
         tests("TidyTests", imports: []),
     ]
 )

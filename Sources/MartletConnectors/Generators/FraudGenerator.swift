@@ -2,7 +2,8 @@ internal import MartletCore
 
 /// Card payments with three kinds of fraud planted in them:
 ///
-/// - velocity: one card pays 8 to 16 small amounts, half a second apart (somebody tries out a stolen card);
+/// - velocity: one card pays 12 to 16 small amounts, half a second apart (somebody tries out a stolen card), so that at least
+///   six of them lie within one minute wherever minutes end;
 /// - amount: one payment of 5,000.00 to 50,000.00, where all others are below 500;
 /// - travel: a card pays at home and 5 to 15 seconds later in another country.
 ///
@@ -11,7 +12,7 @@ internal import MartletCore
 struct FraudGenerator: LineGenerator {
     static let bigAmountFrom: UInt64 = 500_000
     static let burstMax: UInt64 = 16
-    static let burstMin: UInt64 = 8
+    static let burstMin: UInt64 = 12
 
     let options: GeneratorOptions
     let timing: EventTiming
