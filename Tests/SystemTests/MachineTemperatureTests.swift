@@ -1,13 +1,13 @@
 internal import Foundation
 internal import Testing
 
+private let sensorData = Binary.root.deletingLastPathComponent().appendingPathComponent("shared/data/nab")
+private let sensorDataIsThere = FileManager.default.fileExists(atPath: sensorData.path)
+
 /// `examples/machine-temperature.sql` over the Numenta Anomaly Benchmark's sensor series, which lies beside the
 /// repository: not ours to hand on, and so these tests need it there.
-@Suite(.enabled(if: MachineTemperatureTests.dataIsThere, "the sensor series is not in ../shared/data/nab"))
+@Suite(.enabled(if: sensorDataIsThere, "the sensor series is not in ../shared/data/nab"))
 struct MachineTemperatureTests {
-    static let data = Binary.root.deletingLastPathComponent().appendingPathComponent("shared/data/nab")
-    static let dataIsThere = FileManager.default.fileExists(atPath: data.path)
-
     struct Hour: Equatable {
         var start: Date
         var end: Date
@@ -31,7 +31,7 @@ struct MachineTemperatureTests {
     private static func run(_ file: String, script: String = "examples/machine-temperature.sql") throws -> (hours: [Hour], errors: String, scratch: Scratch) {
         let scratch = try Scratch()
         let outcome = try Binary.run(
-            "run", script, "-v", "path=\(data.appendingPathComponent(file).path)", "--out-dir", scratch.path("out"),
+            "run", script, "-v", "path=\(sensorData.appendingPathComponent(file).path)", "--out-dir", scratch.path("out"),
             "--log-level", "info")
         #expect(outcome.status == 0, "\(outcome.errors)")
         return (try hours(try objects(outcome.lines)), outcome.errors, scratch)
@@ -60,7 +60,7 @@ struct MachineTemperatureTests {
         }
 
         let labels = try #require(
-            try JSONSerialization.jsonObject(with: Data(contentsOf: Self.data.appendingPathComponent("labels.json"))) as? [String: [[String]]])
+            try JSONSerialization.jsonObject(with: Data(contentsOf: sensorData.appendingPathComponent("labels.json"))) as? [String: [[String]]])
         let failures = try #require(labels["machine_temperature_system_failure.csv"]).map {
             DateInterval(start: try Self.date($0[0]), end: try Self.date($0[1]))
         }
@@ -95,7 +95,7 @@ struct MachineTemperatureTests {
                 print(json.dumps({'window_start': start.isoformat(), 'window_end': end.isoformat(), 'episode': episode, 'value': value}))
             """
         let theirs = try Binary.run(
-            executable: try #require(Binary.python), ["-c", oracle, Self.data.appendingPathComponent(file).path])
+            executable: try #require(Binary.python), ["-c", oracle, sensorData.appendingPathComponent(file).path])
         #expect(theirs.status == 0, "\(theirs.errors)")
         let expected = try Self.hours(try objects(theirs.lines))
         let ours = try Self.run(file).hours

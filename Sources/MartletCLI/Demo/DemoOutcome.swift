@@ -98,7 +98,7 @@ final class DemoOutcome {
 
     /// "file:line:column: message" as its two parts.
     private static func parted(_ reason: String) -> (place: String, text: String) {
-        guard let match = reason.firstMatch(of: /^(.*?:[0-9]+:[0-9]+): /) else { return ("", reason) }
+        guard let match = reason.firstMatch(of: #/^(.*?:[0-9]+:[0-9]+): /#) else { return ("", reason) }
         return (String(match.1), String(reason[match.range.upperBound...]))
     }
 
