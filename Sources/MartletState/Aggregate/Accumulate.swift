@@ -29,7 +29,7 @@ extension Accumulator {
         case .count: addCounts(input)
         case .integerSum:
             guard let column else { return }
-            addIntegers(input, integers(column, input, scratch))
+            addIntegers(input, Accumulator.integers(column, input, scratch))
         case .doubleSum:
             guard let column else { return }
             addDoubles(input, column)
@@ -102,7 +102,9 @@ extension Accumulator {
     }
 
     /// The taken rows' values, widened; the column itself where that is what they are.
-    private func integers(_ column: Column, _ input: AccumulatorInput, _ scratch: BlockScratch) -> UnsafePointer<Int64> {
+    static func integers(
+        _ column: Column, _ input: AccumulatorInput, _ scratch: BlockScratch
+    ) -> UnsafePointer<Int64> {
         let values = scratch.values
         switch column.physical {
         case .int64:
@@ -139,7 +141,7 @@ extension Accumulator {
     ) {
         switch extreme {
         case .integer:
-            let values = integers(column, input, scratch)
+            let values = Accumulator.integers(column, input, scratch)
             if isMax { addIntegers(input, values) { $0 > $1 } } else { addIntegers(input, values) { $0 < $1 } }
         case .double:
             for at in 0..<input.count {

@@ -75,6 +75,8 @@ package final class AggregateLayout: Sendable {
     let keys: KeyLayout
     let calls: [AggregateSpec]
     let accumulators: [Accumulator]
+    /// Accumulators that are fed together.
+    let bundles: [IntegerBundle]
     let outputs: [Output]
     /// The bytes behind header and key of a new row.
     let template: [UInt8]
@@ -93,6 +95,7 @@ package final class AggregateLayout: Sendable {
         mark = tracksChanges ? builder.offset : nil
         if tracksChanges { builder.words.append(0) }
         accumulators = builder.accumulators
+        bundles = builder.bundles()
         outputs = calls.indices.map { builder.output(calls[$0], $0) }
         template = builder.words.withUnsafeBytes { Array($0) }
         ownsText = accumulators.contains {
@@ -182,6 +185,15 @@ package final class AggregateLayout: Sendable {
                 accumulators[at].seen = 1 << UInt8(number % 4 * 2)
                 accumulators[at].withdrawn = 2 << UInt8(number % 4 * 2)
             }
+        }
+
+        /// Sums and extremes of the integers of one input, whose flags are in the header.
+        func bundles() -> [IntegerBundle] {
+            var bundles: [Int: IntegerBundle] = [:]
+            for (place, at) in places where accumulators[at].flagOffset <= KeyLayout.flags + 1 {
+                bundles[place.input, default: IntegerBundle()].add(accumulators[at], number: at)
+            }
+            return bundles.values.filter { $0.members.count > 1 }.sorted { $0.members[0] < $1.members[0] }
         }
 
         func output(_ call: AggregateSpec, _ at: Int) -> Output {

@@ -130,26 +130,51 @@ package final class AggregateTable {
             for at in 0..<count { targets[at].assumingMemoryBound(to: Int64.self).pointee &+= 1 }
         }
         let whole = AccumulatorInput(targets: targets, count: count, start: start, live: nil, weights: weights)
-        var input = whole
-        var narrowedBy: (Column?, Column?) = (nil, nil)
-        for accumulator in layout.accumulators {
-            let argument = arguments[accumulator.call]
-            let filter = filters[accumulator.call]
-            let nullable = argument?.validity == nil ? nil : argument
-            if filter == nil, nullable == nil {
-                apply(accumulator, whole, argument, scratch)
-                continue
-            }
-            if narrowedBy.0 !== nullable || narrowedBy.1 !== filter {
-                input = narrow(whole, nullable, filter, scratch)
-                narrowedBy = (nullable, filter)
-            }
-            apply(accumulator, input, argument, scratch)
+        var feeder = Feeder(whole: whole, arguments: arguments, filters: filters, scratch: scratch)
+        // With weights each accumulator goes by itself.
+        let bundles = weights == nil ? layout.bundles : []
+        for bundle in bundles {
+            let input = feeder.input(bundle.call)
+            guard let argument = arguments[bundle.call] else { continue }
+            bundle.add(input.targets, Accumulator.integers(argument, input, scratch), count: input.count)
+        }
+        for (number, accumulator) in layout.accumulators.enumerated() {
+            if bundles.contains(where: { $0.members.contains(number) }) { continue }
+            apply(accumulator, feeder.input(accumulator.call), arguments[accumulator.call], scratch)
+        }
+    }
+
+    /// The rows that each call takes of a block: the same for calls of one argument and filter.
+    private struct Feeder {
+        let whole: AccumulatorInput
+        let arguments: [Column?]
+        let filters: [Column?]
+        let scratch: BlockScratch
+        private var narrowed: AccumulatorInput?
+        private var narrowedBy: (Column?, Column?) = (nil, nil)
+
+        init(whole: AccumulatorInput, arguments: [Column?], filters: [Column?], scratch: BlockScratch) {
+            self.whole = whole
+            self.arguments = arguments
+            self.filters = filters
+            self.scratch = scratch
+        }
+
+        /// Valid until the next call.
+        mutating func input(_ call: Int) -> AccumulatorInput {
+            let filter = filters[call]
+            let nullable = arguments[call]?.validity == nil ? nil : arguments[call]
+            if filter == nil, nullable == nil { return whole }
+            if let narrowed, narrowedBy.0 === nullable, narrowedBy.1 === filter { return narrowed }
+            let input = AggregateTable.narrow(whole, nullable, filter, scratch)
+            narrowed = input
+            narrowedBy = (nullable, filter)
+            return input
         }
     }
 
     /// The rows for which the filter is true and the argument not NULL.
-    private func narrow(
+    private static func narrow(
         _ whole: AccumulatorInput, _ argument: Column?, _ filter: Column?, _ scratch: BlockScratch
     ) -> AccumulatorInput {
         let (targets, live, weights) = (scratch.liveTargets, scratch.live, scratch.liveWeights)

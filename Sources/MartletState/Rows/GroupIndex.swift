@@ -36,7 +36,7 @@ struct GroupIndex {
     private static func segment(_ slots: Int, number: Int) -> Segment {
         // Fills between 1/2 and 3/4, spread over the segments.
         let spread = (number &* 149) & 255
-        let memory = StateMemory.allocate(slots * 8).assumingMemoryBound(to: UInt64.self)
+        let memory = StateMemory.allocate(slots * 8, zeroed: true).assumingMemoryBound(to: UInt64.self)
         return Segment(slots: memory, mask: slots - 1, used: 0, limit: slots / 2 + slots * spread / 1024)
     }
 

@@ -11,7 +11,7 @@ struct KeyImages {
 /// Memory for the rows of one block on their way into a table.
 final class BlockScratch {
     /// Rows taken at a time: what they need stays in the cache.
-    static let rows = 1024
+    static let rows = 256
 
     let words: UnsafeMutablePointer<UInt64>
     let nulls: UnsafeMutablePointer<UInt16>

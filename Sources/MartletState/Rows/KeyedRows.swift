@@ -20,8 +20,10 @@ final class KeyedRows {
     /// `template`: the bytes behind header and key.
     init(_ layout: KeyLayout, template rest: [UInt8] = []) {
         self.layout = layout
-        let bytes = (layout.bytes + rest.count + 7) & ~7
-        let template = StateMemory.allocate(bytes)
+        // A row that nearly fills cache lines gets whole ones, and never straddles.
+        let used = (layout.bytes + rest.count + 7) & ~7
+        let bytes = used % 64 == 56 ? used + 8 : used
+        let template = StateMemory.allocate(bytes, zeroed: true)
         rest.withUnsafeBytes { if let base = $0.baseAddress { memcpy(template + layout.bytes, base, rest.count) } }
         self.template = template
         store = RowStore(rowBytes: bytes)
@@ -75,17 +77,80 @@ final class KeyedRows {
         _: Shape.Type, _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, _ count: Int,
         _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
     ) {
-        // Beyond the second-level cache.
-        let isLarge = memoryBytes > 1 << 20
         var start = 0
         while start < count {
             let end = min(start &+ KeyedRows.passRows, count)
-            if isLarge { for at in start..<end { prefetchSlot(hashes[at]) } }
-            guess(hashes, start, end, targets, ids)
-            if isLarge, Shape.hasBytes { prefetchBytes(start, end, targets) }
-            settle(Shape.self, images, hashes, start, end, targets, ids)
+            if isCached {
+                findCached(Shape.self, images, hashes, start, end, targets, ids)
+            } else {
+                for at in start..<end { prefetchSlot(hashes[at]) }
+                guess(hashes, start, end, targets, ids)
+                if Shape.hasBytes { prefetchBytes(start, end, targets) }
+                settle(Shape.self, images, hashes, start, end, targets, ids)
+            }
             start = end
         }
+    }
+
+    /// Whether rows and slots fit into the second-level cache, so that one pass is the fastest.
+    private var isCached: Bool {
+        index.segmentMask == 0 && store.count &* store.rowBytes &+ index.segments.pointee.mask &* 8 < 3 << 19
+    }
+
+    /// One pass over a table of one segment.
+    private func findCached<Shape: KeyShape>(
+        _: Shape.Type, _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, _ start: Int, _ end: Int,
+        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
+    ) {
+        let layout = layout
+        let step = layout.words
+        let nullBits = images.nulls
+        var slots = index.segments.pointee.slots
+        var mask = index.segments.pointee.mask
+        var store = store
+        for at in start..<end {
+            let words = images.words + at &* step
+            let nulls = nullBits == nil ? 0 : nullBits.unsafelyUnwrapped[at]
+            let tag = hashes[at] &>> 32
+            var position = GroupIndex.position(tag, mask)
+            while true {
+                let slot = slots[position]
+                if slot &>> 32 == tag, slot != 0 {
+                    let id = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1
+                    let row = store[id]
+                    let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+                    if row.load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls,
+                        Shape.areEqual(words, key, layout)
+                    {
+                        targets[at] = row
+                        if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
+                        break
+                    }
+                } else if slot == 0 {
+                    let id = insert(hashes[at], words, nulls)
+                    slots = index.segments.pointee.slots
+                    mask = index.segments.pointee.mask
+                    store = self.store
+                    targets[at] = store[id]
+                    if let ids { ids[at] = UInt32(truncatingIfNeeded: id) }
+                    if index.segmentMask != 0 {
+                        settleRest(Shape.self, images, hashes, at &+ 1, end, targets, ids)
+                        return
+                    }
+                    break
+                }
+                position = (position &+ 1) & mask
+            }
+        }
+    }
+
+    /// What is left of a block in which the table was split.
+    private func settleRest<Shape: KeyShape>(
+        _: Shape.Type, _ images: KeyImages, _ hashes: UnsafePointer<UInt64>, _ start: Int, _ end: Int,
+        _ targets: UnsafeMutablePointer<UnsafeMutableRawPointer>, _ ids: UnsafeMutablePointer<UInt32>?
+    ) {
+        guess(hashes, start, end, targets, ids)
+        settle(Shape.self, images, hashes, start, end, targets, ids)
     }
 
     /// Rows of a pass: what they need stays in the first-level cache.

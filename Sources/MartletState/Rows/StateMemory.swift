@@ -8,10 +8,11 @@ enum StateMemory {
     private static let mappedMin = 4 << 20
     private static let hugePage = 2 << 20
 
-    /// Zeroed, at least 16-byte aligned.
-    static func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    /// Starts at a cache line.
+    static func allocate(_ bytes: Int, zeroed: Bool) -> UnsafeMutableRawPointer {
         if bytes < mappedMin {
-            guard let memory = calloc(bytes, 1) else { exhausted(bytes) }
+            guard let memory = aligned_alloc(64, (bytes + 63) & ~63) else { exhausted(bytes) }
+            if zeroed { memset(memory, 0, bytes) }
             return memory
         }
         let length = mappedLength(bytes)
