@@ -72,7 +72,7 @@ func parseAll(_ lines: BidLines, _ parser: JSONRowParser, _ schema: ParseSchema)
 }
 
 func benchJSON(_ report: Report) {
-    let rows = 200_000
+    let rows = report.rows
     func parse(_ figure: String, _ schema: ParseSchema, _ lines: BidLines, peers: Bool = false) {
         guard report.wants(figure) else { return }
         let parser = try! JSONRowParser(schema: schema)

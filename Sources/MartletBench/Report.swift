@@ -8,17 +8,23 @@ struct Report {
     let commit: String
     let machine: String
     let rounds: Int
+    /// Rows a figure works on.
+    let rows: Int
+    /// The best round instead of the median: for profiling on a busy machine, not for comparing.
+    let takesBest: Bool
     private let clock = SystemClock()
 
-    /// `[FIGURE] --commit C --machine M --rounds N`; the runner knows the first two.
+    /// `[FIGURE] --commit C --machine M --rounds N --rows N --best yes`; the runner knows the first two.
     init(arguments: [String]) {
-        var filter = "", commit = "", machine = "", rounds = 5
+        var filter = "", commit = "", machine = "", rounds = 5, rows = 200_000, takesBest = false
         var at = 1
         while at < arguments.count {
             let value = at + 1 < arguments.count ? arguments[at + 1] : ""
             switch arguments[at] {
             case "--commit": commit = value
             case "--machine": machine = value
+            case "--rows": rows = max(Int(value) ?? rows, 1)
+            case "--best": takesBest = value == "yes"
             case "--rounds": rounds = max(Int(value) ?? rounds, 1)
             default:
                 filter = arguments[at]
@@ -30,6 +36,8 @@ struct Report {
         self.commit = commit
         self.machine = machine
         self.rounds = rounds
+        self.rows = rows
+        self.takesBest = takesBest
     }
 
     /// `figure` may be the beginning of several figures' names.
@@ -51,7 +59,7 @@ struct Report {
                 if round > 0 { times[index].append(time) }
             }
         }
-        return times.map { $0.sorted()[$0.count / 2] }
+        return times.map { $0.sorted()[takesBest ? 0 : $0.count / 2] }
     }
 
     /// One line. `ratio` is the peer's time over ours.

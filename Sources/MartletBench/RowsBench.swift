@@ -3,7 +3,7 @@ internal import MartletCore
 
 /// CSV in, JSON and CSV out, over the bids that the JSON figures parse.
 func benchRows(_ report: Report) {
-    let rows = 200_000
+    let rows = report.rows
     guard report.wants("csv_parse") || report.wants("json_write") || report.wants("csv_write") else { return }
     let batches = parsedBatches(BidLines(rows: rows), passSchema)
     let names = passSchema.columns.map(\.name)

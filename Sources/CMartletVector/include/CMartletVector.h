@@ -1,5 +1,7 @@
 #ifndef C_MARTLET_VECTOR_H
 #define C_MARTLET_VECTOR_H
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #if defined(__AVX2__) || defined(__SSE2__)
 #include <immintrin.h>
@@ -51,6 +53,11 @@ static inline uint32_t martlet_string_stop32(const void *p) {
 #endif
 }
 
+/// The same of the 64 bytes at `p`.
+static inline uint64_t martlet_string_stop64(const void *p) {
+    return (uint64_t)martlet_string_stop32(p) | (uint64_t)martlet_string_stop32((const uint8_t *)p + 32) << 32;
+}
+
 /// Bit i is set where byte i of the 32 bytes at `left` equals byte i of the 32 bytes at `right`.
 static inline uint32_t martlet_equal32(const void *left, const void *right) {
 #if defined(__AVX2__)
@@ -80,6 +87,22 @@ static inline uint32_t martlet_match3_32(const void *p, uint8_t first, uint8_t s
 /// Asks for the cache line at `p`, which is about to be read and written; any address will do.
 static inline void martlet_prefetch(const void *p) {
     __builtin_prefetch(p, 1, 3);
+}
+
+/// Whether no byte has its high bit set. Stops early, at some distance after the first that has.
+static inline bool martlet_is_ascii(const void *p, size_t length) {
+    const uint8_t *at = (const uint8_t *)p;
+    const uint8_t *end = at + length;
+#if defined(__AVX2__)
+    for (; end - at >= 128; at += 128) {
+        __m256i first = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)at), _mm256_loadu_si256((const __m256i *)at + 1));
+        __m256i second = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)at + 2), _mm256_loadu_si256((const __m256i *)at + 3));
+        if (_mm256_movemask_epi8(_mm256_or_si256(first, second)) != 0) return false;
+    }
+#endif
+    uint8_t high = 0;
+    for (; at < end; at++) high |= *at;
+    return high < 0x80;
 }
 
 #endif

@@ -134,7 +134,7 @@ package final class CSVRowParser {
         _ progress: inout ParseProgress
     ) {
         var p = base + progress.position
-        let isClean = martlet_utf8_is_valid(p, stop - p) && (stop == p || memchr(p, 0, stop - p) == nil)
+        let isClean = isValidUTF8(p, count: stop - p) && (stop == p || memchr(p, 0, stop - p) == nil)
         var line = progress.lines
         while p < stop, target.row < rowsMax {
             if let next = skipBlankLine(p) {

@@ -66,7 +66,7 @@ package final class JSONRowParser {
         let base = UnsafePointer(heap.base)
         let stop = base + end
         var p = base + progress.position
-        let isBlockUTF8 = martlet_utf8_is_valid(p, stop - p)
+        let isBlockUTF8 = isValidUTF8(p, count: stop - p)
         let target = self.target
         var line = 0
         while p < stop, target.row < rowsMax {
@@ -105,6 +105,9 @@ package final class JSONRowParser {
         let target = self.target
         let slots = target.slots
         let row = target.row
+        let stamp = target.stamp
+        // Kept here and not in `target`, where every store to a column might seem to change it.
+        var seen = 0
         var p = start
         var entry = chain.start
         while true {
@@ -123,19 +126,24 @@ package final class JSONRowParser {
             }
             let index = entry.pointee.index
             switch entry.pointee.action {
-            case .end: return p
+            case .end:
+                target.seen = seen
+                return p
             case .leave: break
-            case .enter: entry = try enter(&p, entry)
+            case .enter:
+                target.seen = seen
+                entry = try enter(&p, entry)
+                seen = target.seen
             case .skip: p = try skipValue(p, depth: entry.pointee.depth, depthMax: limits.depthMax)
             case .bigint:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 if let value = scanPlainInteger(&p) {
                     slots[index].put(value, row)
                 } else {
                     p = try readValue(p, entry)
                 }
             case .integer:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 var end = p
                 if let value = scanPlainInteger(&end), let narrow = Int32(exactly: value) {
                     slots[index].put(narrow, row)
@@ -144,7 +152,7 @@ package final class JSONRowParser {
                     p = try readValue(p, entry)
                 }
             case .text:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 if p.pointee == Ascii.quote {
                     let end = stringStop(p + 1)
                     if end.pointee == Ascii.quote {
@@ -155,7 +163,7 @@ package final class JSONRowParser {
                 }
                 p = try readValue(p, entry)
             case .timestamp, .timestamptz:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 var end = p + 1
                 if p.pointee == Ascii.quote,
                     let micros = scanTimestamp(
@@ -167,21 +175,21 @@ package final class JSONRowParser {
                     p = try readValue(p, entry)
                 }
             case .double:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 if let value = scanPlainDouble(&p) {
                     slots[index].put(value, row)
                 } else {
                     p = try readValue(p, entry)
                 }
             case .numeric:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 if let value = scanPlainDecimal(&p) {
                     target.putDecimal(Int128(value.mantissa), scale: UInt8(truncatingIfNeeded: value.scale), index)
                 } else {
                     p = try readValue(p, entry)
                 }
             case .other:
-                target.mark(index)
+                slots[index].mark(stamp, row, &seen)
                 p = try readValue(p, entry)
             }
         }
@@ -222,6 +230,11 @@ package final class JSONRowParser {
         fieldFailure = nil
         return lineEnd + 1
     }
+}
+
+/// Whether the bytes are UTF-8. Nearly all input is ASCII, which is told several times faster.
+func isValidUTF8(_ start: Bytes, count: Int) -> Bool {
+    martlet_is_ascii(start, count) || martlet_utf8_is_valid(start, count)
 }
 
 /// How many bytes from `start` are whole, valid UTF-8 characters. For messages: one validation per bisection step.

@@ -40,6 +40,17 @@ struct ColumnSlot {
     var stamp: UInt64
     var kind: ValueKind
 
+    /// Says that record `stamp` sets this column now; of duplicates the last counts. `seen` counts columns.
+    @inline(__always)
+    mutating func mark(_ stamp: UInt64, _ row: Int, _ seen: inout Int) {
+        if self.stamp == stamp {
+            validity?[row] = 1
+        } else {
+            self.stamp = stamp
+            seen &+= 1
+        }
+    }
+
     @inline(__always)
     func put<Element: BitwiseCopyable>(_ value: Element, _ row: Int) {
         (data + row &* MemoryLayout<Element>.stride).storeBytes(of: value, as: Element.self)
@@ -56,7 +67,7 @@ final class RowTarget {
     let slotCount: Int
     /// The number of the record, over the life of the parser; 0 is none.
     var stamp: UInt64 = 0
-    /// How many columns the record has set.
+    /// How many columns the record has set, as of the last slow path; see `ColumnSlot.mark`.
     var seen = 0
     var row = 0
     /// Where decoded strings go.
@@ -114,21 +125,7 @@ final class RowTarget {
     }
 
     @inline(__always)
-    func beginRow() {
-        stamp &+= 1
-        seen = 0
-    }
-
-    /// Says that the record sets column `index` now; of duplicates the last counts.
-    @inline(__always)
-    func mark(_ index: Int) {
-        if slots[index].stamp == stamp {
-            slots[index].validity?[row] = 1
-        } else {
-            slots[index].stamp = stamp
-            seen &+= 1
-        }
-    }
+    func beginRow() { stamp &+= 1 }
 
     /// Takes a value back, as if the record had none for column `index`.
     func unmark(_ index: Int) {

@@ -7,109 +7,189 @@ package import MartletCore
 /// `2026-01-01T00:00:00.123`, TIMESTAMPTZ likewise with `Z`, DATE, TIME, INTERVAL and UUID as PostgreSQL's text in a
 /// string; BYTEA as base64; JSONB as the document it is.
 ///
-/// For one thread at a time; the scratch and the day cache are reused.
+/// For one thread at a time: the day cache is reused.
 package final class JSONRowWriter {
     private let kinds: [ValueKind]
-    /// `{"a":`, `,"b":`, each padded with `pad` bytes, so that whole blocks may be copied.
-    private let prefixes: [[UInt8]]
-    private let prefixCounts: [Int]
-    private let prefixBytes: Int
-    private var days = WrittenDay()
+    /// `{"a":`, `,"b":`, … one after another.
+    private let prefixes: UnsafeMutablePointer<UInt8>
+    private let prefixEnds: [Int]
     private let writesOperation: Bool
+    private var days = WrittenDay()
 
-    private static let pad = 32
+    /// What copying in blocks of 32 may write and read too much.
+    private static let slack = 32
 
     /// `writesOperation`: each row ends in `"op":"insert"` or `"op":"delete"` by its weight.
     package init(names: [String], types: [DataType], writesOperation: Bool = false) {
         precondition(names.count == types.count, "a name for each type")
         kinds = types.map { ValueKind($0) }
         self.writesOperation = writesOperation
-        var prefixes: [[UInt8]] = []
+        let sink = ByteSink()
+        var ends: [Int] = []
         for (index, name) in names.enumerated() {
-            let sink = ByteSink(capacity: name.utf8.count + 64)
             sink.append(index == 0 ? UInt8(ascii: "{") : UInt8(ascii: ","))
             sink.append(jsonString: Array(name.utf8))
-            sink.append(UInt8(ascii: ":"))
-            prefixes.append(Array(sink.bytes))
+            sink.append(Ascii.colon)
+            ends.append(sink.count)
         }
-        prefixCounts = prefixes.map(\.count)
-        prefixBytes = prefixCounts.reduce(0, +)
-        self.prefixes = prefixes.map { $0 + [UInt8](repeating: 0, count: JSONRowWriter.pad) }
+        prefixEnds = ends
+        prefixes = .allocate(capacity: sink.count + JSONRowWriter.slack)
+        prefixes.initialize(repeating: 0, count: sink.count + JSONRowWriter.slack)
+        UnsafeMutableRawBufferPointer(start: prefixes, count: sink.count).copyMemory(from: sink.bytes)
+    }
+
+    deinit { prefixes.deallocate() }
+
+    /// One column of the batch at hand, through raw pointers.
+    private struct Member {
+        var kind: ValueKind
+        var data: UnsafeMutableRawPointer
+        var validity: UnsafeMutablePointer<UInt8>?
+        var scales: UnsafeMutablePointer<UInt8>?
+        var prefix: UnsafePointer<UInt8>
+        var prefixCount: Int
+
+        @inline(__always)
+        func value<Element: BitwiseCopyable>(_ row: Int, _: Element.Type = Element.self) -> Element {
+            (data + row &* MemoryLayout<Element>.stride).load(as: Element.self)
+        }
     }
 
     /// Appends the rows of `batch` to `sink`: those that `selection` names in its order, or all.
     package func write(_ batch: Batch, selection: Selection? = nil, into sink: ByteSink) {
-        let count = selection?.count ?? batch.count
-        for at in 0..<count {
-            let row = selection.map { Int($0.indexes[at]) } ?? at
-            for index in kinds.indices { writeMember(batch.columns[index], index, row, sink) }
-            endRow(batch.weights, row, sink)
+        precondition(batch.columns.count == kinds.count, "the columns are those named")
+        withUnsafeTemporaryAllocation(of: Member.self, capacity: max(kinds.count, 1)) { members in
+            var start = 0
+            for (index, column) in batch.columns.enumerated() {
+                let member = Member(
+                    kind: kinds[index], data: column.data, validity: column.validity, scales: column.scales,
+                    prefix: UnsafePointer(prefixes + start), prefixCount: prefixEnds[index] - start)
+                (members.baseAddress! + index).initialize(to: member)
+                start = prefixEnds[index]
+            }
+            let members = UnsafeMutableBufferPointer(start: members.baseAddress, count: kinds.count)
+            withExtendedLifetime(batch) {
+                if let selection {
+                    for at in 0..<selection.count { writeRow(members, batch, Int(selection.indexes[at]), sink) }
+                } else {
+                    for row in 0..<batch.count { writeRow(members, batch, row, sink) }
+                }
+            }
         }
     }
 
     @inline(__always)
-    private func endRow(_ weights: Column?, _ row: Int, _ sink: ByteSink) {
+    private func writeRow(_ members: UnsafeMutableBufferPointer<Member>, _ batch: Batch, _ row: Int, _ sink: ByteSink) {
+        // Prefixes and values of bounded size; text asks for its own.
+        let room = (prefixEnds.last ?? 0) + members.count * ValueText.bytesMax + JSONRowWriter.slack
+        var start = sink.reserve(room)
+        var p = start
+        for member in members {
+            copyBlocks(member.prefix, member.prefixCount, to: p)
+            p += member.prefixCount
+            if let validity = member.validity, validity[row] == 0 {
+                UnsafeMutableRawPointer(p).storeBytes(of: Word.null, as: UInt32.self)
+                p += 4
+                continue
+            }
+            switch member.kind {
+            case .bigint: p += writeInteger(member.value(row), p)
+            case .integer: p += writeInteger(Int64(member.value(row, Int32.self)), p)
+            case .timestamp:
+                p += quoted(p) { days.write(member.value(row), separator: 0x54, isUTC: false, $0) }
+            case .timestamptz:
+                p += quoted(p) { days.write(member.value(row), separator: 0x54, isUTC: true, $0) }
+            case .text:
+                let view = member.value(row, StringView.self)
+                sink.commit(p - start)
+                start = sink.reserve(view.count + room)
+                p = start
+                if let count = writePlain(view, p) {
+                    p += count
+                } else {
+                    view.withBytes { sink.append(jsonString: $0) }
+                    start = sink.reserve(room)
+                    p = start
+                }
+            case .jsonb, .bytea:
+                sink.commit(p - start)
+                let isDocument = member.kind == .jsonb
+                member.value(row, StringView.self).withBytes {
+                    if isDocument { sink.append(UnsafeRawBufferPointer($0)) } else { sink.append(base64: $0) }
+                }
+                start = sink.reserve(room)
+                p = start
+            case .numeric, .limitedNumeric:
+                let value = Decimal(coefficient: member.value(row), scale: member.scales.unsafelyUnwrapped[row])
+                p += value.isSpecial ? quoted(p) { value.write(into: $0) } : ValueText.write(value, p)
+            case .double:
+                let value: Double = member.value(row)
+                p += value.isFinite ? FloatText.write(value, into: p) : quoted(p) { FloatText.write(value, into: $0) }
+            case .smallint, .boolean, .real, .date, .time, .interval, .uuid: p += writeOther(member, row, p)
+            }
+        }
         if writesOperation {
-            let isInsert = weights.map { $0.int64s[row] >= 0 } ?? true
-            if kinds.isEmpty { sink.append(UInt8(ascii: "{")) } else { sink.append(UInt8(ascii: ",")) }
+            let isInsert = batch.weights.map { $0.int64s[row] >= 0 } ?? true
+            sink.commit(p - start)
+            sink.append(members.isEmpty ? Ascii.openBrace : Ascii.comma)
             sink.append(isInsert ? "\"op\":\"insert\"}\n" : "\"op\":\"delete\"}\n")
-        } else if kinds.isEmpty {
-            sink.append("{}\n")
-        } else {
-            let target = sink.reserve(2)
-            target[0] = UInt8(ascii: "}")
-            target[1] = Ascii.lineFeed
-            sink.commit(2)
+            return
+        }
+        if members.isEmpty {
+            p[0] = Ascii.openBrace
+            p += 1
+        }
+        p[0] = Ascii.closeBrace
+        p[1] = Ascii.lineFeed
+        sink.commit(p + 2 - start)
+    }
+
+    /// The types that are seldom written.
+    private func writeOther(_ member: Member, _ row: Int, _ target: UnsafeMutablePointer<UInt8>) -> Int {
+        switch member.kind {
+        case .smallint: return writeInteger(Int64(member.value(row, Int16.self)), target)
+        case .boolean: return ValueText.write(member.value(row, UInt8.self) != 0, target)
+        case .real:
+            let value: Float = member.value(row)
+            return value.isFinite ? FloatText.write(value, into: target) : quoted(target) { FloatText.write(value, into: $0) }
+        case .date: return quoted(target) { Timestamps.writeDate(member.value(row), into: $0) }
+        case .time: return quoted(target) { Timestamps.writeTime(member.value(row), into: $0) }
+        case .interval:
+            let value = (member.data + row * MemoryLayout<Interval>.stride).load(as: Interval.self)
+            return quoted(target) { ValueText.write(value.text, $0) }
+        case .uuid:
+            let value = (member.data + row * MemoryLayout<UUIDValue>.stride).load(as: UUIDValue.self)
+            return quoted(target) { ValueText.write(value.text, $0) }
+        case .integer, .bigint, .double, .numeric, .limitedNumeric, .text, .bytea, .timestamp, .timestamptz, .jsonb:
+            preconditionFailure("written by the row")
         }
     }
 
+    /// A string in quotes if nothing in it needs an escape. Room for its length and a block more; a long view's heap has
+    /// readable bytes behind it.
     @inline(__always)
-    private func writeMember(_ column: Column, _ index: Int, _ row: Int, _ sink: ByteSink) {
-        let length = prefixCounts[index]
-        // The prefix and any value of bounded size.
-        var target = sink.reserve(length + JSONRowWriter.pad + ValueText.bytesMax)
-        prefixes[index].withUnsafeBufferPointer { copyBlocks($0.baseAddress!, length, to: target) }
-        target += length
-        if column.isNull(row) {
-            UnsafeMutableRawPointer(target).storeBytes(of: Word.null, as: UInt32.self)
-            sink.commit(length + 4)
-            return
+    private func writePlain(_ view: StringView, _ target: UnsafeMutablePointer<UInt8>) -> Int? {
+        let count = view.count
+        target[0] = Ascii.quote
+        if view.isInline {
+            let raw = UnsafeMutableRawPointer(target + 1)
+            raw.storeBytes(of: view.head &>> 32 | view.tail &<< 32, as: UInt64.self)
+            raw.storeBytes(of: UInt32(truncatingIfNeeded: view.tail &>> 32), toByteOffset: 8, as: UInt32.self)
+            if martlet_string_stop32(target + 1) & ((1 &<< UInt32(count)) &- 1) != 0 { return nil }
+        } else {
+            let source = view.pointer
+            var at = 0
+            while at < count {
+                let block = UnsafeRawPointer(source + at).loadUnaligned(as: SIMD32<UInt8>.self)
+                UnsafeMutableRawPointer(target + at + 1).storeBytes(of: block, as: SIMD32<UInt8>.self)
+                let left = count &- at
+                let counted: UInt32 = left >= 32 ? ~0 : (1 &<< UInt32(left)) &- 1
+                if martlet_string_stop32(source + at) & counted != 0 { return nil }
+                at &+= 32
+            }
         }
-        let count: Int
-        switch kinds[index] {
-        case .bigint: count = writeInteger(column.int64s[row], target)
-        case .integer: count = writeInteger(Int64(column.int32s[row]), target)
-        case .smallint: count = writeInteger(Int64(column.int16s[row]), target)
-        case .boolean: count = ValueText.write(column.bools[row] != 0, target)
-        case .timestamp: count = quoted(target) { days.write(column.int64s[row], separator: 0x54, isUTC: false, $0) }
-        case .timestamptz: count = quoted(target) { days.write(column.int64s[row], separator: 0x54, isUTC: true, $0) }
-        case .double:
-            let value = column.doubles[row]
-            count = value.isFinite ? FloatText.write(value, into: target) : quoted(target) { FloatText.write(value, into: $0) }
-        case .real:
-            let value = column.floats[row]
-            count = value.isFinite ? FloatText.write(value, into: target) : quoted(target) { FloatText.write(value, into: $0) }
-        case .numeric, .limitedNumeric:
-            let value = column.decimal(row)
-            count = value.isSpecial ? quoted(target) { value.write(into: $0) } : ValueText.write(value, target)
-        case .date: count = quoted(target) { Timestamps.writeDate(column.int32s[row], into: $0) }
-        case .time: count = quoted(target) { Timestamps.writeTime(column.int64s[row], into: $0) }
-        case .interval: count = quoted(target) { ValueText.write(column.intervals[row].text, $0) }
-        case .uuid: count = quoted(target) { ValueText.write(column.uuids[row].text, $0) }
-        case .text:
-            sink.commit(length)
-            column.views[row].withBytes { sink.append(jsonString: $0) }
-            return
-        case .jsonb:
-            sink.commit(length)
-            column.views[row].withBytes { sink.append(UnsafeRawBufferPointer($0)) }
-            return
-        case .bytea:
-            sink.commit(length)
-            column.views[row].withBytes { sink.append(base64: $0) }
-            return
-        }
-        sink.commit(length + count)
+        target[count + 1] = Ascii.quote
+        return count + 2
     }
 
     @inline(__always)
