@@ -115,17 +115,21 @@ struct DataflowGraph {
     }
 
     private mutating func addOrdered(_ node: NodeID, _ view: ViewSpec, _ ordinal: Int) -> NodeID {
-        let projected = project(node, DataflowGraph.plainColumns(view), ordinal)
+        let columns = DataflowGraph.plainColumns(view)
+        let types = columns.map(\.type)
+        let projected = project(node, columns, ordinal)
         let layout = SortedRelease.Layout(
             width: 4, partition: [], order: [.init(column: 0, descending: false, nullsFirst: false)], calls: [],
             slack: view.allowedLateness)
         return graph.addOperator("release", inputs: [projected]) {
-            SortedRelease(layout, view: ordinal, countsSourceRows: true, context: $0)
+            SortedRelease(layout, types: types, view: ordinal, countsSourceRows: true, context: $0)
         }
     }
 
     private mutating func addRunning(_ node: NodeID, _ view: ViewSpec, _ ordinal: Int, byValue: Bool) -> NodeID {
-        let projected = project(node, DataflowGraph.plainColumns(view), ordinal)
+        let columns = DataflowGraph.plainColumns(view)
+        let types = columns.map(\.type)
+        let projected = project(node, columns, ordinal)
         let exchanged = graph.addExchange(projected, keys: [1])
         var order = [SortedRelease.Order(column: 0, descending: false, nullsFirst: false)]
         if byValue { order.append(.init(column: 2, descending: true, nullsFirst: true)) }
@@ -140,7 +144,7 @@ struct DataflowGraph {
                 .init(function: .max, argument: 2, type: .bigint),
             ], slack: view.allowedLateness)
         return graph.addOperator("over", inputs: [exchanged]) {
-            SortedRelease(layout, view: ordinal, countsSourceRows: true, context: $0)
+            SortedRelease(layout, types: types, view: ordinal, countsSourceRows: true, context: $0)
         }
     }
 
@@ -227,7 +231,8 @@ struct DataflowGraph {
             calls: [.init(function: .lag(distance: 1, defaultValue: .null), argument: 2, type: .plainNumeric)],
             slack: view.allowedLateness)
         return graph.addOperator("over", inputs: [together]) {
-            SortedRelease(release, view: ordinal, countsSourceRows: false, context: $0)
+            SortedRelease(
+                release, types: [.timestamptz, .bigint, .plainNumeric], view: ordinal, countsSourceRows: false, context: $0)
         }
     }
 }
