@@ -35,9 +35,10 @@ struct IotGenerator: LineGenerator {
         return Episode(from: from, to: from &+ 2 &* Self.ramp &+ 120 &+ random.below(240 as UInt64))
     }
 
+    /// Never in a slot in which the machine overheats, which nobody would see.
     private func silence(_ machine: UInt64, _ slot: UInt64) -> Episode? {
         var random = SplitMix64.stream(seed ^ 0x73, slot &* machines &+ machine)
-        guard random.below(64 as UInt64) == 0 && machines > 1 else { return nil }
+        guard random.below(64 as UInt64) == 0 && machines > 1 && overheating(machine, slot) == nil else { return nil }
         let from = random.below(500 as UInt64)
         return Episode(from: from, to: from &+ 240 &+ random.below(360 as UInt64))
     }
