@@ -47,6 +47,12 @@ struct JSONRowParserTests {
             ])
         #expect(parsed.offsets == [1, 4, 5])
         #expect(parsed.lines == 6)
+
+        // Blanks where the prediction has none: after the colon of wanted, skipped and nested members.
+        let o = ParseColumn(path: ["o", "x"], type: .bigint)
+        let mixed = try parseJSON(
+            "{\"a\":1,\"c\":[],\"o\":{\"x\":2}}\n{\"a\": 3,\"c\": [],\"o\": {\"x\": 4} }\n", ParseColumn("a", .bigint), o)
+        #expect(mixed.rows == [[.bigint(1), .bigint(2)], [.bigint(3), .bigint(4)]])
     }
 
     @Test("names with escapes are names")
