@@ -97,6 +97,8 @@ struct Demo {
         return outcome
     }
 
+    private static let reasonsShown = 7
+
     private func showBacklog(_ outcome: DemoOutcome, lines: UInt64, nanos: Int64) {
         screen.heading("Ran")
         let perSecond = UInt64(Double(outcome.read) * 1e9 / Double(max(nanos, 1)))
@@ -126,10 +128,13 @@ struct Demo {
 
         screen.heading("Dead letters")
         screen.fact(grouped(outcome.deadLetters), "could not be read; kept in \(outcome.deadLetterPath)", .dead)
-        for reason in outcome.reasons {
+        for reason in outcome.reasons.prefix(Demo.reasonsShown) {
             screen.line("      " + screen.padded(grouped(reason.count), 8) + screen.clipped(reason.text, indent: 14))
             let place = reason.place.isEmpty ? "" : "\(reason.place)  "
             screen.line("              " + screen.paint(screen.clipped(place + reason.payload, indent: 14), .faint))
+        }
+        if outcome.reasons.count > Demo.reasonsShown {
+            screen.line("      " + screen.paint("and \(outcome.reasons.count - Demo.reasonsShown) rarer reasons", .faint))
         }
         let accounted = outcome.accepted + outcome.deadLetters
         screen.fact(
@@ -219,7 +224,7 @@ struct Demo {
         screen.heading("What to try next")
         screen.fact("See the SQL", "less \(directory)/\(kind).sql")
         screen.fact(
-            "Run it again", "martlet run \(directory)/\(kind).sql -v path='\(directory)/in/*.ndjson' -v alerts=alerts.ndjson")
+            "Run it again", "martlet run \(directory)/\(kind).sql -v path='\(directory)/in/\(story.source)-*.ndjson' -v alerts=alerts.ndjson")
         screen.fact("Change a limit", "edit the file, and run it again; 'martlet explain' shows how it runs")
         screen.fact("Read the letters", "head \(directory)/out/\(story.source)_dlq.ndjson")
         screen.fact("Other stories", DemoStory.others(than: story.kind).map { "martlet demo \($0)" }.joined(separator: ", "))
