@@ -66,7 +66,7 @@ package enum Hash {
                 documents(column, count, hashes)
             } else {
                 let views = column.views
-                each(column, count, hashes) { hash, row in text(hash, views[row]) }
+                each(column, count, hashes) { hash, row in text(hash, views + row) }
             }
         case .interval:
             let intervals = column.intervals
@@ -124,13 +124,23 @@ package enum Hash {
         step(fold(hash ^ low, seed), high)
     }
 
+    /// Up to 16 bytes are two words, wherever the bytes are: chosen without a branch, which mixed lengths would make
+    /// unpredictable.
     @inline(__always)
-    private static func text(_ hash: UInt64, _ view: StringView) -> UInt64 {
-        if view.isInline { return pair(hash, view.head, view.tail) }
-        return bytes(hash, UnsafeRawPointer(view.pointer), view.count)
+    private static func text(_ hash: UInt64, _ view: UnsafePointer<StringView>) -> UInt64 {
+        let count = view.pointee.count
+        if count > 16 { return bytes(hash, UnsafeRawPointer(view.pointee.pointer), count) }
+        // All ones where the bytes are inline; the compiler makes a branch of `?:`.
+        let mask = (count &- StringView.inlineCapacity &- 1) &>> 63
+        let inline = Int(bitPattern: view) &+ 4
+        let outside = Int(truncatingIfNeeded: view.pointee.tail)
+        let start = UnsafeRawPointer(bitPattern: (inline & mask) | (outside & ~mask)).unsafelyUnwrapped
+        // Inline: bytes 0–7 and 4–11, zeros behind the end; else the first and the last eight.
+        let second = start.loadUnaligned(fromByteOffset: (4 & mask) | ((count &- 8) & ~mask), as: UInt64.self)
+        return pair(hash ^ UInt64(truncatingIfNeeded: count), start.loadUnaligned(as: UInt64.self), second)
     }
 
-    /// More than 12 bytes: 16 at a time, the last 16 (or the first and last 8) overlapping.
+    /// More than 16 bytes: 16 at a time, the last 16 overlapping.
     private static func bytes(_ hash: UInt64, _ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
         var hash = hash ^ UInt64(truncatingIfNeeded: count)
         var at = 0
@@ -140,7 +150,7 @@ package enum Hash {
             hash = fold(hash ^ low, high ^ long)
             at &+= 16
         }
-        let first = start.loadUnaligned(fromByteOffset: count >= 16 ? count &- 16 : 0, as: UInt64.self)
+        let first = start.loadUnaligned(fromByteOffset: count &- 16, as: UInt64.self)
         let second = start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
         return pair(hash, first, second)
     }
@@ -150,7 +160,7 @@ package enum Hash {
         let views = column.views
         each(column, count, hashes) { hash, row in
             Documents.withoutTrailingZeros(views[row]) { bytes in
-                StringView.withTemporary(bytes) { text(hash, $0) }
+                StringView.withTemporary(bytes) { view in withUnsafePointer(to: view) { text(hash, $0) } }
             }
         }
     }

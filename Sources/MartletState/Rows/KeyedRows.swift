@@ -111,12 +111,14 @@ final class KeyedRows {
         for at in start..<end {
             let words = images.words + at &* step
             let nulls = nullBits == nil ? 0 : nullBits.unsafelyUnwrapped[at]
-            let tag = hashes[at] &>> 32
-            var position = GroupIndex.position(tag, mask)
+            let upper = hashes[at] & 0xFFFF_FFFF_0000_0000
+            var position = GroupIndex.position(hashes[at] &>> 32, mask)
             while true {
                 let slot = slots[position]
-                if slot &>> 32 == tag, slot != 0 {
-                    let id = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1
+                // The row's number where the tags agree; 2^32 or more where they differ or the slot is free.
+                let number = (slot ^ upper) &- 1
+                if number < 0xFFFF_FFFF {
+                    let id = Int(truncatingIfNeeded: number)
                     let row = store[id]
                     let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
                     if row.load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls,
@@ -189,8 +191,9 @@ final class KeyedRows {
 
     private func prefetchBytes(_ start: Int, _ end: Int, _ targets: UnsafePointer<UnsafeMutableRawPointer>) {
         for at in start..<end {
+            // Of a short string this asks for some address, which does no harm.
             let key = (targets[at] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-            if key[0] & 0xFFFF_FFFF > 12 { martlet_prefetch(UnsafeRawPointer(bitPattern: UInt(key[1]))) }
+            martlet_prefetch(UnsafeRawPointer(bitPattern: UInt(key[1])))
         }
     }
 
@@ -319,18 +322,27 @@ private enum OneText: KeyShape {
     @inline(__always)
     static func areEqual(_ left: UnsafePointer<UInt64>, _ right: UnsafePointer<UInt64>, _ layout: KeyLayout) -> Bool {
         if left[0] != right[0] { return false }
-        if left[1] == right[1] { return true }
         let length = Int(truncatingIfNeeded: left[0] & 0xFFFF_FFFF)
-        if length <= StringView.inlineCapacity { return false }
-        guard let a = UnsafeRawPointer(bitPattern: UInt(left[1])), let b = UnsafeRawPointer(bitPattern: UInt(right[1]))
-        else { return false }
+        // All ones where the bytes are inline; the compiler makes a branch of `?:`.
+        let mask = (length &- StringView.inlineCapacity &- 1) &>> 63
+        // Up to 16 bytes are two words, chosen without a branch on where they are, as in `Hash`.
+        let a = start(left, mask)
+        let b = start(right, mask)
         if length <= 16 {
-            // 13 to 16 bytes: the first and the last eight.
-            return a.loadUnaligned(as: UInt64.self) == b.loadUnaligned(as: UInt64.self)
-                && a.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
-                    == b.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
+            let last = (4 & mask) | ((length &- 8) & ~mask)
+            let first = a.loadUnaligned(as: UInt64.self) ^ b.loadUnaligned(as: UInt64.self)
+            let second = a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+                ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            return first | second == 0
         }
         return memcmp(a, b, length) == 0
+    }
+
+    @inline(__always)
+    private static func start(_ words: UnsafePointer<UInt64>, _ mask: Int) -> UnsafeRawPointer {
+        let inline = Int(bitPattern: words) &+ 4
+        let outside = Int(truncatingIfNeeded: words[1])
+        return UnsafeRawPointer(bitPattern: (inline & mask) | (outside & ~mask)).unsafelyUnwrapped
     }
 }
 
