@@ -55,7 +55,7 @@ extension Binder {
     private func functionName(_ name: ObjectName) throws(SQLError) -> String {
         guard name.parts.count > 1 else { return name.last.text }
         guard name.parts.count == 2, name.parts[0].text == "pg_catalog" else {
-            throw SQLError(.undefinedFunction, "function \(name.text) does not exist", at: name.position)
+            throw SQLError(.invalidSchemaName, "schema \"\(name.parts[name.parts.count - 2].text)\" does not exist", at: name.position)
         }
         return name.last.text
     }
@@ -187,8 +187,8 @@ extension Binder {
         case "count": (function, result) = (.count, .bigint)
         case "sum": (function, result) = (.sum, Self.sumType(type))
         case "avg": (function, result) = (.avg, Self.averageType(type))
-        case "min": (function, result) = (.min, Self.isOrderedByAggregates(type) ? bound.type : nil)
-        default: (function, result) = (.max, Self.isOrderedByAggregates(type) ? bound.type : nil)
+        case "min": (function, result) = (.min, Self.isOrderedByAggregates(type) ? type : nil)
+        default: (function, result) = (.max, Self.isOrderedByAggregates(type) ? type : nil)
         }
         guard let result else {
             throw SQLError(

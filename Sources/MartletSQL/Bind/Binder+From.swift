@@ -63,8 +63,9 @@ extension Binder {
     }
 
     func entry(_ name: ObjectName) throws(SQLError) -> RelationEntry {
-        let relation = try objectName(name)
-        if let entry = catalog.relation(named: relation) { return entry }
+        let relation = name.last.text
+        let isInSchema = (try? objectName(name)) != nil
+        if isInSchema, let entry = catalog.relation(named: relation) { return entry }
         let near = Suggestion.nearest(to: relation, among: catalog.relationNames + commonTables.map(\.name))
         throw SQLError(
             .undefinedTable, "relation \"\(name.text)\" does not exist", at: name.position,

@@ -24,12 +24,13 @@ extension Binder {
         let outer = commonTables
         defer { commonTables = outer }
         for table in syntax.with {
-            if syntax.with.count(where: { $0.name.text == table.name.text }) > 1 {
+            if syntax.with.contains(where: { $0.name.text == table.name.text && $0.name.position < table.name.position }) {
                 throw SQLError(
                     .duplicateAlias, "WITH query name \"\(table.name.text)\" specified more than once", at: table.name.position)
             }
             let before = planNodes
-            let plan = try renamed(try query(table.query), table.columns, what: "WITH query \"\(table.name.text)\"")
+            let inner = try query(table.query)
+            let plan = try renamed(inner, table.columns, what: "WITH query \"\(table.name.text)\"", at: table.name.position)
             commonTables.insert(CommonTable(name: table.name.text, plan: plan, nodes: planNodes - before), at: 0)
             // Counted where it is used.
             planNodes = before
@@ -47,19 +48,20 @@ extension Binder {
             guard symbol == .union else { throw .notSupported(symbol.rawValue, at: position) }
             var plans: [Plan] = []
             for arm in arms { plans.append(try body(arm)) }
-            let union = try self.union(plans, at: position)
+            let union = try self.union(plans, arms, at: position)
             return all ? union : try distinct(try settled(union, at: position), at: position)
         }
     }
 
     // MARK: UNION and VALUES
 
-    private mutating func union(_ arms: [Plan], at position: Int) throws(SQLError) -> Plan {
+    private mutating func union(_ arms: [Plan], _ syntax: [QueryBodySyntax], at position: Int) throws(SQLError) -> Plan {
         guard let first = arms.first else { return .values([], fields: []) }
         let width = first.fields.count
         var fields: [Field] = []
-        guard arms.allSatisfy({ $0.fields.count == width }) else {
-            throw SQLError(.syntaxError, "each UNION query must have the same number of columns", at: position)
+        if let odd = arms.firstIndex(where: { $0.fields.count != width }) {
+            let place = syntax[odd].columnPosition(0) ?? position
+            throw SQLError(.syntaxError, "each UNION query must have the same number of columns", at: place)
         }
         let types = arms.map { $0.fields.map(\.type) }
         for column in 0..<width {
@@ -68,12 +70,16 @@ extension Binder {
                 fields.append(Field(name: first.fields[column].name, type: .unknown))
                 continue
             }
-            guard let common = DataType.common(candidates) else { throw Self.noCommonType("UNION", candidates, position) }
+            guard let common = DataType.common(candidates) else {
+                let odd = candidates.firstIndex { DataType.common([candidates[0], $0]) == nil } ?? 0
+                throw Self.noCommonType("UNION", candidates, syntax[odd].columnPosition(column) ?? position)
+            }
             fields.append(Field(name: first.fields[column].name, type: common))
         }
         var converted: [Plan] = []
-        for arm in arms {
-            let arm = try self.converted(arm, to: fields, at: position)
+        for (arm, syntax) in zip(arms, syntax) {
+            let literal = arm.fields.firstIndex { $0.type == .unknown }
+            let arm = try self.converted(arm, to: fields, at: literal.flatMap(syntax.columnPosition) ?? position)
             // The arms' own names mean nothing; where it costs no node they take the union's.
             switch arm {
             case .project, .values: converted.append(arm.renamed(zip(fields, arm.fields).map { Field(name: $0.name, type: $1.type) }))
@@ -181,13 +187,13 @@ extension Binder {
     }
 
     /// `plan` under other column names; fewer names than columns rename the first ones, more are an error.
-    mutating func renamed(_ plan: Plan, _ names: [Identifier], what: String) throws(SQLError) -> Plan {
+    mutating func renamed(_ plan: Plan, _ names: [Identifier], what: String, at position: Int) throws(SQLError) -> Plan {
         guard !names.isEmpty else { return plan }
         var fields = plan.fields
         guard names.count <= fields.count else {
             throw SQLError(
                 .invalidColumnReference, "\(what) has \(fields.count) columns available but \(names.count) columns specified",
-                at: names[0].position)
+                at: position)
         }
         for (index, name) in names.enumerated() { fields[index].name = name.text }
         return try counted(plan.renamed(fields), at: names[0].position)
@@ -201,6 +207,23 @@ extension Binder {
             height += 1
             if height > SQLLimits.planDepthMax { throw .tooDeep(at: position) }
             level = level.flatMap(\.inputs)
+        }
+    }
+}
+
+extension QueryBodySyntax {
+    /// Where an arm of a UNION writes its column; nil where that is not one place.
+    func columnPosition(_ column: Int) -> Int? {
+        switch self {
+        case .select(let select):
+            guard column < select.items.count else { return nil }
+            switch select.items[column] {
+            case .all(let position): return position
+            case .allOf(let name): return name.position
+            case .expression(let expression, _): return expression.position
+            }
+        case .values(let rows, _): return rows.first.flatMap { column < $0.count ? $0[column].position : nil }
+        case .combined, .parenthesized: return nil
         }
     }
 }

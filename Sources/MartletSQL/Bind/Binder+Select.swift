@@ -123,10 +123,11 @@ extension Binder {
             var key = try groupKey(item, outputs, block)
             if case .literal(let value, .unknown) = key { key = .literal(value, .text) }
             for column in key.columns where column >= Block.aggregateBase {
+                let position = outputs.first { $0.expression == key }?.position ?? item.position
                 if column >= Block.overBase {
-                    throw SQLError(.windowingError, "window functions are not allowed in GROUP BY", at: item.position)
+                    throw SQLError(.windowingError, "window functions are not allowed in GROUP BY", at: position)
                 }
-                throw SQLError(.groupingError, "aggregate functions are not allowed in GROUP BY", at: item.position)
+                throw SQLError(.groupingError, "aggregate functions are not allowed in GROUP BY", at: position)
             }
             if !keys.contains(key) { keys.append(key) }
         }

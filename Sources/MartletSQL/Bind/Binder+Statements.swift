@@ -78,7 +78,7 @@ extension Binder {
                 "EMIT ON WINDOW CLOSE in a plain view", at: emit, hint: "Use CREATE MATERIALIZED VIEW, which keeps what was emitted.")
         }
         var plan = try query(create.query, isTop: true)
-        plan = try renamed(plan, create.columns, what: "CREATE VIEW")
+        plan = try renamed(plan, create.columns, what: "view \"\(create.name.text)\"", at: create.name.position)
         let fields = plan.fields
         try checkColumnNames(fields, at: create.query.position)
         // A plain view is put into other queries; what they need of it is optimised there.

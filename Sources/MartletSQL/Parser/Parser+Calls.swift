@@ -31,7 +31,6 @@ extension Parser {
     private mutating func typedLiteral() throws(SQLError) -> ExpressionSyntax? {
         guard current.kind == .identifier else { return nil }
         let start = index
-        let position = position
         let isMultiword: Bool
         switch current.keyword {
         case .timestamp, .time: isMultiword = true
@@ -50,6 +49,7 @@ extension Parser {
             index = start
             return nil
         }
+        let position = position
         return ExpressionSyntax(kind: .typedLiteral(type, try string()), position: position, depth: 1)
     }
 
@@ -65,7 +65,7 @@ extension Parser {
             if !call.isDistinct { _ = accept(.all) }
             if isAtQuery { throw unexpected(hint: "Put the subquery in parentheses of its own.") }
             call.arguments = try expressionList()
-            if accept(.order, .by) { call.orderBy = try orderItems() }
+            if try accept(.order, then: .by) { call.orderBy = try orderItems() }
         }
         try expect(.rightParenthesis)
         if at(.filter) || at(.over) || at(.within) || at(.ignore) || at(.respect) { return try callSuffix(call) }
@@ -112,8 +112,8 @@ extension Parser {
         try expect(.leftParenthesis)
         var over = OverSyntax(name: nil, partition: [], order: [], frame: nil, position: start)
         if !at(.partition), !at(.order), !at(.rows), !at(.range), !at(.groups), !at(.session) { over.name = acceptIdentifier() }
-        if accept(.partition, .by) { over.partition = try expressionList() }
-        if accept(.order, .by) { over.order = try orderItems() }
+        if try accept(.partition, then: .by) { over.partition = try expressionList() }
+        if try accept(.order, then: .by) { over.order = try orderItems() }
         let unit: FrameSyntax.Unit? =
             switch current.keyword {
             case .rows: .rows

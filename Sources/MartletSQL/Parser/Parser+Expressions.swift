@@ -23,7 +23,8 @@ extension Parser {
         while let precedence = infixPrecedence, precedence > limit {
             if precedence == .comparison || precedence == .range {
                 if lastNonAssociative == precedence { throw unexpected() }
-                lastNonAssociative = precedence
+                // The list of IN ends in a parenthesis, so another test may follow.
+                lastNonAssociative = precedence == .range && (at(.in) || at(.not, .in)) ? nil : precedence
             }
             left = try infix(left, precedence)
             if left.depth > SQLLimits.expressionDepthMax { throw .tooDeep(at: left.position) }
@@ -107,15 +108,13 @@ extension Parser {
             throw .notSupported("COLLATE", at: start)
         case .comparison, .other, .sum, .product, .power:
             let token = current
-            if token.symbol == .unknownOperator {
-                throw SQLError(.undefinedFunction, "operator does not exist: \(sourceText(of: token))", at: start)
-            }
+            let name = token.symbol == .unknownOperator ? sourceText(of: token) : token.symbol.spelling
             advance()
             if at(word: "any") || at(.some) || at(.all), ahead(1).symbol == .leftParenthesis {
                 throw .notSupported("comparison with ANY, SOME or ALL", at: position)
             }
             let right = try expression(above: precedence)
-            return make(.binary(token.symbol.spelling, left, right), at: start, over: left, right)
+            return make(.binary(name, left, right), at: start, over: left, right)
         case .lowest, .not, .sign:
             throw unexpected()
         }
@@ -382,10 +381,11 @@ extension Parser {
             advance()
             try expect(.rightParenthesis)
         }
+        let textPosition = position
         let text = try string()
         var type = TypeSyntax(name: "interval", modifiers: [], position: start)
         type.intervalFields = try intervalFields()
-        return leaf(.typedLiteral(type, text), start)
+        return leaf(.typedLiteral(type, text), textPosition)
     }
 
     /// YEAR, MONTH, DAY TO SECOND, …; nil where none follow.

@@ -11,7 +11,7 @@ extension Parser {
         }
         let body = try queryBody()
         var orderBy: [OrderSyntax] = []
-        if accept(.order, .by) { orderBy = try orderItems() }
+        if try accept(.order, then: .by) { orderBy = try orderItems() }
         var limit: ExpressionSyntax?
         var offset: ExpressionSyntax?
         while true {
@@ -171,7 +171,7 @@ extension Parser {
             repeat { select.from.append(try fromItem()) } while accept(.comma)
         }
         if accept(.where) { select.condition = try expression() }
-        if accept(.group, .by) {
+        if try accept(.group, then: .by) {
             if accept(.distinct) { throw .notSupported("GROUP BY DISTINCT", at: position) }
             _ = accept(.all)
             repeat { select.groupBy.append(try groupItem()) } while accept(.comma)
@@ -204,7 +204,7 @@ extension Parser {
         if let name = acceptQualifiedStar() { return .allOf(name) }
         let value = try expression()
         if accept(.as) { return .expression(value, alias: try label()) }
-        return .expression(value, alias: acceptBareAlias())
+        return .expression(value, alias: acceptBareLabel())
     }
 
     /// `t.*`, `schema.t.*`; consumes nothing otherwise.
@@ -235,6 +235,22 @@ extension Parser {
         if at(.format), ahead(1).kind == .identifier { return nil }
         if at(.filter) || at(.over) || at(.within), ahead(1).symbol == .leftParenthesis { return nil }
         return acceptIdentifier()
+    }
+
+    /// A name after an expression without AS: any word but those that could go on with the expression or start a clause
+    /// (PostgreSQL's BareColLabel).
+    private mutating func acceptBareLabel() -> Identifier? {
+        switch current.keyword {
+        case .array, .as, .create, .day, .except, .fetch, .filter, .for, .from, .grant, .group, .having, .hour, .intersect, .into, .isnull,
+            .limit, .minute, .month, .notnull, .offset, .on, .order, .over, .overlaps, .precision, .returning, .second, .to, .union,
+            .varying, .where, .window, .with, .within, .without, .year:
+            return nil
+        case .some(let keyword) where keyword.isReserved:
+            let name = Identifier(text: text(of: current), position: position)
+            advance()
+            return name
+        default: return acceptBareAlias()
+        }
     }
 
     // MARK: FROM

@@ -71,6 +71,13 @@ package struct Parser {
         return true
     }
 
+    /// `second` must follow `first`; the error points at what stands in its place.
+    mutating func accept(_ first: Keyword, then second: Keyword) throws(SQLError) -> Bool {
+        guard accept(first) else { return false }
+        try expect(second)
+        return true
+    }
+
     /// A word that is not in the keyword list.
     func at(word: String) -> Bool {
         current.kind == .identifier && current.keyword == nil && self.text(of: current).utf8.elementsEqual(word.utf8)

@@ -153,7 +153,7 @@ struct Lexer {
             }
         }
         position = bytes.count
-        throw .syntaxError("unterminated /* comment", at: start)
+        throw unterminated("/* comment", from: start)
     }
 
     // MARK: Identifiers and strings
@@ -180,7 +180,7 @@ struct Lexer {
             }
             position += 1
         }
-        throw .syntaxError("unterminated quoted identifier", at: start)
+        throw unterminated("quoted identifier", from: start)
     }
 
     /// `position` stands on the opening quote. Adjacent strings separated by white space with a newline are one literal.
@@ -203,7 +203,7 @@ struct Lexer {
             }
             guard isClosed else {
                 position = bytes.count
-                throw .syntaxError("unterminated quoted string", at: start)
+                throw unterminated("quoted string", from: start)
             }
             // Continuation: 'a'<newline>'b'.
             var ahead = position
@@ -247,12 +247,22 @@ struct Lexer {
             position += 1
         }
         position = bytes.count
-        throw .syntaxError("unterminated dollar-quoted string", at: start)
+        throw unterminated("dollar-quoted string", from: start)
     }
 
     private func matches(_ left: Int, _ right: Int, _ length: Int) -> Bool {
         for index in 0..<length where bytes[left + index] != bytes[right + index] { return false }
         return true
+    }
+
+    private func unterminated(_ what: String, from start: Int) -> SQLError {
+        var end = bytes.count
+        // The rest of the text, shortened at a character.
+        if end - start > 60 {
+            end = start + 60
+            while end > start, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+        }
+        return .syntaxError("unterminated \(what) at or near \"\(text(start, end))\"", at: start)
     }
 
     private func text(_ start: Int, _ end: Int) -> String {
