@@ -75,6 +75,8 @@ let package = Package(
             "MartletDataflowTests",
             imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletState", "MartletTestKit"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
+        tests(
+            "MartletSQLTests", imports: ["MartletCore", "MartletPlatform", "MartletSQL", "MartletTestKit"], exclude: ["Golden"]),
         tests("MartletServerTests", imports: ["MartletCore", "MartletPlatform", "MartletServer"]),
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),

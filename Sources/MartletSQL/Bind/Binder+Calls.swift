@@ -110,7 +110,7 @@ extension Binder {
         }
         guard call.arguments.isEmpty else { return nil }
         if isContinuous {
-            throw .notSupported("\(name) in a continuous query", at: call.position, hint: "Use the event time of the rows.")
+            throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position, hint: "Use the event time of the rows.")
         }
         let value = type == .timestamptz ? zoned : try locating(call.position) { () throws(SQLError) in
             try zoned.cast(to: type, explicit: true, context: context)

@@ -23,6 +23,11 @@ extension Binder {
                 throw SQLError(.duplicateTable, "relation \"\(late.text)\" already exists", at: late.position)
             }
             source.lateTable = late.text
+            for (index, field) in source.lateFields.enumerated() where index >= columns.count && columns.contains(where: { $0.name == field.name }) {
+                throw SQLError(
+                    .duplicateColumn, "the late table has a column \"\(field.name)\" of its own", at: late.namePosition,
+                    hint: "Give the source's column another name, for example with AS after INCLUDE.")
+            }
         }
         source.allowedLateness = try options.duration("allowed_lateness") ?? 0
         source.idleTimeout = try options.duration("idle_timeout")
