@@ -105,6 +105,12 @@ void martlet_catch_stop_signals(void) {
     sigaction(SIGINT, &action, 0);
     sigaction(SIGTERM, &action, 0);
     signal(SIGPIPE, SIG_IGN);
+    // Whoever started this process may have left them blocked in what it inherited.
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &stops, 0);
 }
 
 const uint32_t *martlet_stop_signal_count(void) { return (const uint32_t *)&stop_signals; }

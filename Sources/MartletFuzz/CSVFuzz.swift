@@ -79,7 +79,10 @@ private func checkRoundTrips(_ records: CSVRecords) {
     if table.isEmpty { return }
     let expected = records.rows.map { $0.dropFirst() }
     let again = CSVRecords(table.bytes, readsOf: table.count, blockBytes: table.count + 1)
-    precondition(again.refused.isEmpty && again.rows.map { $0.dropFirst() } == expected, "CSV is read back as written")
+    if !again.refused.isEmpty || again.rows.map({ $0.dropFirst() }) != expected {
+        print("written:", expected, "read:", again.rows, again.refused, separator: "\n")
+        preconditionFailure("CSV is read back as written")
+    }
     let heap = ByteHeap(capacity: lines.count)
     _ = heap.append(lines.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), count: lines.count)
     let columns = schema.makeColumns(rows: expected.count)
@@ -87,7 +90,10 @@ private func checkRoundTrips(_ records: CSVRecords) {
     guard let parser = try? JSONRowParser(schema: schema) else { preconditionFailure("the schema is a good one") }
     let progress = parser.parse(
         heap, from: 0, to: heap.used, rowsMax: expected.count, firstOffset: 0, into: columns, origins: origins)
-    precondition(progress.rejected.isEmpty, "JSON is read back as written")
+    if !progress.rejected.isEmpty {
+        print("written:", expected, "refused:", progress.rejected.map(\.message), lines.text, separator: "\n")
+        preconditionFailure("JSON is read back as written")
+    }
     for row in 0..<expected.count {
         precondition(columns.map { "\($0.value(at: row))" } == Array(expected[row]), "JSON is read back as written")
     }

@@ -75,10 +75,11 @@ package final class CSVRowWriter {
         sink.commit(count)
     }
 
-    /// A field of text, in quotes where it is empty or holds what would end or open it, or a line would seem blank.
+    /// A field of text, in quotes where it is empty or holds what would end or open it, or a line would seem blank, or it
+    /// begins as a byte order mark does, which readers drop at the start of a file.
     private func append(_ bytes: UnsafeBufferPointer<UInt8>, _ sink: ByteSink) {
         let needsQuotes =
-            bytes.isEmpty
+            bytes.isEmpty || bytes[0] == 0xEF
             || bytes.contains {
                 $0 == delimiter || $0 == Ascii.quote || $0 == Ascii.lineFeed || $0 == Ascii.carriageReturn
             }
