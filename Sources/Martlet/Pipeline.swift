@@ -58,7 +58,7 @@ public final class Pipeline {
         do throws(SQLError) {
             let text = try Substitution.applied(to: sql, variables: variables)
             var catalog = SQLCatalog()
-            let statements = try Script.bind(text, into: &catalog)
+            let statements = try Script.bind(text, into: &catalog, context: TimeZoneFiles.context)
             var options = RunOptions(shards: max(shards ?? WorkerThread.coreCount, 1))
             options.outDirectory = outDirectory
             run = try PipelineRun(statements, options: options, registry: nil)

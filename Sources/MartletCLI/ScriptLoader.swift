@@ -33,7 +33,7 @@ enum ScriptLoader {
         }
         var catalog = SQLCatalog()
         do throws(Script.Failure) {
-            let statements = try Script.bind(inputs, into: &catalog)
+            let statements = try Script.bind(inputs, into: &catalog, context: TimeZoneFiles.context)
             for case .skipped(let notice) in statements { printError("NOTICE:  \(notice)") }
             for case .set(_, _, .some(let notice)) in statements { printError("NOTICE:  \(notice)") }
             return LoadedScript(inputs: inputs, statements: statements)

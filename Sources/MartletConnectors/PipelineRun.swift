@@ -27,6 +27,7 @@ package final class PipelineRun {
         let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits
+        settings.evaluation = TimeZoneFiles.context
         do {
             let executor = try ThreadedExecutor(shards: options.shards)
             pipeline = try Pipeline(

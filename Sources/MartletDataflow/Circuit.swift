@@ -57,7 +57,8 @@ package final class Circuit {
     private var pendingRelations: [[Batch]]
 
     package init(
-        graph: Graph, sources: [SourceSetup], shards shardCount: Int, executor: any ShardExecutor, clock: any Clock
+        graph: Graph, sources: [SourceSetup], shards shardCount: Int, executor: any ShardExecutor, clock: any Clock,
+        evaluation: EvaluationContext = .utc
     ) throws(SQLError) {
         precondition(sources.count == graph.sources.count, "a set-up for each source of the graph")
         self.graph = graph
@@ -71,7 +72,9 @@ package final class Circuit {
         shards = []
         let now = clock.monotonicNanos()
         for index in 0..<shardCount {
-            shards.append(try Shard(index: index, of: shardCount, graph: graph, sources: sources, nowNanos: now))
+            shards.append(
+                try Shard(
+                    index: index, of: shardCount, graph: graph, sources: sources, evaluation: evaluation, nowNanos: now))
         }
     }
 

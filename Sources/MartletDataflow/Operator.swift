@@ -62,7 +62,7 @@ package struct ViewCounters: Sendable, Equatable {
     package static func + (left: ViewCounters, right: ViewCounters) -> ViewCounters {
         var sum = left
         sum.rowsIn += right.rowsIn
-        sum.counted += right.counted
+        sum.counted &+= right.counted
         sum.filtered += right.filtered
         sum.late += right.late
         sum.deadLetters += right.deadLetters
@@ -117,6 +117,8 @@ package struct LateRow: Sendable {
 package final class ShardContext {
     package let shard: Int
     package let shardCount: Int
+    /// Time zones and the like, for expressions.
+    package let evaluation: EvaluationContext
     /// Indexed by view.
     package var counters: [ViewCounters]
     /// This tick's, taken by the driver.
@@ -125,16 +127,26 @@ package final class ShardContext {
     /// A failure that stops the pipeline (`on_error = 'fail'`, state limits).
     package var failure: SQLError?
 
-    package init(shard: Int, shardCount: Int, views: Int) {
+    package init(shard: Int, shardCount: Int, views: Int, evaluation: EvaluationContext = .utc) {
         self.shard = shard
         self.shardCount = shardCount
+        self.evaluation = evaluation
         counters = Array(repeating: ViewCounters(), count: views)
     }
 
-    /// Turns the rows of `batch` that `errors` names into dead letters of `view`.
+    /// Turns the rows of `batch` that `errors` names into dead letters of `view`. A source row that stands in the batch
+    /// once for each of its windows makes one letter; if it was counted already, it no longer is.
     package func reject(_ errors: RowErrors, of batch: Batch, view: Int, countsSourceRows: Bool) {
+        var last = -1
         for entry in errors.sorted {
-            if countsSourceRows { counters[view].deadLetters += 1 }
+            if let origins = batch.origins {
+                let row = origins.blockRow(entry.row)
+                if row == last { continue }
+                last = row
+                counters[view].deadLetters += 1
+                // Counted by this shard or another: the sum over the shards is right.
+                if !countsSourceRows { counters[view].counted &-= 1 }
+            }
             var letter = DeadLetter(
                 source: -1, partition: -1, offset: -1, ingestedAt: 0, reasonCode: entry.error.state.code,
                 reason: entry.error.message, field: nil, payload: [], view: view)

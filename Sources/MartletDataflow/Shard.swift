@@ -17,11 +17,11 @@ package final class Shard {
     private var advanced: [Watermark]
 
     init(
-        index: Int, of count: Int, graph: Graph, sources: [SourceSetup], nowNanos: Int64
+        index: Int, of count: Int, graph: Graph, sources: [SourceSetup], evaluation: EvaluationContext, nowNanos: Int64
     ) throws(SQLError) {
         self.index = index
         self.graph = graph
-        context = ShardContext(shard: index, shardCount: count, views: graph.views.count)
+        context = ShardContext(shard: index, shardCount: count, views: graph.views.count, evaluation: evaluation)
         operators = Array(repeating: nil, count: graph.nodes.count)
         exchanges = Array(repeating: nil, count: graph.nodes.count)
         advanced = Array(repeating: .start, count: graph.nodes.count)

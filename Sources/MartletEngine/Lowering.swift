@@ -9,6 +9,12 @@ internal import MartletState
 struct ColumnWatermark: Equatable {
     var delay: Int64
     var isExclusive: Bool
+
+    /// The column's watermark behind an operator that keeps rows until the watermark, held back by `delay`, is beyond them.
+    func later(by delay: Int64) -> ColumnWatermark {
+        let (sum, overflow) = self.delay.addingReportingOverflow(delay)
+        return ColumnWatermark(delay: overflow ? .max : sum, isExclusive: false)
+    }
 }
 
 /// A plan that stands in the graph.
@@ -31,6 +37,7 @@ struct Lowering {
 
     private(set) var graph = Graph()
     let shards: Int
+    private let evaluation: EvaluationContext
     private let sources: [String: SourceEntry]
     private var views: [String: Lowered] = [:]
     private var relations: [String: Int]
@@ -45,7 +52,8 @@ struct Lowering {
     /// - Parameters:
     ///   - sources: with the columns that some plan needs, in the order of their ordinals.
     ///   - relations: late tables and dead letters that are read by plans.
-    init(sources: [(definition: SourceDefinition, columns: [Int])], relations: [String], shards: Int) {
+    init(sources: [(definition: SourceDefinition, columns: [Int])], relations: [String], shards: Int, evaluation: EvaluationContext) {
+        self.evaluation = evaluation
         self.shards = shards
         var entries: [String: SourceEntry] = [:]
         for (definition, columns) in sources {
@@ -172,10 +180,12 @@ struct Lowering {
         var lowered = try lower(input, view: view, onClose: onClose)
         let counts = lowered.isSourceRows
         let lateness = counts ? lowered.lateness : 0
+        // Rows of windows lie behind the watermark by more than lateness; and it says nothing of other columns.
+        let slack = lowered.watermarks[time].map { counts ? lateness : $0.delay } ?? .max
         let timeType = fields[time].type
         lowered.node = graph.addOperator("window", inputs: [lowered.node]) {
             WindowExpand(
-                shape, time: time, timeType: timeType, allowedLateness: lateness, view: view, countsSourceRows: counts,
+                shape, time: time, timeType: timeType, allowedLateness: slack, view: view, countsSourceRows: counts,
                 context: $0)
         }
         let width = lowered.fields.count
@@ -241,7 +251,7 @@ struct Lowering {
         for row in rows {
             for (at, expression) in row.enumerated() {
                 let errors = RowErrors()
-                let value = try ExpressionEvaluator(expression).evaluate(unit, errors: errors)
+                let value = try ExpressionEvaluator(expression, context: evaluation).evaluate(unit, errors: errors)
                 if let entry = errors.entries.first { throw entry.error }
                 columns[at].append(value.value(at: 0))
             }
@@ -342,9 +352,12 @@ extension Lowering {
         _ input: Plan, _ keys: [Expression], _ calls: [AggregateCall], _ fields: [Field], view: Int, onClose: Bool
     ) throws(SQLError) -> Lowered {
         var below = try lower(input, view: view, onClose: onClose)
-        if below.isSourceRows {
+        // Rows without windows may come as late as they like: their groups are never complete, unless late ones are refused.
+        let refusesLate = below.isSourceRows && onClose
+        if below.isSourceRows, !onClose {
             below.node = graph.addOperator("count", inputs: [below.node]) { ViewExit(view: view, context: $0) }
             below.isSourceRows = false
+            below.watermarks = [:]
         }
         if !below.isAppendOnly, let call = calls.first(where: { $0.function == .min || $0.function == .max }) {
             throw SQLError(
@@ -352,7 +365,7 @@ extension Lowering {
                 hint: "Add EMIT ON WINDOW CLOSE to the view below, so that its rows are final.")
         }
         let prepared = AggregateInput(before: keys, calls: calls)
-        let projected = project(
+        var projected = project(
             below, prepared.expressions, prepared.expressions.map { Field(name: "", type: $0.type) }, view: view)
         let timed = keys.indices.compactMap { key in projected.watermarks[key].map { (key, $0) } }
             .min { $0.1.delay < $1.1.delay }
@@ -361,16 +374,24 @@ extension Lowering {
                 .featureNotSupported, "EMIT ON WINDOW CLOSE needs a key that the watermark passes",
                 hint: "Group by window_start or window_end.")
         }
+        if refusesLate, let (time, _) = timed {
+            let lateness = below.lateness
+            projected.node = graph.addOperator("refuse late rows", inputs: [projected.node]) {
+                AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
+            }
+        }
         let exchanged = graph.addExchange(projected.node, keys: Array(keys.indices))
         let layout = GroupLayout(
             keys: keys.map(\.type), calls: prepared.specs, arguments: prepared.arguments, filters: prepared.filters)
         let timeKey = timed.map {
-            GroupAggregate.TimeKey(key: $0.0, allowedLateness: $0.1.delay, isExclusive: $0.1.isExclusive)
+            GroupAggregate.TimeKey(
+                key: $0.0, allowedLateness: refusesLate ? below.lateness : $0.1.delay, isExclusive: $0.1.isExclusive)
         }
         let node = graph.addOperator("aggregate", inputs: [exchanged]) {
             GroupAggregate(layout, timeKey: timeKey, emission: onClose ? .onClose : .onChange, view: view, context: $0)
         }
-        let watermarks = projected.watermarks.filter { $0.key < keys.count }
+        var watermarks = projected.watermarks.filter { $0.key < keys.count }
+        if refusesLate { watermarks = watermarks.mapValues { $0.later(by: below.lateness) } }
         return Lowered(
             node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: onClose, lateness: 0)
     }
@@ -451,8 +472,10 @@ extension Lowering {
         let released = graph.addOperator("emit in order", inputs: [node]) {
             SortedRelease(layout, types: types, view: view, countsSourceRows: counts, context: $0)
         }
+        // A row leaves only once the watermark is beyond it and the allowed lateness.
+        let watermarks = below.watermarks.filter { $0.key < width }.mapValues { $0.later(by: counts ? slack : 0) }
         return Lowered(
-            node: released, fields: fields, watermarks: below.watermarks.filter { $0.key < width }, isSourceRows: false,
+            node: released, fields: fields, watermarks: watermarks, isSourceRows: false,
             isAppendOnly: true, lateness: 0)
     }
 

@@ -6,6 +6,8 @@ internal import MartletColumns
 package struct PipelineOptions: Sendable {
     package var shards: Int
     package var limits = TickLimits()
+    /// Time zones and the like, for expressions.
+    package var evaluation = EvaluationContext.utc
 
     package init(shards: Int) {
         self.shards = shards
@@ -37,7 +39,8 @@ package final class Pipeline {
         columns = script.sources.map(\.columns)
 
         var lowering = Lowering(
-            sources: script.sources, relations: script.relationsRead, shards: options.shards)
+            sources: script.sources, relations: script.relationsRead, shards: options.shards,
+            evaluation: options.evaluation)
         var targets: [any SinkTarget] = []
         var collectors: [SinkCollector] = []
         for object in script.objects {
@@ -70,7 +73,8 @@ package final class Pipeline {
         self.targets = targets + relations.targets
         self.collectors = collectors
         circuit = try Circuit(
-            graph: lowering.graph, sources: setups, shards: options.shards, executor: executor, clock: clock)
+            graph: lowering.graph, sources: setups, shards: options.shards, executor: executor, clock: clock,
+            evaluation: options.evaluation)
         circuit.limits = options.limits
     }
 

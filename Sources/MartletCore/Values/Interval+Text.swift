@@ -187,7 +187,8 @@ extension Interval {
         if next == UInt8(ascii: "-"), digits > 0 {
             index += 1
             let (months, monthDigits) = try readDigits(bytes, &index)
-            guard monthDigits > 0 else { throw .format }
+            // "2024-02-30" is a date, no interval.
+            guard monthDigits > 0, index == bytes.count || bytes[index] != UInt8(ascii: "-") else { throw .format }
             guard months < 12 else { throw .range }
             let (years, overflows) = value.multipliedReportingOverflow(by: 12)
             guard !overflows else { throw .range }

@@ -48,7 +48,7 @@ package final class Filter: Operator {
     package init(
         _ predicate: Expression, view: Int, countsSourceRows: Bool, context: ShardContext
     ) throws(SQLError) {
-        self.predicate = try ExpressionEvaluator(predicate)
+        self.predicate = try ExpressionEvaluator(predicate, context: context.evaluation)
         self.view = view
         self.countsSourceRows = countsSourceRows
         self.context = context
@@ -79,7 +79,7 @@ package final class Project: Operator {
     package init(
         _ expressions: [Expression], view: Int, countsSourceRows: Bool, context: ShardContext
     ) throws(SQLError) {
-        self.expressions = try expressions.map { (expression) throws(SQLError) in try ExpressionEvaluator(expression) }
+        self.expressions = try expressions.map { (expression) throws(SQLError) in try ExpressionEvaluator(expression, context: context.evaluation) }
         self.view = view
         self.countsSourceRows = countsSourceRows
         self.context = context
