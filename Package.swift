@@ -74,6 +74,9 @@ let package = Package(
         tests(
             "MartletDataflowTests",
             imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletState", "MartletTestKit"]),
+        tests(
+            "MartletEngineTests",
+            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletSQL", "MartletTestKit"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
         tests(
             "MartletSQLTests", imports: ["MartletCore", "MartletPlatform", "MartletSQL", "MartletTestKit"], exclude: ["Golden"]),
@@ -81,7 +84,7 @@ let package = Package(
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests("SimulationTests", imports: ["MartletTestKit"]),
-        tests("SystemTests", imports: ["MartletConnectors"]),
+        tests("SystemTests", imports: ["MartletConnectors"], exclude: ["Oracle"]),
         tests("TidyTests", imports: []),
     ]
 )

@@ -1,0 +1,169 @@
+import MartletColumns
+import MartletCore
+import MartletDataflow
+import MartletEngine
+import MartletSQL
+import MartletTestKit
+
+/// Sources that deliver scripted rows of (ts, key, value, id), a few at a time; sinks that keep the rows they get.
+final class ScriptedConnectors: ConnectorProvider {
+    /// By source, then partition.
+    var scripts: [String: [[ScriptedRow]]] = [:]
+    var rowsPerPoll = 1
+    private(set) var sinks: [String: KeptRows] = [:]
+
+    static let declaration = "ts TIMESTAMPTZ, key BIGINT, value BIGINT, id BIGINT"
+
+    func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition] {
+        (scripts[definition.name] ?? []).enumerated().map {
+            ScriptedSource($1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll)
+        }
+    }
+
+    func openSink(_ definition: SinkDefinition, fields: [Field], isAppendOnly: Bool) throws(SQLError) -> any SinkTarget {
+        keep(definition.name)
+    }
+
+    func openRelation(_ name: String, fields: [Field]) throws(SQLError) -> any SinkTarget { keep(name) }
+
+    private func keep(_ name: String) -> KeptRows {
+        let kept = KeptRows()
+        sinks[name] = kept
+        return kept
+    }
+}
+
+/// One row a line, its values' texts divided by blanks; `-` before a row that is taken back.
+final class KeptRows: SinkTarget {
+    private(set) var lines: [String] = []
+
+    private final class Encoder: RowEncoder {
+        func encode(_ batch: Batch, into bytes: ByteSink) {
+            for row in 0..<batch.count {
+                let isDelete = (batch.weights?.int64s[row] ?? 1) < 0
+                let values = batch.row(row).map { value in
+                    switch value {
+                    case .null: "NULL"
+                    case .timestamptz(let micros), .timestamp(let micros): "@\(micros / 1_000_000)"
+                    default: value.text(in: .utc)
+                    }
+                }
+                bytes.append(text: (isDelete ? "-" : "") + values.joined(separator: " ") + "\n")
+            }
+        }
+    }
+
+    func makeEncoder() -> any RowEncoder { Encoder() }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
+        lines += String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+
+    func endTick() throws(SQLError) {}
+    func finish() throws(SQLError) {}
+
+    /// What all changes come to, ascending.
+    var rows: [String] {
+        var counts: [String: Int] = [:]
+        for line in lines {
+            if line.hasPrefix("-@") || line.hasPrefix("-"), let row = Optional(String(line.dropFirst())), counts[row] != nil {
+                counts[row, default: 0] -= 1
+            } else {
+                counts[line, default: 0] += 1
+            }
+        }
+        return counts.flatMap { Array(repeating: $0.key, count: max($0.value, 0)) }.sorted()
+    }
+}
+
+private final class ScriptedSource: SourcePartition {
+    private let rows: [ScriptedRow]
+    private let source: Int
+    private let partition: Int
+    private let columns: [Int]
+    private let rowsPerPoll: Int
+    private var next = 0
+
+    init(_ rows: [ScriptedRow], source: Int, partition: Int, columns: [Int], rowsPerPoll: Int) {
+        self.rows = rows
+        self.source = source
+        self.partition = partition
+        self.columns = columns
+        self.rowsPerPoll = rowsPerPoll
+    }
+
+    var progress: (done: Int64, total: Int64?) { (Int64(next), Int64(rows.count)) }
+
+    func poll(bytes: Int, rows limit: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
+        let end = min(next + min(rowsPerPoll, limit), rows.count)
+        if next < end {
+            let block = OriginBlock(
+                source: source, partition: Int32(partition), heap: ByteHeap(capacity: 1), capacity: end - next, ingestedAt: 0)
+            for at in next..<end {
+                block.offsets[at - next] = Int64(at)
+                block.starts[at - next] = 0
+                block.lengths[at - next] = 0
+            }
+            block.count = end - next
+            receiver.receive(
+                Batch(count: end - next, columns: make(columns, Array(next..<end)), origins: RowOrigins(block: block, rows: nil)))
+            next = end
+        }
+        return next == rows.count ? .finished : .progressed
+    }
+
+    func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch {
+        Batch(count: rows.count, columns: make([0, 1, 2, 3], rows.map { Int(block.offsets[$0]) }))
+    }
+
+    private func make(_ columns: [Int], _ places: [Int]) -> [Column] {
+        columns.map { column in
+            Column(
+                [.timestamptz, .bigint, .bigint, .bigint][column],
+                places.map { place -> Value in
+                    let row = rows[place]
+                    switch column {
+                    case 0: return row.time.map { .timestamptz($0) } ?? .null
+                    case 1: return row.key.map { .bigint($0) } ?? .null
+                    case 2: return row.value.map { .bigint($0) } ?? .null
+                    default: return .bigint(row.id)
+                    }
+                })
+        }
+    }
+}
+
+/// Runs a script to its end, tick by tick in virtual time.
+struct EngineRun {
+    let connectors = ScriptedConnectors()
+    let pipeline: Pipeline
+
+    /// - Parameter options: of the source `s`, such as `allowed_lateness = '2 seconds'`.
+    init(
+        _ view: String, options: String = "", delay: String = "0 seconds", rows: [[ScriptedRow]], shards: Int = 1, rowsPerPoll: Int = 1
+    ) throws {
+        connectors.scripts["s"] = rows
+        connectors.rowsPerPoll = rowsPerPoll
+        let script = """
+            CREATE SOURCE s (\(ScriptedConnectors.declaration), WATERMARK FOR ts AS ts - INTERVAL '\(delay)')
+            WITH (connector = 'file', late_table = 'late'\(options.isEmpty ? "" : ", " + options)) FORMAT PLAIN ENCODE JSON;
+            \(view)
+            """
+        var catalog = SQLCatalog()
+        let statements = try Script.bind(script, into: &catalog)
+        let clock = SimulatedClock()
+        pipeline = try Pipeline(
+            statements, options: PipelineOptions(shards: shards), connectors: connectors,
+            executor: SequentialExecutor(order: (0..<shards).reversed()), clock: clock)
+        let committer = InlineCommitter(targets: pipeline.targets, pool: pipeline.pool, clock: clock, latency: Histogram())
+        for _ in 0..<10_000 {
+            if try pipeline.step(committer).isFinished { break }
+        }
+        try pipeline.finish()
+    }
+
+    func rows(_ sink: String) -> [String] { connectors.sinks[sink]?.rows ?? ["there is no sink \(sink)"] }
+
+    /// As they came.
+    func lines(_ sink: String) -> [String] { connectors.sinks[sink]?.lines ?? ["there is no sink \(sink)"] }
+}
