@@ -7,19 +7,29 @@ import Testing
 /// `./dev fuzz` finds joins the seeds, and so is never found again.
 @Suite("Parsers bear any bytes")
 struct FuzzTests {
-    static let mutationsPerTarget = 4000
+    static let mutationsPerTarget = 1000
     static let inputBytesMax = 4096
 
     @Test("seeds and their mutations", arguments: FuzzTarget.allCases)
     func mutations(target: FuzzTarget) throws {
         let seeds = try Self.seeds(target)
         try #require(!seeds.isEmpty)
-        for seed in seeds { seed.withUnsafeBytes(target.run) }
-        target.run(UnsafeRawBufferPointer(start: nil, count: 0))
+        for seed in seeds { try run(target, seed) }
+        try run(target, [])
         var random = Xoshiro256(seed: 2026)
-        for _ in 0..<Self.mutationsPerTarget {
-            mutated(seeds, &random).withUnsafeBytes(target.run)
-        }
+        for _ in 0..<Self.mutationsPerTarget { try run(target, mutated(seeds, &random)) }
+        try FileManager.default.removeItem(at: Self.current(target))
+    }
+
+    /// A trap ends the test process, so each input is on disk before it is tried: `./dev fuzz TARGET FILE` tries it again.
+    private func run(_ target: FuzzTarget, _ input: [UInt8]) throws {
+        try Data(input).write(to: Self.current(target))
+        input.withUnsafeBytes(target.run)
+    }
+
+    private static func current(_ target: FuzzTarget) -> URL {
+        let process = ProcessInfo.processInfo.processIdentifier
+        return FileManager.default.temporaryDirectory.appending(path: "martlet-fuzz-\(target.rawValue)-\(process)")
     }
 
     private static func seeds(_ target: FuzzTarget) throws -> [[UInt8]] {
