@@ -41,7 +41,7 @@ struct BadInputTests {
     }
 
     @Test func nulBytes() throws {
-        try expectOne(Data("{\"a\":3,\"t\":\"".utf8) + Data([0]) + Data("\"}".utf8), place: "12", reason: "invalid_json")
+        try expectOne(Data("{\"a\":3,\"t\":\"".utf8) + Data([0]) + Data("\"}".utf8), place: "13", reason: "invalid_json")
         try expectOne(Data([0, 0, 0]), place: "1", reason: "invalid_json")
     }
 
@@ -49,7 +49,7 @@ struct BadInputTests {
         try expectOne(Data("{\"a\":\"three\"}".utf8), place: "")
         try expectOne(Data("{\"a\":9223372036854775808}".utf8), place: "", reason: "out_of_range")
         try expectOne(Data("{\"a\":1e400}".utf8), place: "")
-        try expectOne(Data("{\"a\":1,\"ts\":\"yesterday\"}".utf8), place: "", reason: "invalid_value")
+        try expectOne(Data("{\"a\":1.5}".utf8), place: "")
         try expectOne(Data("{\"a\":01}".utf8), place: "", reason: "invalid_json")
         try expectOne(Data("{\"a\":1} trailing".utf8), place: "", reason: "invalid_json")
         try expectOne(Data("[1,2]".utf8), place: "1")
