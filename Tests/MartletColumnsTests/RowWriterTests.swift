@@ -21,6 +21,8 @@ struct RowWriterTests {
         (.timestamp, .timestamp(-1), "\"1969-12-31T23:59:59.999999\"", "1969-12-31 23:59:59.999999"),
         (.timestamptz, .timestamptz(1_767_225_600_000_000), "\"2026-01-01T00:00:00.000Z\"", "2026-01-01 00:00:00+00"),
         (.timestamptz, .timestamptz(.max), "\"infinity\"", "infinity"),
+        (.timestamptz, .timestamptz(-210_866_198_400_000_000), "\"-4713-12-01T00:00:00.000Z\"", "4714-12-01 00:00:00+00 BC"),
+        (.date, .date(-719_163), "\"0000-12-31\"", "0001-12-31 BC"), (.date, .date(1_000_000_000), "\"2739877-01-03\"", "2739877-01-03"),
         (.interval, .interval(Interval(months: 14, days: 3, micros: 1)), "\"1 year 2 mons 3 days 00:00:00.000001\"", "1 year 2 mons 3 days 00:00:00.000001"),
         (.jsonb, .jsonb("{\"a\": [1, \"x\"]}"), "{\"a\": [1, \"x\"]}", "\"{\"\"a\"\": [1, \"\"x\"\"]}\""),
         (.uuid, .uuid(UUIDValue(high: 0xA0EE_BC99_9C0B_4EF8, low: 0xBB6D_6BB9_BD38_0A11)), "\"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\"", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),

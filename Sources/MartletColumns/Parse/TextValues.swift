@@ -20,6 +20,9 @@ extension RowTarget {
         case .boolean, .numeric, .limitedNumeric: try storeThroughCore(text, index)
         case .date, .time, .timestamp, .timestamptz:
             guard text.isTimeText else { throw invalid(text, index) }
+            if let era = text.withoutNegativeYear {
+                return try store(castThroughCore(era, index), index)
+            }
             try storeThroughCore(text, index)
         case .bytea, .interval, .jsonb, .uuid: try storeThroughCore(text, index)
         }
@@ -61,16 +64,17 @@ extension RowTarget {
 
     /// The one truth: Core's cast from text.
     func storeThroughCore(_ text: UnsafeBufferPointer<UInt8>, _ index: Int) throws(FieldFailure) {
-        let value: Value
+        try store(castThroughCore(String(decoding: text, as: UTF8.self), index), index)
+    }
+
+    private func castThroughCore(_ text: String, _ index: Int) throws(FieldFailure) -> Value {
         do throws(SQLError) {
-            value = try Value.text(String(decoding: text, as: UTF8.self)).cast(
-                to: schema.columns[index].type, explicit: false)
+            return try Value.text(text).cast(to: schema.columns[index].type, explicit: false)
         } catch {
             let isRange = error.state == .numericValueOutOfRange || error.state == .datetimeFieldOverflow
             throw FieldFailure(
                 reason: isRange ? .outOfRange : .invalidValue, message: shortened(error.message))
         }
-        try store(value, index)
     }
 
     /// Puts a value of the column's type.
@@ -158,5 +162,18 @@ extension UnsafeBufferPointer<UInt8> {
         if contains(where: Ascii.isDigit) { return true }
         let text = String(decoding: self.prefix(32), as: UTF8.self).lowercased()
         return text.contains("infinity")
+    }
+
+    /// ISO 8601 counts years through 0 and below, and so does the JSON writer; PostgreSQL's text says BC. `-0043-03-15…`
+    /// and `0000-…` as PostgreSQL reads them; nil for any other text.
+    var withoutNegativeYear: String? {
+        let isNegative = first == Ascii.minus
+        let digits = dropFirst(isNegative ? 1 : 0).prefix { Ascii.isDigit($0) }
+        guard digits.count >= 4, digits.count <= 6, digits.endIndex < count, self[digits.endIndex] == Ascii.minus,
+            let year = Int(String(decoding: digits, as: UTF8.self)), isNegative || year == 0
+        else { return nil }
+        let era = String(year + 1)
+        let padded = String(repeating: "0", count: Swift.max(0, 4 - era.count)) + era
+        return padded + String(decoding: self[digits.endIndex...], as: UTF8.self) + " BC"
     }
 }
