@@ -5,9 +5,9 @@ import Testing
 
 @Suite("A partition's place in event time")
 struct PartitionTimeTests {
-    @Test("a row is judged by the rows before it, never by itself")
+    @Test("a row is judged by the rows before it, not by those that share its batch")
     func stamps() throws {
-        // Each row is a second later than the one before: late only if it were judged by itself or by a later one.
+        // Each row is a second later than the one before: late only if it were judged by a later one.
         let rows = (0..<20).map { ScriptedRow(id: Int64($0), time: Int64($0) * 1_000_000, value: 1) }
         let item = DataflowCase(
             sources: [SourceScript(delay: 0, rows: [rows])], views: [ViewSpec(.sliced(.tumble(1))), ViewSpec(.ordered)])
