@@ -1,19 +1,16 @@
 #define _GNU_SOURCE
 #include "CMartletEvent.h"
-#include <errno.h>
+#include "sockets.h"
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 const char *martlet_event_version(void) { return event_get_version(); }
@@ -75,53 +72,11 @@ static void on_request(struct evhttp_request *request, void *context) {
     free(exchange.path);
 }
 
-/// A listening socket, or −1 with the reason in words.
-static int open_listener(const char *host, uint16_t port, char *reason, size_t reason_size) {
-    char service[8];
-    snprintf(service, sizeof service, "%u", port);
-    struct addrinfo hints = {0}, *found = 0;
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-    int code = getaddrinfo(host[0] ? host : 0, service, &hints, &found);
-    if (code) {
-        snprintf(reason, reason_size, "%s", code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-        return -1;
-    }
-    int error = EADDRNOTAVAIL, listening = -1;
-    for (struct addrinfo *each = found; each && listening < 0; each = each->ai_next) {
-        int descriptor = socket(each->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (descriptor < 0) {
-            error = errno;
-            continue;
-        }
-        int yes = 1;
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-        if (bind(descriptor, each->ai_addr, each->ai_addrlen) == 0 && listen(descriptor, 128) == 0) {
-            listening = descriptor;
-        } else {
-            error = errno;
-            close(descriptor);
-        }
-    }
-    freeaddrinfo(found);
-    if (listening < 0) snprintf(reason, reason_size, "%s", strerror(error));
-    return listening;
-}
-
-static uint16_t port_of(int descriptor) {
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    if (getsockname(descriptor, (struct sockaddr *)&address, &size)) return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
 martlet_http_server *martlet_http_listen(
     const char *host, uint16_t port, const martlet_http_limits *limits, martlet_http_handler handler, void *context,
     char *reason, size_t reason_size) {
     event_set_log_callback(discard_message);
-    int descriptor = open_listener(host, port, reason, reason_size);
+    int descriptor = martlet_open_listener(host, port, 128, reason, reason_size);
     if (descriptor < 0) return 0;
     snprintf(reason, reason_size, "out of memory or descriptors");
     martlet_http_server *server = calloc(1, sizeof *server);
@@ -131,7 +86,7 @@ martlet_http_server *martlet_http_listen(
     }
     server->handler = handler;
     server->context = context;
-    server->port = port_of(descriptor);
+    server->port = martlet_port_of(descriptor);
     server->stop_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->base = event_base_new();
     server->http = server->base ? evhttp_new(server->base) : 0;

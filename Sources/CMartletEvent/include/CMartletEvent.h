@@ -55,4 +55,65 @@ void martlet_http_reply_header(martlet_http_exchange *exchange, const char *name
 /// Sends the reply; the body is copied. To HEAD the body is left out and its length told.
 void martlet_http_reply(martlet_http_exchange *exchange, int status, const char *reason, const void *body, size_t length);
 
+// Event loops and TCP sockets for whoever frames a byte stream. Functions that can fail return −errno.
+
+/// A thread's loop over descriptors and one timer. Everything but `wake` and `stop` belongs to the thread that runs it.
+typedef struct martlet_loop martlet_loop;
+/// What is wanted to be known of one descriptor.
+typedef struct martlet_watch martlet_watch;
+typedef void (*martlet_loop_handler)(void *context);
+typedef void (*martlet_watch_handler)(void *context, int is_readable, int is_writable);
+
+/// `on_wake` follows `martlet_loop_wake` (several wakes may be one call), `on_timer` the timer, `on_turn` every round of
+/// events, when all handlers of the round have run. NULL when memory or descriptors are out.
+martlet_loop *martlet_loop_new(
+    martlet_loop_handler on_wake, martlet_loop_handler on_timer, martlet_loop_handler on_turn, void *context);
+/// Runs until stopped.
+void martlet_loop_run(martlet_loop *loop);
+/// Any thread.
+void martlet_loop_wake(martlet_loop *loop);
+/// Any thread: ends `run`, now or as soon as it starts.
+void martlet_loop_stop(martlet_loop *loop);
+/// The one timer, from now; again replaces it; negative: none.
+void martlet_loop_set_timer(martlet_loop *loop, int64_t micros);
+void martlet_loop_free(martlet_loop *loop);
+
+/// Wants nothing at first. NULL when memory is out.
+martlet_watch *martlet_watch_new(martlet_loop *loop, int descriptor, martlet_watch_handler handler, void *context);
+/// Level-triggered; 0 if the kernel takes it.
+int martlet_watch_set(martlet_watch *watch, int reading, int writing);
+/// The handler is not called again. The descriptor is closed afterwards, by its owner.
+void martlet_watch_free(martlet_watch *watch);
+
+/// Bytes to be sent.
+typedef struct {
+    const void *bytes;
+    size_t count;
+} martlet_piece;
+
+/// A listening descriptor that does not block; −1 with the reason in words.
+int martlet_tcp_listen(const char *host, uint16_t port, int backlog, char *reason, size_t reason_size);
+uint16_t martlet_tcp_port(int descriptor);
+/// The next connection, not blocking, with TCP_NODELAY and keep-alive.
+int martlet_tcp_accept(int listening);
+/// A blocking connection with TCP_NODELAY; −1 with the reason in words.
+int martlet_tcp_connect(const char *host, uint16_t port, char *reason, size_t reason_size);
+/// How long a blocking receive or send may take.
+void martlet_tcp_set_timeout(int descriptor, int64_t micros);
+/// The numeric address of this end (`peer` 0) or the other (1).
+int martlet_tcp_address(int descriptor, int peer, char *host, size_t host_size, uint16_t *port);
+/// Fills the first buffer, then the second (which may be empty); 0 at the end of the stream.
+int64_t martlet_tcp_receive(int descriptor, void *first, size_t first_size, void *second, size_t second_size);
+/// At most 1,024 pieces; how many bytes the kernel took.
+int64_t martlet_tcp_send(int descriptor, const martlet_piece *pieces, int count);
+/// Tells the other end that nothing more comes.
+void martlet_tcp_finish_sending(int descriptor);
+void martlet_tcp_close(int descriptor);
+/// 1 if every address of that name is this machine's own loopback; "" is every interface, hence 0.
+int martlet_is_loopback(const char *host);
+/// Lets the process open `wanted` descriptors, or as many as the system allows; returns the limit that holds.
+uint64_t martlet_raise_descriptor_limit(uint64_t wanted);
+/// A descriptor that is good for nothing but to be closed when the process has run out of them; −1 on failure.
+int martlet_spare_descriptor(void);
+
 #endif
