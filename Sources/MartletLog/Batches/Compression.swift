@@ -44,7 +44,7 @@ package enum Compression: UInt8, Sendable, CaseIterable {
 /// Decompressed bytes and the memory they are in, which is reused once the last reference is gone. One thread at a time.
 package final class Decompressed {
     private let workspace: CodecWorkspace
-    /// Valid as long as somebody holds this object.
+    /// Valid as long as somebody holds this object (`withExtendedLifetime`: a pointer holds nothing).
     package let bytes: UnsafeRawBufferPointer
 
     fileprivate init(workspace: CodecWorkspace, bytes: UnsafeRawBufferPointer) {

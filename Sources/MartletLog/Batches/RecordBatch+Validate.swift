@@ -74,7 +74,10 @@ extension RecordBatch {
         } else {
             let decompressed = try Compression.decompress(stored, compression, limit: limits.decompressedBytesMax)
             recordBytes = decompressed.bytes.count
-            maxTimestamp = try validateRecords(decompressed.bytes, header, limits, rules)
+            // The records are read through a pointer, which keeps nothing alive.
+            maxTimestamp = try withExtendedLifetime(decompressed) { () throws(BatchError) in
+                try validateRecords(decompressed.bytes, header, limits, rules)
+            }
         }
         let change: TimestampChange =
             if rules.usesLogAppendTime {

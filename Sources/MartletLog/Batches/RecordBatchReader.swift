@@ -105,6 +105,7 @@ package struct RecordBatchReader {
 
     /// The next record; nil after the last.
     package mutating func next() throws(BatchError) -> RecordView? {
+        defer { withExtendedLifetime(decompressed) {} }
         guard rest > 0 else { return nil }
         rest &-= 1
         guard let parts = cursor.next() else { throw .corrupt("record \(header.count - rest - 1) of the batch is malformed") }
