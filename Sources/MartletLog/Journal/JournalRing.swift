@@ -1,0 +1,109 @@
+internal import MartletCore
+
+/// A file of the ring, open as long as the journal is.
+final class RingFile: Sendable {
+    /// Unique in the directory; part of the name, without further meaning.
+    let number: Int
+    let path: String
+    let file: any DiskFile
+    let bytes: Int
+
+    init(number: Int, path: String, file: any DiskFile, bytes: Int) {
+        self.number = number
+        self.path = path
+        self.file = file
+        self.bytes = bytes
+    }
+}
+
+/// A file while it holds groups that may still be needed.
+struct FileUse: Sendable {
+    var file: RingFile
+    var lap: UInt64
+    var lastGroup: UInt64 = 0
+    /// The highest sequence in it; 0 if it has no record.
+    var lastSequence: UInt64 = 0
+    /// Groups that have their place here and are not durable yet.
+    var waitingGroups = 0
+}
+
+/// Which file is used for what, and where the next group goes. Pure bookkeeping; part of the journal's locked state.
+///
+/// Files are taken from `free` front first and come back when everything in them has a durable home elsewhere, oldest
+/// first. One free file is always kept for the next opening: what a recovery must write has a place even if the journal
+/// died full.
+struct JournalRing: Sendable {
+    /// Oldest first; the last is the one being filled.
+    var uses: [FileUse]
+    /// The next one first.
+    var free: [RingFile]
+    /// Where the next group goes in the file being filled.
+    var position: Int
+    /// Whether the file being filled takes more groups.
+    var isLastOpen: Bool
+    var nextLap: UInt64
+
+    /// Of all files.
+    var bytes: Int { uses.reduce(0) { $0 + $1.file.bytes } + freeBytes }
+    var freeBytes: Int { free.reduce(0) { $0 + $1.bytes } }
+    var fileCount: Int { uses.count + free.count }
+    /// Bytes that cannot be used for new groups before something is recycled.
+    var usedBytes: Int { bytes - freeBytes - roomInLast }
+
+    private var roomInLast: Int { isLastOpen && !uses.isEmpty ? uses[uses.count - 1].file.bytes &- position : 0 }
+
+    /// A walk over places not yet taken, to ask whether groups would fit.
+    struct Cursor {
+        fileprivate var room: Int
+        fileprivate var next = 0
+
+        /// Claims a place for a group of `bytes`, a multiple of a block.
+        mutating func take(_ bytes: Int, in ring: borrowing JournalRing) -> Bool {
+            if bytes <= room {
+                room &-= bytes
+                return true
+            }
+            guard next < ring.free.count, bytes <= ring.free[next].bytes else { return false }
+            room = ring.free[next].bytes &- bytes
+            next &+= 1
+            return true
+        }
+
+        /// Whether a whole file stays free.
+        func leavesFile(in ring: borrowing JournalRing) -> Bool { next < ring.free.count }
+    }
+
+    var cursor: Cursor { Cursor(room: roomInLast) }
+
+    /// Gives a group of `bytes` its place; nil if there is none.
+    mutating func place(bytes: Int, group: UInt64, nextSequence: UInt64) -> GroupPlace? {
+        if bytes > roomInLast {
+            guard let file = free.first, bytes <= file.bytes else { return nil }
+            free.removeFirst()
+            uses.append(FileUse(file: file, lap: nextLap))
+            nextLap &+= 1
+            position = 0
+            isLastOpen = true
+        }
+        let last = uses.count - 1
+        uses[last].lastGroup = group
+        if nextSequence > 1 { uses[last].lastSequence = max(uses[last].lastSequence, nextSequence &- 1) }
+        uses[last].waitingGroups += 1
+        defer { position &+= bytes }
+        return GroupPlace(file: uses[last].file, offset: position, lap: uses[last].lap)
+    }
+
+    /// A group of the file is durable.
+    mutating func settle(_ place: GroupPlace) {
+        if let index = uses.firstIndex(where: { $0.lap == place.lap }) { uses[index].waitingGroups -= 1 }
+    }
+
+    /// Frees the files that hold nothing after `sequence` and no group from `floorGroup` on, oldest first.
+    mutating func recycle(through sequence: UInt64, floorGroup: UInt64) {
+        while uses.count > 1, let first = uses.first, first.waitingGroups == 0, first.lastSequence <= sequence,
+            first.lastGroup < floorGroup
+        {
+            free.append(uses.removeFirst().file)
+        }
+    }
+}
