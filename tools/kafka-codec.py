@@ -10,6 +10,7 @@ default. The runtime that this code calls is Sources/MartletKafka/Codec.
 import json
 import pathlib
 import re
+import subprocess
 import sys
 
 # The APIs that Martlet speaks, in the order of their keys. ApiKey.swift says which versions it advertises.
@@ -41,7 +42,7 @@ SCALARS = {
     "float64": ("Double", "float64", 8), "uuid": ("TopicID", "uuid", 16),
 }
 KEYWORDS = {"operator", "protocol", "default", "in", "is", "as", "self", "case", "class", "extension", "func", "import", "init"}
-LINE = 136
+LINE = 132
 ENDLESS = 32767
 
 
@@ -120,7 +121,7 @@ class Field:
         if self.element == "bool":
             return self.default_text or "false"
         if self.element == "uuid":
-            return "TopicID(high: 0, low: 0)"
+            return "TopicID.zero"
         if self.element in SCALARS:
             value = int(self.default_text or "0", 0)
             return str(value)
@@ -166,7 +167,7 @@ class Field:
         if self.tagged:
             assert self.tagged == self.versions, self.schema_name
             return []
-        call, throws = self.call, "try "
+        call = self.call
         capital = call[0].upper() + call[1:]
         if self.nullable == plain:
             value = f"try reader.nullable{capital}()"
@@ -174,7 +175,7 @@ class Field:
             check = condition("reader", self.nullable, plain)
             value = f"{check} ? try reader.nullable{capital}() : try reader.{call}()"
         else:
-            value = f"{throws}reader.{call}()"
+            value = f"try reader.{call}()"
         test = condition("reader", plain, scope)
         line = f"{self.name} = {value}"
         if not test:
@@ -257,7 +258,7 @@ class Part:
         for text in extra:
             line(text)
         for field in self.fields:
-            line(f"package var {field.name}: {field.swift_type}" + (f" = {field.default}" if True else ""))
+            line(f"package var {field.name}: {field.swift_type}" + f" = {field.default}")
         line()
         self.emit_inits(line)
         line()
@@ -332,8 +333,7 @@ class Part:
             if test and not field.ignorable:
                 first = field.tagged[0]
                 assert field.tagged[1] == self.scope[1]
-                line(f'    if writer.version < {first} && {field.differs} {{ throw writer.unavailable("{field.schema_name}") }}'
-                     .replace(f"&& {field.differs}", f"&& {field.differs}"))
+                line(f'    if writer.version < {first} && {field.differs} {{ throw writer.unavailable("{field.schema_name}") }}')
         if self.tagged:
             line("    guard writer.isFlexible else { return }")
             line("    let tags = writer.openTags()")
@@ -386,7 +386,7 @@ class Message:
         first, last = self.versions
         noun = f"version {first}" if first == last else f"versions {first} to {last}"
         flexible = "" if self.flexible_from is None else f", flexible from {self.flexible_from}"
-        kind = "KafkaMessage" if self.key is not None else "KafkaPart"
+        kind = "KafkaMessage" if self.key is not None else "KafkaData"
         extra = [f"package static var versions: ClosedRange<Int16> {{ {first}...{last} }}"]
         if self.key is not None:
             from_text = "nil" if self.flexible_from is None else str(self.flexible_from)
@@ -410,7 +410,7 @@ class Message:
         out = []
         for part in [self.body, *self.parts.values()]:
             name = self.name if part is self.body else f"{self.name}.{part.name}"
-            kind = ": RandomMessage" if part is self.body else ""
+            kind = ": RandomPart" if part is self.body else ""
             out.append(f"extension {name}{kind} {{")
             out.append("    init(random: inout RandomValues, version: Int16) {")
             out.append("        self.init()")
@@ -460,6 +460,8 @@ def main():
     tests = root / "Tests/MartletKafkaTests"
     tests.mkdir(parents=True, exist_ok=True)
     (tests / "CodecRandom.swift").write_text("\n".join(random[:-1]) + "\n")
+    subprocess.run(["swift", "format", "format", "--in-place", "--parallel", "--recursive", target, tests / "CodecRandom.swift"],
+                   check=True, cwd=root)
 
 
 if __name__ == "__main__":

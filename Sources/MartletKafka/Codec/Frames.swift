@@ -25,7 +25,7 @@ package struct ReceivedRequest: Sendable {
     package let header: RequestHeader
     package let frame: ByteSlice
     /// Where the body starts in the frame.
-    private let bodyStart: Int
+    let bodyStart: Int
 
     /// `frame` has no length before it. The header of a version that is not known is read without its tagged fields, which
     /// come last, so that ApiVersions can be answered in every version that there will be.

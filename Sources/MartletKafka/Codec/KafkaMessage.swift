@@ -89,3 +89,29 @@ extension ByteSlice: Equatable {
         return left.bytes.elementsEqual(right.bytes)
     }
 }
+
+/// What consumers tell each other through the opaque bytes of a group: its version of two bytes, then a structure.
+package protocol KafkaData: KafkaPart {
+    static var versions: ClosedRange<Int16> { get }
+}
+
+extension KafkaData {
+    /// Of a version later than is known, the part that is known.
+    package init(versioned bytes: [UInt8]) throws(KafkaError) {
+        let slice = bytes.withUnsafeBytes { ByteSlice(copying: $0) }
+        defer { withExtendedLifetime(slice) {} }
+        var prefix = try KafkaReader(slice, version: 0, isFlexible: false)
+        let version = try prefix.int16()
+        guard version >= Self.versions.lowerBound else { throw .malformed("version \(version) of what a consumer wrote") }
+        var reader = try KafkaReader(
+            slice, from: prefix.offset, version: min(version, Self.versions.upperBound), isFlexible: false)
+        self = try Self(from: &reader)
+    }
+
+    package func versioned(_ version: Int16) throws(KafkaError) -> [UInt8] {
+        var writer = KafkaWriter(version: version, isFlexible: false)
+        writer.int16(version)
+        try encode(into: &writer)
+        return writer.copied
+    }
+}

@@ -37,19 +37,29 @@ package struct AddPartitionsToTxnRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version >= 4 {
             try writer.array(transactions)
-        } else if !transactions.isEmpty { throw writer.unavailable("Transactions") }
+        } else if !transactions.isEmpty {
+            throw writer.unavailable("Transactions")
+        }
         if writer.version <= 3 {
             try writer.string(v3AndBelowTransactionalId)
-        } else if !v3AndBelowTransactionalId.isEmpty { throw writer.unavailable("V3AndBelowTransactionalId") }
+        } else if !v3AndBelowTransactionalId.isEmpty {
+            throw writer.unavailable("V3AndBelowTransactionalId")
+        }
         if writer.version <= 3 {
             writer.int64(v3AndBelowProducerId)
-        } else if v3AndBelowProducerId != 0 { throw writer.unavailable("V3AndBelowProducerId") }
+        } else if v3AndBelowProducerId != 0 {
+            throw writer.unavailable("V3AndBelowProducerId")
+        }
         if writer.version <= 3 {
             writer.int16(v3AndBelowProducerEpoch)
-        } else if v3AndBelowProducerEpoch != 0 { throw writer.unavailable("V3AndBelowProducerEpoch") }
+        } else if v3AndBelowProducerEpoch != 0 {
+            throw writer.unavailable("V3AndBelowProducerEpoch")
+        }
         if writer.version <= 3 {
             try writer.array(v3AndBelowTopics)
-        } else if !v3AndBelowTopics.isEmpty { throw writer.unavailable("V3AndBelowTopics") }
+        } else if !v3AndBelowTopics.isEmpty {
+            throw writer.unavailable("V3AndBelowTopics")
+        }
         writer.noTags()
     }
 
@@ -157,10 +167,14 @@ package struct AddPartitionsToTxnResponse: KafkaMessage {
         if writer.version >= 4 { writer.int16(errorCode) }
         if writer.version >= 4 {
             try writer.array(resultsByTransaction)
-        } else if !resultsByTransaction.isEmpty { throw writer.unavailable("ResultsByTransaction") }
+        } else if !resultsByTransaction.isEmpty {
+            throw writer.unavailable("ResultsByTransaction")
+        }
         if writer.version <= 3 {
             try writer.array(resultsByTopicV3AndBelow)
-        } else if !resultsByTopicV3AndBelow.isEmpty { throw writer.unavailable("ResultsByTopicV3AndBelow") }
+        } else if !resultsByTopicV3AndBelow.isEmpty {
+            throw writer.unavailable("ResultsByTopicV3AndBelow")
+        }
         writer.noTags()
     }
 

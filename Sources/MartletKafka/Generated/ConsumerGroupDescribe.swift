@@ -62,13 +62,13 @@ package struct ConsumerGroupDescribeResponse: KafkaMessage {
     package struct TopicPartitions: KafkaPart {
         package static var encodedBytesMin: Int { 19 }
 
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var topicName: String = ""
         package var partitions: [Int32] = []
 
         package init() {}
 
-        package init(topicId: TopicID = TopicID(high: 0, low: 0), topicName: String = "", partitions: [Int32] = []) {
+        package init(topicId: TopicID = TopicID.zero, topicName: String = "", partitions: [Int32] = []) {
             self.topicId = topicId
             self.topicName = topicName
             self.partitions = partitions
@@ -122,13 +122,14 @@ package struct ConsumerGroupDescribeResponse: KafkaMessage {
         package var assignmentEpoch: Int32 = 0
         package var assignorName: String = ""
         package var members: [Member] = []
-        package var authorizedOperations: Int32 = -2147483648
+        package var authorizedOperations: Int32 = -2_147_483_648
 
         package init() {}
 
         package init(
-            errorCode: Int16 = 0, errorMessage: String? = nil, groupId: String = "", groupState: String = "", groupEpoch: Int32 = 0,
-            assignmentEpoch: Int32 = 0, assignorName: String = "", members: [Member] = [], authorizedOperations: Int32 = -2147483648
+            errorCode: Int16 = 0, errorMessage: String? = nil, groupId: String = "", groupState: String = "",
+            groupEpoch: Int32 = 0, assignmentEpoch: Int32 = 0, assignorName: String = "", members: [Member] = [],
+            authorizedOperations: Int32 = -2_147_483_648
         ) {
             self.errorCode = errorCode
             self.errorMessage = errorMessage
@@ -186,9 +187,10 @@ package struct ConsumerGroupDescribeResponse: KafkaMessage {
         package init() {}
 
         package init(
-            memberId: String = "", instanceId: String? = nil, rackId: String? = nil, memberEpoch: Int32 = 0, clientId: String = "",
-            clientHost: String = "", subscribedTopicNames: [String] = [], subscribedTopicRegex: String? = nil,
-            assignment: Assignment = Assignment(), targetAssignment: Assignment = Assignment(), memberType: Int8 = -1
+            memberId: String = "", instanceId: String? = nil, rackId: String? = nil, memberEpoch: Int32 = 0,
+            clientId: String = "", clientHost: String = "", subscribedTopicNames: [String] = [],
+            subscribedTopicRegex: String? = nil, assignment: Assignment = Assignment(),
+            targetAssignment: Assignment = Assignment(), memberType: Int8 = -1
         ) {
             self.memberId = memberId
             self.instanceId = instanceId

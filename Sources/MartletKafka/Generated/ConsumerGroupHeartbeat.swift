@@ -22,9 +22,9 @@ package struct ConsumerGroupHeartbeatRequest: KafkaMessage {
     package init() {}
 
     package init(
-        groupId: String = "", memberId: String = "", memberEpoch: Int32 = 0, instanceId: String? = nil, rackId: String? = nil,
-        rebalanceTimeoutMs: Int32 = -1, subscribedTopicNames: [String]? = nil, subscribedTopicRegex: String? = nil,
-        serverAssignor: String? = nil, topicPartitions: [TopicPartitions]? = nil
+        groupId: String = "", memberId: String = "", memberEpoch: Int32 = 0, instanceId: String? = nil,
+        rackId: String? = nil, rebalanceTimeoutMs: Int32 = -1, subscribedTopicNames: [String]? = nil,
+        subscribedTopicRegex: String? = nil, serverAssignor: String? = nil, topicPartitions: [TopicPartitions]? = nil
     ) {
         self.groupId = groupId
         self.memberId = memberId
@@ -62,7 +62,9 @@ package struct ConsumerGroupHeartbeatRequest: KafkaMessage {
         try writer.nullableArray(subscribedTopicNames)
         if writer.version >= 1 {
             try writer.nullableString(subscribedTopicRegex)
-        } else if subscribedTopicRegex != nil { throw writer.unavailable("SubscribedTopicRegex") }
+        } else if subscribedTopicRegex != nil {
+            throw writer.unavailable("SubscribedTopicRegex")
+        }
         try writer.nullableString(serverAssignor)
         try writer.nullableArray(topicPartitions)
         writer.noTags()
@@ -71,12 +73,12 @@ package struct ConsumerGroupHeartbeatRequest: KafkaMessage {
     package struct TopicPartitions: KafkaPart {
         package static var encodedBytesMin: Int { 18 }
 
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var partitions: [Int32] = []
 
         package init() {}
 
-        package init(topicId: TopicID = TopicID(high: 0, low: 0), partitions: [Int32] = []) {
+        package init(topicId: TopicID = TopicID.zero, partitions: [Int32] = []) {
             self.topicId = topicId
             self.partitions = partitions
         }
@@ -149,12 +151,12 @@ package struct ConsumerGroupHeartbeatResponse: KafkaMessage {
     package struct TopicPartitions: KafkaPart {
         package static var encodedBytesMin: Int { 18 }
 
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var partitions: [Int32] = []
 
         package init() {}
 
-        package init(topicId: TopicID = TopicID(high: 0, low: 0), partitions: [Int32] = []) {
+        package init(topicId: TopicID = TopicID.zero, partitions: [Int32] = []) {
             self.topicId = topicId
             self.partitions = partitions
         }

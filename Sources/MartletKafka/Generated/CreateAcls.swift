@@ -66,7 +66,9 @@ package struct CreateAclsRequest: KafkaMessage {
             try writer.string(resourceName)
             if writer.version >= 1 {
                 writer.int8(resourcePatternType)
-            } else if resourcePatternType != 3 { throw writer.unavailable("ResourcePatternType") }
+            } else if resourcePatternType != 3 {
+                throw writer.unavailable("ResourcePatternType")
+            }
             try writer.string(principal)
             try writer.string(host)
             writer.int8(operation)

@@ -32,7 +32,9 @@ package struct CreateTopicsRequest: KafkaMessage {
         writer.int32(timeoutMs)
         if writer.version >= 1 {
             writer.bool(validateOnly)
-        } else if validateOnly { throw writer.unavailable("validateOnly") }
+        } else if validateOnly {
+            throw writer.unavailable("validateOnly")
+        }
         writer.noTags()
     }
 
@@ -162,7 +164,7 @@ package struct CreateTopicsResponse: KafkaMessage {
         package static var encodedBytesMin: Int { 4 }
 
         package var name: String = ""
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var errorCode: Int16 = 0
         package var errorMessage: String? = ""
         package var topicConfigErrorCode: Int16 = 0
@@ -173,7 +175,7 @@ package struct CreateTopicsResponse: KafkaMessage {
         package init() {}
 
         package init(
-            name: String = "", topicId: TopicID = TopicID(high: 0, low: 0), errorCode: Int16 = 0, errorMessage: String? = "",
+            name: String = "", topicId: TopicID = TopicID.zero, errorCode: Int16 = 0, errorMessage: String? = "",
             topicConfigErrorCode: Int16 = 0, numPartitions: Int32 = -1, replicationFactor: Int16 = -1,
             configs: [CreatableTopicConfigs]? = []
         ) {

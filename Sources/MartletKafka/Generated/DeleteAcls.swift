@@ -66,7 +66,9 @@ package struct DeleteAclsRequest: KafkaMessage {
             try writer.nullableString(resourceNameFilter)
             if writer.version >= 1 {
                 writer.int8(patternTypeFilter)
-            } else if patternTypeFilter != 3 { throw writer.unavailable("PatternTypeFilter") }
+            } else if patternTypeFilter != 3 {
+                throw writer.unavailable("PatternTypeFilter")
+            }
             try writer.nullableString(principalFilter)
             try writer.nullableString(hostFilter)
             writer.int8(operation)
@@ -184,7 +186,9 @@ package struct DeleteAclsResponse: KafkaMessage {
             try writer.string(resourceName)
             if writer.version >= 1 {
                 writer.int8(patternType)
-            } else if patternType != 3 { throw writer.unavailable("PatternType") }
+            } else if patternType != 3 {
+                throw writer.unavailable("PatternType")
+            }
             try writer.string(principal)
             try writer.string(host)
             writer.int8(operation)

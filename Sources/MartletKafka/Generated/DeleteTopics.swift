@@ -30,7 +30,9 @@ package struct DeleteTopicsRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version >= 6 {
             try writer.array(topics)
-        } else if !topics.isEmpty { throw writer.unavailable("Topics") }
+        } else if !topics.isEmpty {
+            throw writer.unavailable("Topics")
+        }
         if writer.version <= 5 { try writer.array(topicNames) }
         writer.int32(timeoutMs)
         writer.noTags()
@@ -40,11 +42,11 @@ package struct DeleteTopicsRequest: KafkaMessage {
         package static var encodedBytesMin: Int { 18 }
 
         package var name: String? = nil
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
 
         package init() {}
 
-        package init(name: String? = nil, topicId: TopicID = TopicID(high: 0, low: 0)) {
+        package init(name: String? = nil, topicId: TopicID = TopicID.zero) {
             self.name = name
             self.topicId = topicId
         }
@@ -95,15 +97,13 @@ package struct DeleteTopicsResponse: KafkaMessage {
         package static var encodedBytesMin: Int { 4 }
 
         package var name: String? = ""
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var errorCode: Int16 = 0
         package var errorMessage: String? = nil
 
         package init() {}
 
-        package init(
-            name: String? = "", topicId: TopicID = TopicID(high: 0, low: 0), errorCode: Int16 = 0, errorMessage: String? = nil
-        ) {
+        package init(name: String? = "", topicId: TopicID = TopicID.zero, errorCode: Int16 = 0, errorMessage: String? = nil) {
             self.name = name
             self.topicId = topicId
             self.errorCode = errorCode

@@ -45,7 +45,9 @@ package struct DescribeAclsRequest: KafkaMessage {
         try writer.nullableString(resourceNameFilter)
         if writer.version >= 1 {
             writer.int8(patternTypeFilter)
-        } else if patternTypeFilter != 3 { throw writer.unavailable("PatternTypeFilter") }
+        } else if patternTypeFilter != 3 {
+            throw writer.unavailable("PatternTypeFilter")
+        }
         try writer.nullableString(principalFilter)
         try writer.nullableString(hostFilter)
         writer.int8(operation)
@@ -122,7 +124,9 @@ package struct DescribeAclsResponse: KafkaMessage {
             try writer.string(resourceName)
             if writer.version >= 1 {
                 writer.int8(patternType)
-            } else if patternType != 3 { throw writer.unavailable("PatternType") }
+            } else if patternType != 3 {
+                throw writer.unavailable("PatternType")
+            }
             try writer.array(acls)
             writer.noTags()
         }

@@ -26,7 +26,9 @@ package struct DescribeClusterRequest: KafkaMessage {
         writer.bool(includeClusterAuthorizedOperations)
         if writer.version >= 1 {
             writer.int8(endpointType)
-        } else if endpointType != 1 { throw writer.unavailable("EndpointType") }
+        } else if endpointType != 1 {
+            throw writer.unavailable("EndpointType")
+        }
         writer.noTags()
     }
 }
@@ -44,14 +46,14 @@ package struct DescribeClusterResponse: KafkaMessage {
     package var clusterId: String = ""
     package var controllerId: Int32 = -1
     package var brokers: [DescribeClusterBroker] = []
-    package var clusterAuthorizedOperations: Int32 = -2147483648
+    package var clusterAuthorizedOperations: Int32 = -2_147_483_648
 
     package init() {}
 
     package init(
         throttleTimeMs: Int32 = 0, errorCode: Int16 = 0, errorMessage: String? = nil, endpointType: Int8 = 1,
         clusterId: String = "", controllerId: Int32 = -1, brokers: [DescribeClusterBroker] = [],
-        clusterAuthorizedOperations: Int32 = -2147483648
+        clusterAuthorizedOperations: Int32 = -2_147_483_648
     ) {
         self.throttleTimeMs = throttleTimeMs
         self.errorCode = errorCode
@@ -81,7 +83,9 @@ package struct DescribeClusterResponse: KafkaMessage {
         try writer.nullableString(errorMessage)
         if writer.version >= 1 {
             writer.int8(endpointType)
-        } else if endpointType != 1 { throw writer.unavailable("EndpointType") }
+        } else if endpointType != 1 {
+            throw writer.unavailable("EndpointType")
+        }
         try writer.string(clusterId)
         writer.int32(controllerId)
         try writer.array(brokers)

@@ -29,10 +29,14 @@ package struct DescribeConfigsRequest: KafkaMessage {
         try writer.array(resources)
         if writer.version >= 1 {
             writer.bool(includeSynonyms)
-        } else if includeSynonyms { throw writer.unavailable("IncludeSynonyms") }
+        } else if includeSynonyms {
+            throw writer.unavailable("IncludeSynonyms")
+        }
         if writer.version >= 3 {
             writer.bool(includeDocumentation)
-        } else if includeDocumentation { throw writer.unavailable("IncludeDocumentation") }
+        } else if includeDocumentation {
+            throw writer.unavailable("IncludeDocumentation")
+        }
         writer.noTags()
     }
 
@@ -185,7 +189,9 @@ package struct DescribeConfigsResponse: KafkaMessage {
             writer.bool(readOnly)
             if writer.version <= 0 {
                 writer.bool(isDefault)
-            } else if isDefault { throw writer.unavailable("IsDefault") }
+            } else if isDefault {
+                throw writer.unavailable("IsDefault")
+            }
             if writer.version >= 1 { writer.int8(configSource) }
             writer.bool(isSensitive)
             if writer.version >= 1 { try writer.array(synonyms) }

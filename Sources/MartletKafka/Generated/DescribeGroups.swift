@@ -26,7 +26,9 @@ package struct DescribeGroupsRequest: KafkaMessage {
         try writer.array(groups)
         if writer.version >= 3 {
             writer.bool(includeAuthorizedOperations)
-        } else if includeAuthorizedOperations { throw writer.unavailable("IncludeAuthorizedOperations") }
+        } else if includeAuthorizedOperations {
+            throw writer.unavailable("IncludeAuthorizedOperations")
+        }
         writer.noTags()
     }
 }
@@ -68,13 +70,13 @@ package struct DescribeGroupsResponse: KafkaMessage {
         package var protocolType: String = ""
         package var protocolData: String = ""
         package var members: [DescribedGroupMember] = []
-        package var authorizedOperations: Int32 = -2147483648
+        package var authorizedOperations: Int32 = -2_147_483_648
 
         package init() {}
 
         package init(
             errorCode: Int16 = 0, groupId: String = "", groupState: String = "", protocolType: String = "",
-            protocolData: String = "", members: [DescribedGroupMember] = [], authorizedOperations: Int32 = -2147483648
+            protocolData: String = "", members: [DescribedGroupMember] = [], authorizedOperations: Int32 = -2_147_483_648
         ) {
             self.errorCode = errorCode
             self.groupId = groupId
@@ -105,7 +107,9 @@ package struct DescribeGroupsResponse: KafkaMessage {
             try writer.array(members)
             if writer.version >= 3 {
                 writer.int32(authorizedOperations)
-            } else if authorizedOperations != -2147483648 { throw writer.unavailable("AuthorizedOperations") }
+            } else if authorizedOperations != -2_147_483_648 {
+                throw writer.unavailable("AuthorizedOperations")
+            }
             writer.noTags()
         }
     }

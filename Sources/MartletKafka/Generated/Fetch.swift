@@ -13,7 +13,7 @@ package struct FetchRequest: KafkaMessage {
     package var replicaState: ReplicaState = ReplicaState()
     package var maxWaitMs: Int32 = 0
     package var minBytes: Int32 = 0
-    package var maxBytes: Int32 = 2147483647
+    package var maxBytes: Int32 = 2_147_483_647
     package var isolationLevel: Int8 = 0
     package var sessionId: Int32 = 0
     package var sessionEpoch: Int32 = -1
@@ -25,7 +25,7 @@ package struct FetchRequest: KafkaMessage {
 
     package init(
         clusterId: String? = nil, replicaId: Int32 = -1, replicaState: ReplicaState = ReplicaState(), maxWaitMs: Int32 = 0,
-        minBytes: Int32 = 0, maxBytes: Int32 = 2147483647, isolationLevel: Int8 = 0, sessionId: Int32 = 0,
+        minBytes: Int32 = 0, maxBytes: Int32 = 2_147_483_647, isolationLevel: Int8 = 0, sessionId: Int32 = 0,
         sessionEpoch: Int32 = -1, topics: [FetchTopic] = [], forgottenTopicsData: [ForgottenTopic] = [], rackId: String = ""
     ) {
         self.clusterId = clusterId
@@ -69,7 +69,9 @@ package struct FetchRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version <= 14 {
             writer.int32(replicaId)
-        } else if replicaId != -1 { throw writer.unavailable("ReplicaId") }
+        } else if replicaId != -1 {
+            throw writer.unavailable("ReplicaId")
+        }
         writer.int32(maxWaitMs)
         writer.int32(minBytes)
         if writer.version >= 3 { writer.int32(maxBytes) }
@@ -79,7 +81,9 @@ package struct FetchRequest: KafkaMessage {
         try writer.array(topics)
         if writer.version >= 7 {
             try writer.array(forgottenTopicsData)
-        } else if !forgottenTopicsData.isEmpty { throw writer.unavailable("ForgottenTopicsData") }
+        } else if !forgottenTopicsData.isEmpty {
+            throw writer.unavailable("ForgottenTopicsData")
+        }
         if writer.version >= 11 { try writer.string(rackId) }
         if writer.version < 15 && replicaState != ReplicaState() { throw writer.unavailable("ReplicaState") }
         guard writer.isFlexible else { return }
@@ -126,12 +130,12 @@ package struct FetchRequest: KafkaMessage {
         package static var encodedBytesMin: Int { 3 }
 
         package var topic: String = ""
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var partitions: [FetchPartition] = []
 
         package init() {}
 
-        package init(topic: String = "", topicId: TopicID = TopicID(high: 0, low: 0), partitions: [FetchPartition] = []) {
+        package init(topic: String = "", topicId: TopicID = TopicID.zero, partitions: [FetchPartition] = []) {
             self.topic = topic
             self.topicId = topicId
             self.partitions = partitions
@@ -161,13 +165,13 @@ package struct FetchRequest: KafkaMessage {
         package var lastFetchedEpoch: Int32 = -1
         package var logStartOffset: Int64 = -1
         package var partitionMaxBytes: Int32 = 0
-        package var replicaDirectoryId: TopicID = TopicID(high: 0, low: 0)
+        package var replicaDirectoryId: TopicID = TopicID.zero
 
         package init() {}
 
         package init(
             partition: Int32 = 0, currentLeaderEpoch: Int32 = -1, fetchOffset: Int64 = 0, lastFetchedEpoch: Int32 = -1,
-            logStartOffset: Int64 = -1, partitionMaxBytes: Int32 = 0, replicaDirectoryId: TopicID = TopicID(high: 0, low: 0)
+            logStartOffset: Int64 = -1, partitionMaxBytes: Int32 = 0, replicaDirectoryId: TopicID = TopicID.zero
         ) {
             self.partition = partition
             self.currentLeaderEpoch = currentLeaderEpoch
@@ -203,12 +207,14 @@ package struct FetchRequest: KafkaMessage {
             writer.int64(fetchOffset)
             if writer.version >= 12 {
                 writer.int32(lastFetchedEpoch)
-            } else if lastFetchedEpoch != -1 { throw writer.unavailable("LastFetchedEpoch") }
+            } else if lastFetchedEpoch != -1 {
+                throw writer.unavailable("LastFetchedEpoch")
+            }
             if writer.version >= 5 { writer.int64(logStartOffset) }
             writer.int32(partitionMaxBytes)
             guard writer.isFlexible else { return }
             let tags = writer.openTags()
-            if writer.version >= 17, replicaDirectoryId != TopicID(high: 0, low: 0) {
+            if writer.version >= 17, replicaDirectoryId != TopicID.zero {
                 let tag = writer.openTag(0, in: tags)
                 writer.uuid(replicaDirectoryId)
                 writer.close(tag)
@@ -220,12 +226,12 @@ package struct FetchRequest: KafkaMessage {
         package static var encodedBytesMin: Int { 3 }
 
         package var topic: String = ""
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var partitions: [Int32] = []
 
         package init() {}
 
-        package init(topic: String = "", topicId: TopicID = TopicID(high: 0, low: 0), partitions: [Int32] = []) {
+        package init(topic: String = "", topicId: TopicID = TopicID.zero, partitions: [Int32] = []) {
             self.topic = topic
             self.topicId = topicId
             self.partitions = partitions
@@ -294,7 +300,9 @@ package struct FetchResponse: KafkaMessage {
         if writer.version >= 7 { writer.int16(errorCode) }
         if writer.version >= 7 {
             writer.int32(sessionId)
-        } else if sessionId != 0 { throw writer.unavailable("SessionId") }
+        } else if sessionId != 0 {
+            throw writer.unavailable("SessionId")
+        }
         try writer.array(responses)
         if writer.version < 16 && !nodeEndpoints.isEmpty { throw writer.unavailable("NodeEndpoints") }
         guard writer.isFlexible else { return }
@@ -310,12 +318,12 @@ package struct FetchResponse: KafkaMessage {
         package static var encodedBytesMin: Int { 3 }
 
         package var topic: String = ""
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var partitions: [PartitionData] = []
 
         package init() {}
 
-        package init(topic: String = "", topicId: TopicID = TopicID(high: 0, low: 0), partitions: [PartitionData] = []) {
+        package init(topic: String = "", topicId: TopicID = TopicID.zero, partitions: [PartitionData] = []) {
             self.topic = topic
             self.topicId = topicId
             self.partitions = partitions
@@ -404,7 +412,9 @@ package struct FetchResponse: KafkaMessage {
             if writer.version >= 4 { try writer.nullableArray(abortedTransactions) }
             if writer.version >= 11 {
                 writer.int32(preferredReadReplica)
-            } else if preferredReadReplica != -1 { throw writer.unavailable("PreferredReadReplica") }
+            } else if preferredReadReplica != -1 {
+                throw writer.unavailable("PreferredReadReplica")
+            }
             try writer.nullableRecords(records)
             if writer.version < 12 && divergingEpoch != EpochEndOffset() { throw writer.unavailable("DivergingEpoch") }
             if writer.version < 12 && currentLeader != LeaderIdAndEpoch() { throw writer.unavailable("CurrentLeader") }

@@ -28,13 +28,19 @@ package struct FindCoordinatorRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version <= 3 {
             try writer.string(key)
-        } else if !key.isEmpty { throw writer.unavailable("Key") }
+        } else if !key.isEmpty {
+            throw writer.unavailable("Key")
+        }
         if writer.version >= 1 {
             writer.int8(keyType)
-        } else if keyType != 0 { throw writer.unavailable("KeyType") }
+        } else if keyType != 0 {
+            throw writer.unavailable("KeyType")
+        }
         if writer.version >= 4 {
             try writer.array(coordinatorKeys)
-        } else if !coordinatorKeys.isEmpty { throw writer.unavailable("CoordinatorKeys") }
+        } else if !coordinatorKeys.isEmpty {
+            throw writer.unavailable("CoordinatorKeys")
+        }
         writer.noTags()
     }
 }
@@ -83,20 +89,30 @@ package struct FindCoordinatorResponse: KafkaMessage {
         if writer.version >= 1 { writer.int32(throttleTimeMs) }
         if writer.version <= 3 {
             writer.int16(errorCode)
-        } else if errorCode != 0 { throw writer.unavailable("ErrorCode") }
+        } else if errorCode != 0 {
+            throw writer.unavailable("ErrorCode")
+        }
         if writer.version >= 1 && writer.version <= 3 { try writer.nullableString(errorMessage) }
         if writer.version <= 3 {
             writer.int32(nodeId)
-        } else if nodeId != 0 { throw writer.unavailable("NodeId") }
+        } else if nodeId != 0 {
+            throw writer.unavailable("NodeId")
+        }
         if writer.version <= 3 {
             try writer.string(host)
-        } else if !host.isEmpty { throw writer.unavailable("Host") }
+        } else if !host.isEmpty {
+            throw writer.unavailable("Host")
+        }
         if writer.version <= 3 {
             writer.int32(port)
-        } else if port != 0 { throw writer.unavailable("Port") }
+        } else if port != 0 {
+            throw writer.unavailable("Port")
+        }
         if writer.version >= 4 {
             try writer.array(coordinators)
-        } else if !coordinators.isEmpty { throw writer.unavailable("Coordinators") }
+        } else if !coordinators.isEmpty {
+            throw writer.unavailable("Coordinators")
+        }
         writer.noTags()
     }
 
@@ -113,7 +129,8 @@ package struct FindCoordinatorResponse: KafkaMessage {
         package init() {}
 
         package init(
-            key: String = "", nodeId: Int32 = 0, host: String = "", port: Int32 = 0, errorCode: Int16 = 0, errorMessage: String? = ""
+            key: String = "", nodeId: Int32 = 0, host: String = "", port: Int32 = 0, errorCode: Int16 = 0,
+            errorMessage: String? = ""
         ) {
             self.key = key
             self.nodeId = nodeId

@@ -34,7 +34,9 @@ package struct HeartbeatRequest: KafkaMessage {
         try writer.string(memberId)
         if writer.version >= 3 {
             try writer.nullableString(groupInstanceId)
-        } else if groupInstanceId != nil { throw writer.unavailable("GroupInstanceId") }
+        } else if groupInstanceId != nil {
+            throw writer.unavailable("GroupInstanceId")
+        }
         writer.noTags()
     }
 }

@@ -35,10 +35,14 @@ package struct InitProducerIdRequest: KafkaMessage {
         writer.int32(transactionTimeoutMs)
         if writer.version >= 3 {
             writer.int64(producerId)
-        } else if producerId != -1 { throw writer.unavailable("ProducerId") }
+        } else if producerId != -1 {
+            throw writer.unavailable("ProducerId")
+        }
         if writer.version >= 3 {
             writer.int16(producerEpoch)
-        } else if producerEpoch != -1 { throw writer.unavailable("ProducerEpoch") }
+        } else if producerEpoch != -1 {
+            throw writer.unavailable("ProducerEpoch")
+        }
         writer.noTags()
     }
 }

@@ -51,7 +51,9 @@ package struct JoinGroupRequest: KafkaMessage {
         try writer.string(memberId)
         if writer.version >= 5 {
             try writer.nullableString(groupInstanceId)
-        } else if groupInstanceId != nil { throw writer.unavailable("GroupInstanceId") }
+        } else if groupInstanceId != nil {
+            throw writer.unavailable("GroupInstanceId")
+        }
         try writer.string(protocolType)
         try writer.array(protocols)
         if writer.version >= 8 { try writer.nullableString(reason) }
@@ -145,7 +147,9 @@ package struct JoinGroupResponse: KafkaMessage {
         try writer.string(leader)
         if writer.version >= 9 {
             writer.bool(skipAssignment)
-        } else if skipAssignment { throw writer.unavailable("SkipAssignment") }
+        } else if skipAssignment {
+            throw writer.unavailable("SkipAssignment")
+        }
         try writer.string(memberId)
         try writer.array(members)
         writer.noTags()

@@ -29,10 +29,14 @@ package struct LeaveGroupRequest: KafkaMessage {
         try writer.string(groupId)
         if writer.version <= 2 {
             try writer.string(memberId)
-        } else if !memberId.isEmpty { throw writer.unavailable("MemberId") }
+        } else if !memberId.isEmpty {
+            throw writer.unavailable("MemberId")
+        }
         if writer.version >= 3 {
             try writer.array(members)
-        } else if !members.isEmpty { throw writer.unavailable("Members") }
+        } else if !members.isEmpty {
+            throw writer.unavailable("Members")
+        }
         writer.noTags()
     }
 
@@ -97,7 +101,9 @@ package struct LeaveGroupResponse: KafkaMessage {
         writer.int16(errorCode)
         if writer.version >= 3 {
             try writer.array(members)
-        } else if !members.isEmpty { throw writer.unavailable("Members") }
+        } else if !members.isEmpty {
+            throw writer.unavailable("Members")
+        }
         writer.noTags()
     }
 

@@ -25,10 +25,14 @@ package struct ListGroupsRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version >= 4 {
             try writer.array(statesFilter)
-        } else if !statesFilter.isEmpty { throw writer.unavailable("StatesFilter") }
+        } else if !statesFilter.isEmpty {
+            throw writer.unavailable("StatesFilter")
+        }
         if writer.version >= 5 {
             try writer.array(typesFilter)
-        } else if !typesFilter.isEmpty { throw writer.unavailable("TypesFilter") }
+        } else if !typesFilter.isEmpty {
+            throw writer.unavailable("TypesFilter")
+        }
         writer.noTags()
     }
 }

@@ -32,7 +32,9 @@ package struct ListOffsetsRequest: KafkaMessage {
         writer.int32(replicaId)
         if writer.version >= 2 {
             writer.int8(isolationLevel)
-        } else if isolationLevel != 0 { throw writer.unavailable("IsolationLevel") }
+        } else if isolationLevel != 0 {
+            throw writer.unavailable("IsolationLevel")
+        }
         try writer.array(topics)
         if writer.version >= 10 { writer.int32(timeoutMs) }
         writer.noTags()
@@ -95,7 +97,9 @@ package struct ListOffsetsRequest: KafkaMessage {
             writer.int64(timestamp)
             if writer.version <= 0 {
                 writer.int32(maxNumOffsets)
-            } else if maxNumOffsets != 1 { throw writer.unavailable("MaxNumOffsets") }
+            } else if maxNumOffsets != 1 {
+                throw writer.unavailable("MaxNumOffsets")
+            }
             writer.noTags()
         }
     }
@@ -194,16 +198,24 @@ package struct ListOffsetsResponse: KafkaMessage {
             writer.int16(errorCode)
             if writer.version <= 0 {
                 try writer.array(oldStyleOffsets)
-            } else if !oldStyleOffsets.isEmpty { throw writer.unavailable("OldStyleOffsets") }
+            } else if !oldStyleOffsets.isEmpty {
+                throw writer.unavailable("OldStyleOffsets")
+            }
             if writer.version >= 1 {
                 writer.int64(timestamp)
-            } else if timestamp != -1 { throw writer.unavailable("Timestamp") }
+            } else if timestamp != -1 {
+                throw writer.unavailable("Timestamp")
+            }
             if writer.version >= 1 {
                 writer.int64(offset)
-            } else if offset != -1 { throw writer.unavailable("Offset") }
+            } else if offset != -1 {
+                throw writer.unavailable("Offset")
+            }
             if writer.version >= 4 {
                 writer.int32(leaderEpoch)
-            } else if leaderEpoch != -1 { throw writer.unavailable("LeaderEpoch") }
+            } else if leaderEpoch != -1 {
+                throw writer.unavailable("LeaderEpoch")
+            }
             writer.noTags()
         }
     }

@@ -30,7 +30,9 @@ package struct ListTransactionsRequest: KafkaMessage {
         try writer.array(producerIdFilters)
         if writer.version >= 1 {
             writer.int64(durationFilter)
-        } else if durationFilter != -1 { throw writer.unavailable("DurationFilter") }
+        } else if durationFilter != -1 {
+            throw writer.unavailable("DurationFilter")
+        }
         writer.noTags()
     }
 }

@@ -41,25 +41,31 @@ package struct MetadataRequest: KafkaMessage {
         }
         if writer.version >= 4 {
             writer.bool(allowAutoTopicCreation)
-        } else if !allowAutoTopicCreation { throw writer.unavailable("AllowAutoTopicCreation") }
+        } else if !allowAutoTopicCreation {
+            throw writer.unavailable("AllowAutoTopicCreation")
+        }
         if writer.version >= 8 && writer.version <= 10 {
             writer.bool(includeClusterAuthorizedOperations)
-        } else if includeClusterAuthorizedOperations { throw writer.unavailable("IncludeClusterAuthorizedOperations") }
+        } else if includeClusterAuthorizedOperations {
+            throw writer.unavailable("IncludeClusterAuthorizedOperations")
+        }
         if writer.version >= 8 {
             writer.bool(includeTopicAuthorizedOperations)
-        } else if includeTopicAuthorizedOperations { throw writer.unavailable("IncludeTopicAuthorizedOperations") }
+        } else if includeTopicAuthorizedOperations {
+            throw writer.unavailable("IncludeTopicAuthorizedOperations")
+        }
         writer.noTags()
     }
 
     package struct MetadataRequestTopic: KafkaPart {
         package static var encodedBytesMin: Int { 2 }
 
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var name: String? = ""
 
         package init() {}
 
-        package init(topicId: TopicID = TopicID(high: 0, low: 0), name: String? = "") {
+        package init(topicId: TopicID = TopicID.zero, name: String? = "") {
             self.topicId = topicId
             self.name = name
         }
@@ -93,13 +99,13 @@ package struct MetadataResponse: KafkaMessage {
     package var clusterId: String? = nil
     package var controllerId: Int32 = -1
     package var topics: [MetadataResponseTopic] = []
-    package var clusterAuthorizedOperations: Int32 = -2147483648
+    package var clusterAuthorizedOperations: Int32 = -2_147_483_648
 
     package init() {}
 
     package init(
-        throttleTimeMs: Int32 = 0, brokers: [MetadataResponseBroker] = [], clusterId: String? = nil, controllerId: Int32 = -1,
-        topics: [MetadataResponseTopic] = [], clusterAuthorizedOperations: Int32 = -2147483648
+        throttleTimeMs: Int32 = 0, brokers: [MetadataResponseBroker] = [], clusterId: String? = nil,
+        controllerId: Int32 = -1, topics: [MetadataResponseTopic] = [], clusterAuthorizedOperations: Int32 = -2_147_483_648
     ) {
         self.throttleTimeMs = throttleTimeMs
         self.brokers = brokers
@@ -127,7 +133,9 @@ package struct MetadataResponse: KafkaMessage {
         try writer.array(topics)
         if writer.version >= 8 && writer.version <= 10 {
             writer.int32(clusterAuthorizedOperations)
-        } else if clusterAuthorizedOperations != -2147483648 { throw writer.unavailable("ClusterAuthorizedOperations") }
+        } else if clusterAuthorizedOperations != -2_147_483_648 {
+            throw writer.unavailable("ClusterAuthorizedOperations")
+        }
         writer.noTags()
     }
 
@@ -170,16 +178,16 @@ package struct MetadataResponse: KafkaMessage {
 
         package var errorCode: Int16 = 0
         package var name: String? = ""
-        package var topicId: TopicID = TopicID(high: 0, low: 0)
+        package var topicId: TopicID = TopicID.zero
         package var isInternal: Bool = false
         package var partitions: [MetadataResponsePartition] = []
-        package var topicAuthorizedOperations: Int32 = -2147483648
+        package var topicAuthorizedOperations: Int32 = -2_147_483_648
 
         package init() {}
 
         package init(
-            errorCode: Int16 = 0, name: String? = "", topicId: TopicID = TopicID(high: 0, low: 0), isInternal: Bool = false,
-            partitions: [MetadataResponsePartition] = [], topicAuthorizedOperations: Int32 = -2147483648
+            errorCode: Int16 = 0, name: String? = "", topicId: TopicID = TopicID.zero, isInternal: Bool = false,
+            partitions: [MetadataResponsePartition] = [], topicAuthorizedOperations: Int32 = -2_147_483_648
         ) {
             self.errorCode = errorCode
             self.name = name
@@ -211,7 +219,9 @@ package struct MetadataResponse: KafkaMessage {
             try writer.array(partitions)
             if writer.version >= 8 {
                 writer.int32(topicAuthorizedOperations)
-            } else if topicAuthorizedOperations != -2147483648 { throw writer.unavailable("TopicAuthorizedOperations") }
+            } else if topicAuthorizedOperations != -2_147_483_648 {
+                throw writer.unavailable("TopicAuthorizedOperations")
+            }
             writer.noTags()
         }
     }

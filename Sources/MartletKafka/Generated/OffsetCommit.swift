@@ -43,7 +43,9 @@ package struct OffsetCommitRequest: KafkaMessage {
         if writer.version >= 1 { try writer.string(memberId) }
         if writer.version >= 7 {
             try writer.nullableString(groupInstanceId)
-        } else if groupInstanceId != nil { throw writer.unavailable("GroupInstanceId") }
+        } else if groupInstanceId != nil {
+            throw writer.unavailable("GroupInstanceId")
+        }
         if writer.version >= 2 && writer.version <= 4 { writer.int64(retentionTimeMs) }
         try writer.array(topics)
         writer.noTags()
@@ -112,7 +114,9 @@ package struct OffsetCommitRequest: KafkaMessage {
             if writer.version >= 6 { writer.int32(committedLeaderEpoch) }
             if writer.version >= 1 && writer.version <= 1 {
                 writer.int64(commitTimestamp)
-            } else if commitTimestamp != -1 { throw writer.unavailable("CommitTimestamp") }
+            } else if commitTimestamp != -1 {
+                throw writer.unavailable("CommitTimestamp")
+            }
             try writer.nullableString(committedMetadata)
             writer.noTags()
         }

@@ -34,20 +34,28 @@ package struct OffsetFetchRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version <= 7 {
             try writer.string(groupId)
-        } else if !groupId.isEmpty { throw writer.unavailable("GroupId") }
+        } else if !groupId.isEmpty {
+            throw writer.unavailable("GroupId")
+        }
         if writer.version <= 7 {
             if writer.version >= 2 {
                 try writer.nullableArray(topics)
             } else {
                 try writer.array(try writer.required(topics, "Topics"))
             }
-        } else if topics != [] { throw writer.unavailable("Topics") }
+        } else if topics != [] {
+            throw writer.unavailable("Topics")
+        }
         if writer.version >= 8 {
             try writer.array(groups)
-        } else if !groups.isEmpty { throw writer.unavailable("Groups") }
+        } else if !groups.isEmpty {
+            throw writer.unavailable("Groups")
+        }
         if writer.version >= 7 {
             writer.bool(requireStable)
-        } else if requireStable { throw writer.unavailable("RequireStable") }
+        } else if requireStable {
+            throw writer.unavailable("RequireStable")
+        }
         writer.noTags()
     }
 
@@ -87,7 +95,9 @@ package struct OffsetFetchRequest: KafkaMessage {
 
         package init() {}
 
-        package init(groupId: String = "", memberId: String? = nil, memberEpoch: Int32 = -1, topics: [OffsetFetchRequestTopics]? = []) {
+        package init(
+            groupId: String = "", memberId: String? = nil, memberEpoch: Int32 = -1, topics: [OffsetFetchRequestTopics]? = []
+        ) {
             self.groupId = groupId
             self.memberId = memberId
             self.memberEpoch = memberEpoch
@@ -173,11 +183,15 @@ package struct OffsetFetchResponse: KafkaMessage {
         if writer.version >= 3 { writer.int32(throttleTimeMs) }
         if writer.version <= 7 {
             try writer.array(topics)
-        } else if !topics.isEmpty { throw writer.unavailable("Topics") }
+        } else if !topics.isEmpty {
+            throw writer.unavailable("Topics")
+        }
         if writer.version >= 2 && writer.version <= 7 { writer.int16(errorCode) }
         if writer.version >= 8 {
             try writer.array(groups)
-        } else if !groups.isEmpty { throw writer.unavailable("Groups") }
+        } else if !groups.isEmpty {
+            throw writer.unavailable("Groups")
+        }
         writer.noTags()
     }
 

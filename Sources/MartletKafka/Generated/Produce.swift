@@ -33,7 +33,9 @@ package struct ProduceRequest: KafkaMessage {
     package func encode(into writer: inout KafkaWriter) throws(KafkaError) {
         if writer.version >= 3 {
             try writer.nullableString(transactionalId)
-        } else if transactionalId != nil { throw writer.unavailable("TransactionalId") }
+        } else if transactionalId != nil {
+            throw writer.unavailable("TransactionalId")
+        }
         writer.int16(acks)
         writer.int32(timeoutMs)
         try writer.array(topicData)
@@ -180,8 +182,8 @@ package struct ProduceResponse: KafkaMessage {
         package init() {}
 
         package init(
-            index: Int32 = 0, errorCode: Int16 = 0, baseOffset: Int64 = 0, logAppendTimeMs: Int64 = -1, logStartOffset: Int64 = -1,
-            recordErrors: [BatchIndexAndErrorMessage] = [], errorMessage: String? = nil,
+            index: Int32 = 0, errorCode: Int16 = 0, baseOffset: Int64 = 0, logAppendTimeMs: Int64 = -1,
+            logStartOffset: Int64 = -1, recordErrors: [BatchIndexAndErrorMessage] = [], errorMessage: String? = nil,
             currentLeader: LeaderIdAndEpoch = LeaderIdAndEpoch()
         ) {
             self.index = index

@@ -46,7 +46,9 @@ package struct SyncGroupRequest: KafkaMessage {
         try writer.string(memberId)
         if writer.version >= 3 {
             try writer.nullableString(groupInstanceId)
-        } else if groupInstanceId != nil { throw writer.unavailable("GroupInstanceId") }
+        } else if groupInstanceId != nil {
+            throw writer.unavailable("GroupInstanceId")
+        }
         if writer.version >= 5 { try writer.nullableString(protocolType) }
         if writer.version >= 5 { try writer.nullableString(protocolName) }
         try writer.array(assignments)

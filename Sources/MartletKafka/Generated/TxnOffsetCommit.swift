@@ -51,13 +51,19 @@ package struct TxnOffsetCommitRequest: KafkaMessage {
         writer.int16(producerEpoch)
         if writer.version >= 3 {
             writer.int32(generationId)
-        } else if generationId != -1 { throw writer.unavailable("GenerationId") }
+        } else if generationId != -1 {
+            throw writer.unavailable("GenerationId")
+        }
         if writer.version >= 3 {
             try writer.string(memberId)
-        } else if !memberId.isEmpty { throw writer.unavailable("MemberId") }
+        } else if !memberId.isEmpty {
+            throw writer.unavailable("MemberId")
+        }
         if writer.version >= 3 {
             try writer.nullableString(groupInstanceId)
-        } else if groupInstanceId != nil { throw writer.unavailable("GroupInstanceId") }
+        } else if groupInstanceId != nil {
+            throw writer.unavailable("GroupInstanceId")
+        }
         try writer.array(topics)
         writer.noTags()
     }
@@ -99,7 +105,8 @@ package struct TxnOffsetCommitRequest: KafkaMessage {
         package init() {}
 
         package init(
-            partitionIndex: Int32 = 0, committedOffset: Int64 = 0, committedLeaderEpoch: Int32 = -1, committedMetadata: String? = ""
+            partitionIndex: Int32 = 0, committedOffset: Int64 = 0, committedLeaderEpoch: Int32 = -1,
+            committedMetadata: String? = ""
         ) {
             self.partitionIndex = partitionIndex
             self.committedOffset = committedOffset
