@@ -74,6 +74,14 @@ struct CodecBadInputTests {
         expectRefused(key.requestType, message + [UInt8](repeating: 0, count: 1000), version)
     }
 
+    @Test("an array's length is judged by the least that its elements take")
+    func arrayBounds() {
+        // Five topics, in six bytes: an element has two at least.
+        #expect(throws: KafkaError.malformed("length 5 of an array, before offset 4, is not possible")) {
+            try MetadataRequest.decoded(bytes(hex: "00000005 0000 0000 0000").slice, version: 1)
+        }
+    }
+
     @Test("a frame full of tiny elements takes no more memory than a frame justifies")
     func manyElements() {
         // 3 million topics of 3 bytes in a Produce request: an element takes 24 bytes and more in memory.
