@@ -113,6 +113,7 @@ package final class Journal: Sendable {
                 throw .fatal("\(directory.path): the journal has no room for its next group")
             }
             try write(group, &writer)
+            queue.withLock { $0.ring.release(from: last.restatedGroup) }
             durable.store(sequence, ordering: .releasing)
         }
     }
@@ -166,7 +167,10 @@ package final class Journal: Sendable {
 
     /// Whether the ring should have another file by now: fewer than two are free, and it may grow.
     package var wantsFile: Bool {
-        queue.withLock { $0.failure == nil && !$0.isClosed && $0.ring.free.count < 2 && $0.ring.bytes + options.fileBytes <= options.bytesMax }
+        queue.withLock { queue in
+            queue.failure == nil && !queue.isClosed && queue.ring.free.count < 2
+                && queue.ring.bytes + options.fileBytes <= options.bytesMax
+        }
     }
 
     /// If the ring wants another file, makes one (writes and syncs `fileBytes` of zeros in pieces) and says so. For a thread
@@ -177,7 +181,7 @@ package final class Journal: Sendable {
             guard wantsFile, clock.monotonicNanos() >= notBeforeNanos else { return false }
             do throws(RingDirectory.CreationError) {
                 let file = try directory.create()
-                queue.withLock { $0.ring.free.append(file) }
+                queue.withLock { $0.ring.add(file) }
                 return true
             } catch {
                 guard case .survivable(_) = error else { throw fail(error.cause) }

@@ -47,17 +47,17 @@ struct JournalOpening {
     ) throws(LogError) -> (Journal, JournalRecovery) {
         try look()
         guard let identity = try findIdentity() else { return try create() }
-        var reader = JournalReader(
-            files: files, identity: identity, after: after, start: try findStart(identity), window: window)
-        try reader.run(replay)
-        guard let last = reader.last else {
-            // The group to start from is torn, and nothing follows.
-            guard after == 0 && reader.expectedGroup <= 1 else {
-                throw damaged("the group to start from, \(reader.expectedGroup), cannot be read")
-            }
-            return try create()
+        let starts = try findStarts()
+        for start in starts {
+            var reader = JournalReader(files: files, identity: identity, after: after, start: start, window: window)
+            try reader.run(replay)
+            if let last = reader.last { return try resume(reader, last, identity) }
+            // A file whose first group was never finished: the log ends in the one before.
         }
-        return try resume(reader, last, identity)
+        guard after == 0, starts.allSatisfy({ $0.header.number <= 1 }) else {
+            throw damaged("no group can be read of those that have record \(after + 1)")
+        }
+        return try create()
     }
 
     // MARK: What is there
@@ -102,20 +102,23 @@ struct JournalOpening {
         return identity
     }
 
-    /// The group to read from: the start of the last file that has nothing but what is needed before it, or earlier where a
-    /// chain began that is open there.
-    private func findStart(_ identity: JournalIdentity) throws(LogError) -> FoundHeader {
+    /// The groups to read from, in the order to try them: the start of the last file that has nothing but what is needed
+    /// before it (or earlier, where a chain began that is open there), then those before.
+    private func findStarts() throws(LogError) -> [FoundHeader] {
         var starts: [FoundHeader] = []
         for (index, scanned) in files.enumerated() {
             if let found = scanned.first(index) { starts.append(found) }
         }
         starts.sort { $0.header.number < $1.header.number }
-        guard let start = starts.last(where: { $0.header.firstSequence <= after + 1 }) else {
+        guard let start = starts.lastIndex(where: { $0.header.firstSequence <= after + 1 }) else {
             let first = starts.first?.header.firstSequence ?? 0
             throw damaged("records \(after + 1) to \(first - 1) were durable and cannot be read")
         }
-        // If it is gone, the chain's record is behind the checkpoint, or the reader finds its parts missing.
-        return starts.last(where: { $0.header.number <= start.header.chainFloor }) ?? start
+        // If that chain's beginning is gone (it was abandoned, or its record is behind the checkpoint), other chains may still
+        // need what there is: files are used again in order, so nothing in between is missing.
+        let floor = starts[start].header.chainFloor
+        let first = starts[...start].lastIndex { $0.header.number <= floor } ?? 0
+        return starts[...first].reversed()
     }
 
     // MARK: Making it fit for writing
@@ -133,7 +136,7 @@ struct JournalOpening {
         try orFatal { () throws(IOError) in try disk.syncDirectory(parent.isEmpty ? "/" : parent) }
         let directory = RingDirectory(
             path: path, disk: disk, options: options, identity: identity, nextNumber: nextNumber)
-        var ring = JournalRing(uses: [], free: [], position: 0, isLastOpen: false, nextLap: 1)
+        var ring = JournalRing(bytesMax: options.bytesMax)
         try grow(&ring, directory, toBytes: max(options.bytesMin, 2 * options.fileBytes))
         let first = GroupHeader(
             kind: .opening, identity: identity, number: 1, firstSequence: 1, restatedGroup: 1, chainFloor: 1)
@@ -146,16 +149,17 @@ struct JournalOpening {
         _ reader: JournalReader, _ last: FoundHeader, _ identity: JournalIdentity
     ) throws(LogError) -> (Journal, JournalRecovery) {
         let directory = RingDirectory(path: path, disk: disk, options: options, identity: identity, nextNumber: nextNumber)
-        var ring = JournalRing(uses: [], free: [], position: reader.offset, isLastOpen: false, nextLap: last.header.lap + 1)
-        for visit in reader.visits {
-            ring.uses.append(
-                FileUse(
-                    file: files[visit.file].file, lap: visit.lap, lastGroup: visit.lastGroup, lastSequence: visit.lastSequence))
+        let uses = reader.visits.map { visit in
+            FileUse(
+                file: files[visit.file].file, lap: visit.lap, firstGroup: visit.firstGroup, lastGroup: visit.lastGroup,
+                lastSequence: visit.lastSequence)
         }
         // If the last group starts its file and was never durable, a later opening may find the start of an earlier use in
         // its place, and must not have to look further into the file: nothing else goes there.
-        ring.isLastOpen = last.offset > 0 && isWhole(files[last.file].file)
-        ring.free = try freeFiles(except: Set(reader.visits.map(\.file)), lastGroup: last.header.number, directory)
+        var ring = JournalRing(
+            uses: uses, free: try freeFiles(except: Set(reader.visits.map(\.file)), lastGroup: last.header.number, directory),
+            position: reader.offset, isLastOpen: last.offset > 0 && isWhole(files[last.file].file),
+            nextLap: last.header.lap + 1, bytesMax: options.bytesMax)
 
         var recovery = JournalRecovery()
         recovery.lastSequence = max(reader.expectedSequence - 1, after)
@@ -214,7 +218,7 @@ struct JournalOpening {
     private func grow(_ ring: inout JournalRing, _ directory: RingDirectory, toBytes bytes: Int) throws(LogError) {
         while ring.bytes < bytes {
             do throws(RingDirectory.CreationError) {
-                ring.free.append(try directory.create())
+                ring.add(try directory.create())
             } catch {
                 switch error {
                 case .survivable(let cause): throw LogError(cause)

@@ -16,6 +16,7 @@ struct JournalReader {
     struct Visit {
         var file: Int
         var lap: UInt64
+        var firstGroup: UInt64
         var lastGroup: UInt64
         var lastSequence: UInt64
     }
@@ -157,7 +158,9 @@ struct JournalReader {
         expectedSequence = max(expectedSequence, found.header.nextSequence)
         highestNumber = max(highestNumber, found.header.number)
         foundTornGroup = false
-        if visits.last?.file != file { visits.append(Visit(file: file, lap: lap, lastGroup: 0, lastSequence: 0)) }
+        if visits.last?.file != file { 
+            visits.append(Visit(file: file, lap: lap, firstGroup: found.header.number, lastGroup: 0, lastSequence: 0))
+        }
         visits[visits.count - 1].lastGroup = found.header.number
         visits[visits.count - 1].lastSequence = expectedSequence - 1
     }

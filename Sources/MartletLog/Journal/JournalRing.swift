@@ -20,6 +20,7 @@ final class RingFile: Sendable {
 struct FileUse: Sendable {
     var file: RingFile
     var lap: UInt64
+    var firstGroup: UInt64
     var lastGroup: UInt64 = 0
     /// The highest sequence in it; 0 if it has no record.
     var lastSequence: UInt64 = 0
@@ -30,21 +31,44 @@ struct FileUse: Sendable {
 /// Which file is used for what, and where the next group goes. Pure bookkeeping; part of the journal's locked state.
 ///
 /// Files are taken from `free` front first and come back when everything in them has a durable home elsewhere, oldest
-/// first. One free file is always kept for the next opening: what a recovery must write has a place even if the journal
-/// died full.
+/// first. Records leave one file free for the next opening: what a recovery must write has a place even if the journal died
+/// full. If it dies full and then again before anything is recycled, the ring grows beyond its limit by one file, which is
+/// kept free in the same way, so it never needs another.
 struct JournalRing: Sendable {
     /// Oldest first; the last is the one being filled.
-    var uses: [FileUse]
+    private(set) var uses: [FileUse]
     /// The next one first.
-    var free: [RingFile]
-    /// Where the next group goes in the file being filled.
-    var position: Int
-    /// Whether the file being filled takes more groups.
-    var isLastOpen: Bool
-    var nextLap: UInt64
-
+    private(set) var free: [RingFile]
     /// Of all files.
-    var bytes: Int { uses.reduce(0) { $0 + $1.file.bytes } + freeBytes }
+    private(set) var bytes: Int
+    /// Where the next group goes in the file being filled.
+    private var position: Int
+    /// Whether the file being filled takes more groups.
+    private var isLastOpen: Bool
+    private var nextLap: UInt64
+    private let bytesMax: Int
+
+    /// A new ring, without files.
+    init(bytesMax: Int) {
+        self.init(uses: [], free: [], position: 0, isLastOpen: false, nextLap: 1, bytesMax: bytesMax)
+    }
+
+    init(uses: [FileUse], free: [RingFile], position: Int, isLastOpen: Bool, nextLap: UInt64, bytesMax: Int) {
+        self.uses = uses
+        self.free = free
+        self.position = position
+        self.isLastOpen = isLastOpen
+        self.nextLap = nextLap
+        self.bytesMax = bytesMax
+        bytes = uses.reduce(0) { $0 + $1.file.bytes } + free.reduce(0) { $0 + $1.bytes }
+    }
+
+    /// A new file of zeros.
+    mutating func add(_ file: RingFile) {
+        free.append(file)
+        bytes += file.bytes
+    }
+
     var freeBytes: Int { free.reduce(0) { $0 + $1.bytes } }
     var fileCount: Int { uses.count + free.count }
     /// Bytes that cannot be used for new groups before something is recycled.
@@ -69,8 +93,10 @@ struct JournalRing: Sendable {
             return true
         }
 
-        /// Whether a whole file stays free.
-        func leavesFile(in ring: borrowing JournalRing) -> Bool { next < ring.free.count }
+        /// Whether enough whole files stay free.
+        func leavesReserve(in ring: borrowing JournalRing) -> Bool {
+            ring.free.count &- next >= (ring.bytes > ring.bytesMax ? 2 : 1)
+        }
     }
 
     var cursor: Cursor { Cursor(room: roomInLast) }
@@ -80,7 +106,7 @@ struct JournalRing: Sendable {
         if bytes > roomInLast {
             guard let file = free.first, bytes <= file.bytes else { return nil }
             free.removeFirst()
-            uses.append(FileUse(file: file, lap: nextLap))
+            uses.append(FileUse(file: file, lap: nextLap, firstGroup: group))
             nextLap &+= 1
             position = 0
             isLastOpen = true
@@ -96,6 +122,15 @@ struct JournalRing: Sendable {
     /// A group of the file is durable.
     mutating func settle(_ place: GroupPlace) {
         if let index = uses.firstIndex(where: { $0.lap == place.lap }) { uses[index].waitingGroups -= 1 }
+    }
+
+    /// An opening, durable in the last file, repeats everything from `group` on: files that hold nothing else are
+    /// free. So openings one after the other, each in a file of its own, do not use up the ring.
+    mutating func release(from group: UInt64) {
+        let last = uses.count - 1
+        let superseded = uses[..<last].filter { $0.firstGroup >= group && $0.waitingGroups == 0 }
+        uses.removeAll { use in superseded.contains { $0.lap == use.lap } }
+        free += superseded.map(\.file)
     }
 
     /// Frees the files that hold nothing after `sequence` and no group from `floorGroup` on, oldest first.
