@@ -1,3 +1,6 @@
+internal import MartletCore
+internal import Synchronization
+
 /// The durable log: partitioned topics, what their producers and transactions are at, and an ordered map for the
 /// coordinators' own state, all behind one journal.
 ///
@@ -7,144 +10,106 @@
 ///   (the flusher) calls `flush` and `clean`; every other call may come from any thread and, unless it says otherwise,
 ///   never waits for the disk.
 /// - After a failed sync every call throws `fatal`: the process must end, and a restart recovers what was acknowledged.
+///
+/// What is where: the journal has every commit since the last checkpoint; memory (the tail) has every batch that is not in
+/// a segment, and the newest ones that are; segments have the rest; the metadata snapshot has everything else as of the
+/// last checkpoint. `Log+Flush.swift` says in which order things move there.
 package final class Log: Sendable {
     package let options: LogOptions
+    let directory: String
+    let surroundings: LogSurroundings
+    let journal: Journal
+    let files: TopicFiles
+    let figures: LogFigures
+    /// Guards what its fields say, and every `TopicState` and `PartitionState`. Held for short: nothing waits under it.
+    let state: Mutex<LogState>
+    /// The flusher's own; locked by whoever flushes, cleans or closes, for as long as that takes.
+    let flusher: Mutex<Flusher>
+    let listeners = Mutex(Listeners())
 
-    /// Opens the log in `directory`, which exists, or makes one there: reads the newest metadata snapshot, trusts the
-    /// segments as far as it says, and rebuilds the rest from the journal. Each step is logged. May take seconds.
-    package static func open(
-        _ directory: String, _ surroundings: LogSurroundings, _ options: LogOptions = LogOptions()
-    ) throws(LogError) -> Log {
-        preconditionFailure("\(directory)")
+    struct Listeners {
+        var work: @Sendable () -> Void = {}
+        var publish: @Sendable ([TopicPartition]) -> Void = { _ in }
     }
 
-    init(options: LogOptions) { self.options = options }
-}
+    init(
+        directory: String, _ surroundings: LogSurroundings, _ options: LogOptions, journal: Journal, files: TopicFiles,
+        state: sending LogState, flusher: sending Flusher
+    ) {
+        self.directory = directory
+        self.surroundings = surroundings
+        self.options = options
+        self.journal = journal
+        self.files = files
+        figures = LogFigures(surroundings.metrics)
+        self.state = Mutex(state)
+        self.flusher = Mutex(flusher)
+    }
 
-// MARK: Catalog
-
-extension Log {
-    /// The topic of that name, as soon as its creation is durable and until its deletion is.
-    package func topic(named name: String) -> Topic? { preconditionFailure() }
-
-    package func topic(id: TopicID) -> Topic? { preconditionFailure() }
-
-    /// Every topic, by name.
-    package func topics() -> [Topic] { preconditionFailure() }
-
-    /// Makes a topic. Answer the client when the sequence is durable; until then the topic is not to be seen, though its
-    /// name is taken.
-    package func createTopic(
-        _ name: String, partitions: Int32, overrides: [String: String] = [:], id: TopicID? = nil, isInternal: Bool = false
-    ) throws(LogError) -> (topic: Topic, sequence: UInt64) { preconditionFailure() }
-
-    /// What `createTopic` would make; throws what it would throw. For validate_only requests.
-    package func validateTopic(
-        _ name: String, partitions: Int32, overrides: [String: String] = [:]
-    ) throws(LogError) -> Topic { preconditionFailure() }
-
-    /// Appends are refused at once; the topic disappears, and its directory after it, when the sequence is durable.
-    package func deleteTopic(_ id: TopicID) throws(LogError) -> UInt64 { preconditionFailure() }
-
-    /// `total` partitions from now on, more than before.
-    package func addPartitions(_ id: TopicID, total: Int32) throws(LogError) -> UInt64 { preconditionFailure() }
-
-    /// Replaces all settings of a topic. In force when the sequence is durable.
-    package func alterTopic(_ id: TopicID, overrides: [String: String]) throws(LogError) -> UInt64 { preconditionFailure() }
-
-    /// Moves the log's start; what is before it can no longer be read and is removed with its segments. Up to the high
-    /// watermark; an earlier offset than the present start changes nothing. Returns the start it will have.
-    package func deleteRecords(
-        _ partition: TopicPartition, before offset: Int64
-    ) throws(LogError) -> (logStartOffset: Int64, sequence: UInt64) { preconditionFailure() }
-}
-
-// MARK: Commits
-
-extension Log {
-    /// A produce request. Every append is judged on its own; what is accepted becomes one journal record. The answer may
-    /// leave when `sequence` is durable; 0: there is nothing to wait for. A few microseconds.
-    package func produce(_ appends: [Append]) -> (outcomes: [AppendOutcome], sequence: UInt64) { preconditionFailure() }
-
-    /// Appends, entries and fences as one record, all or nothing. Throws `refused` where `produce` refuses; a repeated
-    /// batch is refused as out of order.
-    package func commit(_ commit: Commit) throws(LogError) -> Committed { preconditionFailure() }
-
-    /// A marker on each of the transaction's partitions and the entry changes, one record. The caller (the transaction
-    /// coordinator) has checked the epoch.
-    package func endTransaction(_ end: TransactionEnd) throws(LogError) -> UInt64 { preconditionFailure() }
-
-    /// A producer id nobody has had; it may leave when the sequence is durable (0: at once).
-    package func allocateProducerID() throws(LogError) -> (producerID: Int64, sequence: UInt64) { preconditionFailure() }
-
-    /// Everything in a drawer, by key, as of the last call that changed it, durable or not. For coordinators, at their
-    /// start: they keep it from then on.
-    package func entries(_ space: EntrySpace) -> [Entry] { preconditionFailure() }
-
-    /// One value of a drawer; see `entries`.
-    package func entry(_ space: EntrySpace, key: [UInt8]) -> [UInt8]? { preconditionFailure() }
-
-    /// Calls `body` once everything up to `sequence` is durable: on the journal thread, in the order of sequences, or at
-    /// once and on this thread if it is already. `body` must be short, and is never called after a failure.
-    package func whenDurable(_ sequence: UInt64, _ body: @escaping @Sendable () -> Void) { preconditionFailure() }
-}
-
-// MARK: Reads
-
-extension Log {
-    /// How the partition stands; nil if there is none.
-    package func status(_ partition: TopicPartition) -> PartitionStatus? { preconditionFailure() }
-
-    /// From memory. Throws `offsetOutOfRange` for an offset before the start or beyond the high watermark.
-    package func readTail(
-        _ partition: TopicPartition, from offset: Int64, maxBytes: Int, isolation: Isolation
-    ) throws(LogError) -> TailRead { preconditionFailure() }
-
-    /// From segments, and from memory where they end. Blocks on the disk. Throws `corrupt` for a batch whose bytes are
-    /// damaged: it is never served nor passed over.
-    package func readFromDisk(
-        _ partition: TopicPartition, from offset: Int64, maxBytes: Int, isolation: Isolation
-    ) throws(LogError) -> FetchedData { preconditionFailure() }
-
-    /// Answers ListOffsets. May block on the disk.
-    package func offset(
-        _ question: OffsetQuestion, in partition: TopicPartition, isolation: Isolation
-    ) throws(LogError) -> OffsetAnswer { preconditionFailure() }
-
-    /// The producers a partition remembers, by producer id.
-    package func producers(of partition: TopicPartition) throws(LogError) -> [ProducerFacts] { preconditionFailure() }
-}
-
-// MARK: Drives
-
-extension Log {
-    /// Journal thread. Writes what is queued as one group, syncs it, makes it visible, then calls what waits for it; false
-    /// if nothing was queued. Throws `outOfSpace` (nothing is lost: call again later) or `fatal`.
-    package func writeGroup() throws(LogError) -> Bool { preconditionFailure() }
-
-    /// Journal thread, while there is nothing to write: records the last sync when the time has come. False: not now.
-    package func sealIfIdle() throws(LogError) -> Bool { preconditionFailure() }
-
-    /// Flusher thread. Does a piece of work (at most about `budget` bytes written or one file synced): moves batches to
-    /// segments, syncs, writes the metadata snapshot, recycles the journal, prepares its next file. False: nothing to do
-    /// for now; call again after 20 ms or so.
-    package func flush(budget: Int = 4 << 20) throws(LogError) -> Bool { preconditionFailure() }
-
-    /// Flusher thread. Looks at one partition whose time has come: retention, compaction, expired producers. False:
-    /// nothing was due.
-    package func clean() throws(LogError) -> Bool { preconditionFailure() }
-
-    /// No other call may be running or follow. Writes everything home, so that the next start has nothing to replay.
-    package func close() throws(LogError) { preconditionFailure() }
+    var disk: any Disk { surroundings.disk }
+    var logger: StructuredLog { surroundings.logger }
+    /// Milliseconds since 1970-01-01 UTC.
+    var nowMillis: Int64 { surroundings.clock.wallMicros() / 1_000 }
 
     /// Called, from the appending thread, when something was queued for `writeGroup`. Must be short (wake a thread). Set
     /// before the first append.
-    package func setWorkListener(_ body: @escaping @Sendable () -> Void) { preconditionFailure() }
+    package func setWorkListener(_ body: @escaping @Sendable () -> Void) { listeners.withLock { $0.work = body } }
 
     /// Called on the journal thread after each sync, before what waits for it, with the partitions whose high watermark,
-    /// last stable offset or existence changed, in ascending order. Must be short. Set before the first append.
-    package func setPublishListener(_ body: @escaping @Sendable ([TopicPartition]) -> Void) { preconditionFailure() }
+    /// last stable offset, start or existence changed, in ascending order. Must be short. Set before the first append.
+    package func setPublishListener(_ body: @escaping @Sendable ([TopicPartition]) -> Void) {
+        listeners.withLock { $0.publish = body }
+    }
 
-    /// The highest sequence that is durable, visible and answered.
-    package var publishedSequence: UInt64 { preconditionFailure() }
+    // MARK: Failure
+
+    /// What ended the log, if it has ended: nothing becomes durable any more, and who waits is never called.
+    package var failure: LogError? { state.withLock { $0.failure } }
+
+    /// Remembers the first failure, and gives it back for whoever throws it.
+    func fail(_ error: LogError) -> LogError {
+        let (failure, isNew) = state.withLock { state in
+            let isNew = state.failure == nil
+            let failure = state.failure ?? error
+            state.failure = failure
+            // What waits is never answered.
+            state.waiters.removeAll()
+            return (failure, isNew)
+        }
+        if isNew { logger.error("the log has failed", ["error": "\(failure)"]) }
+        return failure
+    }
+
+    /// An error of the flusher or the journal: what can be survived is thrown as it is, anything else ends the log.
+    func judge(_ error: LogError) -> LogError {
+        switch error {
+        case .outOfSpace: return error
+        case .io(let cause) where cause.isRetriable: return error
+        case .fatal: return fail(error)
+        default: return fail(.fatal("\(error)"))
+        }
+    }
+
+    // MARK: Putting a record into the journal
+
+    /// Appends what `encoder` holds, as the commit whose sequence the caller has foreseen. False: there is no room now.
+    /// Called under the lock, which alone makes the sequence foreseeable.
+    func enqueue(_ encoder: CommitEncoder, _ state: inout LogState, expecting sequence: UInt64) -> Bool {
+        guard let given = encoder.withParts({ journal.append($0) }) else {
+            state.isStarved = true
+            figures.refusals.add()
+            return false
+        }
+        precondition(given == sequence, "the journal's sequences are dense, and only the log appends")
+        state.journalBytes += encoder.byteCount
+        return true
+    }
+
+    /// Under the lock: the sequence that the next record has.
+    var nextSequence: UInt64 { journal.appendedSequence + 1 }
+
+    func wakeJournal() {
+        let work = listeners.withLock { $0.work }
+        work()
+    }
 }

@@ -22,6 +22,7 @@ package struct LogOptions: Sendable {
     /// The ring's files, and how many bytes of them there are at the least and at the most.
     package var journalFileBytes = 64 << 20
     package var journalBytesMin = 256 << 20
+    package var journalGroupBytesMax = 4 << 20
     package var journalBytesMax = 4 << 30
     /// How long the journal must be idle before a seal records its last sync.
     package var sealAfterIdleNanos: Int64 = 10_000_000
@@ -36,8 +37,6 @@ package struct LogOptions: Sendable {
     package var checkpointNanos: Int64 = 60_000_000_000
     /// A segment file is synced after this many bytes were written to it, so that no sync is long.
     package var syncBytes = 8 << 20
-    /// A partition's batches go to its segment when there are this many bytes of them, or when a checkpoint needs them.
-    package var writeBytes = 1 << 20
     /// A commit larger than this is refused.
     package var commitBytesMax = 128 << 20
     /// A producer that has not written to a partition for this long is forgotten there.
@@ -50,4 +49,10 @@ package struct LogOptions: Sendable {
     package var topicDefaults: [String: String] = [:]
 
     package init() {}
+
+    var journalOptions: JournalOptions {
+        JournalOptions(
+            fileBytes: journalFileBytes, bytesMin: journalBytesMin, bytesMax: journalBytesMax, groupBytesMax: journalGroupBytesMax,
+            recordBytesMax: commitBytesMax + (1 << 20), sealAfterIdleNanos: sealAfterIdleNanos)
+    }
 }

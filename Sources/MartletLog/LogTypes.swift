@@ -65,10 +65,13 @@ package struct Append: Sendable {
     /// One whole record batch (magic 2) that `RecordBatch.validate` has accepted. The log takes the bytes over and writes
     /// the assigned offset into them: nobody else may hold the slice's bytes for reading or hand them in twice.
     package var batch: ByteSlice
+    /// What validation found has to change in the batch (`ValidatedBatch.timestamps`).
+    package var timestamps: RecordBatch.TimestampChange
 
-    package init(_ partition: TopicPartition, _ batch: ByteSlice) {
+    package init(_ partition: TopicPartition, _ batch: ByteSlice, timestamps: RecordBatch.TimestampChange = .none) {
         self.partition = partition
         self.batch = batch
+        self.timestamps = timestamps
     }
 }
 

@@ -1,0 +1,73 @@
+internal import MartletCore
+
+/// The tree `topics/<topic id>/<partition>/`.
+struct TopicFiles {
+    let path: String
+    let disk: any Disk
+    let clock: any Clock
+    let cache = SegmentCache()
+
+    init(directory log: String, disk: any Disk, clock: any Clock) {
+        path = log + "/topics"
+        self.disk = disk
+        self.clock = clock
+    }
+
+    func directory(of topic: TopicID) -> String { "\(path)/\(topic.hexadecimal)" }
+    func directory(of partition: TopicPartition) -> String { "\(directory(of: partition.topic))/\(partition.partition)" }
+
+    /// The store as a checkpoint describes it; nil: of a partition of which nothing was ever kept. Creates no file.
+    func openStore(
+        _ partition: TopicPartition, _ configuration: TopicConfiguration, checkpoint: StoreCheckpoint?
+    ) throws(LogError) -> PartitionStore {
+        try PartitionStore.open(
+            partition, directory: directory(of: partition), disk: disk, clock: clock, cache: cache,
+            options: StoreOptions(configuration, partition), checkpoint: checkpoint)
+    }
+
+    /// The topics that have a directory.
+    func topics() throws(LogError) -> [TopicID] {
+        do throws(IOError) {
+            return try disk.list(path).compactMap { TopicID(hexadecimal: $0) }
+        } catch {
+            throw LogError(error)
+        }
+    }
+
+    /// Removes a topic's directory and everything in it. What is missing is as good as removed.
+    func remove(_ topic: TopicID) throws(LogError) {
+        do throws(IOError) {
+            let folder = directory(of: topic)
+            guard try disk.stat(folder) != nil else { return }
+            for partition in try disk.list(folder) {
+                for file in try disk.list(folder + "/" + partition) { try disk.remove(folder + "/" + partition + "/" + file) }
+                try disk.remove(folder + "/" + partition)
+            }
+            try disk.remove(folder)
+        } catch {
+            throw LogError(error)
+        }
+    }
+}
+
+extension StoreOptions {
+    /// What a topic's configuration says to one of its partitions' files.
+    init(_ configuration: TopicConfiguration, _ partition: TopicPartition) {
+        self.init()
+        segmentBytes = Int64(configuration.segmentBytes)
+        segmentMillis = configuration.segmentMillis
+        if configuration.segmentJitterMillis > 0 {
+            // Earlier by a time that is the partition's own, the same at every start.
+            let spread = SplitMix64.mix(partition.topic.low ^ UInt64(truncatingIfNeeded: partition.partition))
+            segmentMillis -= Int64(spread % UInt64(min(configuration.segmentJitterMillis, segmentMillis)))
+        }
+        retentionMillis = configuration.retentionMillis
+        retentionBytes = configuration.retentionBytes
+        deletes = configuration.dropsOldSegments
+        compacts = configuration.isCompacted
+        deleteRetentionMillis = configuration.deleteRetentionMillis
+        minCleanableDirtyRatio = configuration.minCleanableDirtyRatio
+        minCompactionLagMillis = configuration.minCompactionLagMillis
+        maxCompactionLagMillis = configuration.maxCompactionLagMillis
+    }
+}
