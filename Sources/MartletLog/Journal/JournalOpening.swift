@@ -48,8 +48,11 @@ struct JournalOpening {
         try look()
         guard let identity = try findIdentity() else { return try create() }
         let starts = try findStarts()
-        for start in starts {
-            var reader = JournalReader(files: files, identity: identity, after: after, start: start, window: window)
+        for (index, start) in starts.enumerated().reversed() {
+            // A chain that is open at the start began here, or in a file that is gone because nothing needs it any more.
+            let first = starts[...index].last { $0.header.number <= start.header.chainFloor } ?? starts[0]
+            var reader = JournalReader(
+                files: files, identity: identity, after: after, first: first, start: start, window: window)
             try reader.run(replay)
             if let last = reader.last { return try resume(reader, last, identity) }
             // A file whose first group was never finished: the log ends in the one before.
@@ -67,13 +70,19 @@ struct JournalOpening {
         for name in names where RingDirectory.isUnfinished(name) {
             try orLogError { () throws(IOError) in try disk.remove(path + "/" + name) }
         }
+        var identities: Set<UInt64> = []
         for name in names {
             guard let number = RingDirectory.number(of: name) else { continue }
             nextNumber = max(nextNumber, number + 1)
             let filePath = path + "/" + name
             let file = try orLogError { () throws(IOError) in try disk.open(filePath, .update) }
-            let size = try orLogError { () throws(IOError) in try file.facts().size }
-            let ring = RingFile(number: number, path: filePath, file: file, bytes: Int(size))
+            let facts = try orLogError { () throws(IOError) in try file.facts() }
+            guard identities.insert(facts.identity).inserted else {
+                // A renaming whose sync failed, and which was then repeated, may leave both names.
+                try orLogError { () throws(IOError) in try disk.remove(filePath) }
+                continue
+            }
+            let ring = RingFile(number: number, path: filePath, file: file, bytes: Int(facts.size))
             let head: ScannedFile.Head
             if let header = try window.header(ring, at: 0) {
                 guard header.version == JournalFormat.version else {
@@ -102,9 +111,9 @@ struct JournalOpening {
         return identity
     }
 
-    /// The groups to read from, in the order to try them: the start of the last file that has nothing but what is needed
-    /// before it (or earlier, where a chain began that is open there), then those before.
-    private func findStarts() throws(LogError) -> [FoundHeader] {
+    /// The first groups of the files, in the order they were written, up to that of the last file that has nothing but what
+    /// is needed before it: there reading starts.
+    private func findStarts() throws(LogError) -> ArraySlice<FoundHeader> {
         var starts: [FoundHeader] = []
         for (index, scanned) in files.enumerated() {
             if let found = scanned.first(index) { starts.append(found) }
@@ -114,11 +123,7 @@ struct JournalOpening {
             let first = starts.first?.header.firstSequence ?? 0
             throw damaged("records \(after + 1) to \(first - 1) were durable and cannot be read")
         }
-        // If that chain's beginning is gone (it was abandoned, or its record is behind the checkpoint), other chains may still
-        // need what there is: files are used again in order, so nothing in between is missing.
-        let floor = starts[start].header.chainFloor
-        let first = starts[...start].lastIndex { $0.header.number <= floor } ?? 0
-        return starts[...first].reversed()
+        return starts[...start]
     }
 
     // MARK: Making it fit for writing

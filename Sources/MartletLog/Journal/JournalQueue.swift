@@ -225,7 +225,8 @@ struct JournalQueue: Sendable {
     mutating func takeOpening(like last: GroupHeader, body: UnsafeRawBufferPointer) -> GroupBuffer? {
         let buffer = GroupBuffer(
             capacity: max(groupBytesMax, JournalFormat.padded(last.totalBytes)), identity: identity)
-        buffer.reset(number: nextGroup, firstSequence: last.firstSequence, chainFloor: min(last.chainFloor, nextGroup))
+        let floor = last.chainFloor < last.number ? last.chainFloor : nextGroup
+        buffer.reset(number: nextGroup, firstSequence: last.firstSequence, chainFloor: floor)
         buffer.header.kind = .opening
         buffer.header.recordCount = last.recordCount
         buffer.header.restatedGroup = last.restatedGroup

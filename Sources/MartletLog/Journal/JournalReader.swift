@@ -25,6 +25,9 @@ struct JournalReader {
     let identity: JournalIdentity
     /// Records up to this one are not handed over.
     let after: UInt64
+    /// From here on everything must be there. What is read before it is only for chains that may be needed: if something is
+    /// missing there, it was recycled, and so were the chains that began before it.
+    let start: FoundHeader
 
     private let window: RingWindow
     private(set) var expectedGroup: UInt64
@@ -33,6 +36,7 @@ struct JournalReader {
     private(set) var file: Int
     private(set) var offset: Int
     private(set) var visits: [Visit] = []
+    /// The last group read without a gap from there to here; nil if not even `start` could be read.
     private(set) var last: FoundHeader?
     /// The highest number of any header seen, also of torn groups.
     private(set) var highestNumber: UInt64
@@ -41,17 +45,21 @@ struct JournalReader {
     private(set) var chains = ChainAssembler()
     private var lap: UInt64
 
-    /// Starts at `start`, the header of a group.
-    init(files: [ScannedFile], identity: JournalIdentity, after: UInt64, start: FoundHeader, window: RingWindow) {
+    /// Begins at `first`, which is `start` or before it; no record after `after` is before `start`.
+    init(
+        files: [ScannedFile], identity: JournalIdentity, after: UInt64, first: FoundHeader, start: FoundHeader,
+        window: RingWindow
+    ) {
         self.files = files
         self.identity = identity
         self.after = after
+        self.start = start
         self.window = window
-        expectedGroup = start.header.number
-        expectedSequence = start.header.firstSequence
-        file = start.file
-        offset = start.offset
-        lap = start.header.lap
+        expectedGroup = first.header.number
+        expectedSequence = first.header.firstSequence
+        file = first.file
+        offset = first.offset
+        lap = first.header.lap
         highestNumber = start.header.number
     }
 
@@ -64,7 +72,27 @@ struct JournalReader {
     private mutating func readNext(_ replay: (UInt64, UnsafeRawBufferPointer) throws(LogError) -> Void) throws(LogError) -> Bool {
         if try readHere(replay) { return true }
         if try readNextFile(replay) { return true }
-        return try resume(replay)
+        let isBeforeStart = expectedGroup < start.header.number
+        do throws(LogError) {
+            if try resume(replay) { return true }
+        } catch {
+            guard isBeforeStart, case .corrupt = error else { throw error }
+        }
+        if isBeforeStart { skipToStart() }
+        return isBeforeStart
+    }
+
+    private mutating func skipToStart() {
+        chains = ChainAssembler()
+        visits = []
+        last = nil
+        foundTornGroup = false
+        expectedGroup = start.header.number
+        // An opening repeats records: those handed over already are not again.
+        expectedSequence = max(expectedSequence, start.header.firstSequence)
+        file = start.file
+        offset = start.offset
+        lap = start.header.lap
     }
 
     /// Whether a group that continues the log is at the place where the next one is expected, which is then read.
