@@ -55,7 +55,7 @@ struct ValueTests {
             if value.isNull || value.text.utf8.contains(0) || value.text.contains("\\u0000") { continue }
             let again = try Value.text(value.text).cast(to: type)
             #expect(again == value, "\(value)")
-            #expect(again.hashValue == value.hashValue)
+            #expect(Set([again]).contains(value), "equal values hash alike")
             #expect(Value.compare(again, value) == 0)
         }
     }
