@@ -1,4 +1,3 @@
-internal import MartletCore
 package import MartletLog
 
 /// Cuts a connection's bytes into frames: a big-endian length of four bytes, then that many bytes. Knows no socket; for one
@@ -10,7 +9,7 @@ package struct FrameReader: ~Copyable {
     /// Kafka's `socket.request.max.bytes`, 100 MiB.
     package static let frameBytesMax = 100 << 20
     /// What a frame gets at first, unless it is shorter.
-    static let chunkBytesMin = 16 << 10
+    static let chunkBytesMin = 64 << 10
 
     private let limit: Int
     /// The first bytes of the length, as long as not all four have come.
@@ -59,7 +58,7 @@ package struct FrameReader: ~Copyable {
     package mutating func space() -> UnsafeMutableRawBufferPointer {
         guard var partial = frame else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
         if partial.filled == partial.chunk.count {
-            let grown = Self.chunk(min(partial.length, partial.filled * 4))
+            let grown = Self.chunk(min(partial.length, partial.filled * 16))
             grown.bytesBeforeSharing.copyMemory(from: partial.chunk.bytes)
             partial.chunk = grown
             frame = partial

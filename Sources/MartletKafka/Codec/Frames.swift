@@ -1,4 +1,3 @@
-internal import MartletCore
 package import MartletLog
 
 /// What stands before every request.

@@ -1,4 +1,12 @@
-internal import MartletCore
+// The codec: Kafka's protocol as Swift values, and back, with no socket and no state. The structures themselves are in
+// ../Generated, written by tools/kafka-codec.py from Kafka's schemas; this folder is what they call.
+//
+//     connection's bytes ─ FrameReader ─ ReceivedRequest ─ body() ─▶ ProduceRequest …
+//     FetchResponse … ─ encodeResponse ─ OutgoingFrame ─▶ connection's bytes
+//
+// Records are never copied: in a request they are slices of its frame, into a response the log's slices are spliced. Bytes
+// off the wire are refused with a `KafkaError`; no length in them is believed before it is compared with what is there.
+
 package import MartletLog
 
 /// What an array may hold: a number, a string, or a structure.
@@ -32,7 +40,7 @@ extension KafkaMessage {
     package func encoded(version: Int16) throws(KafkaError) -> [UInt8] {
         var writer = KafkaWriter(version: version, isFlexible: Self.isFlexible(version))
         try encode(into: &writer)
-        return writer.copied
+        return writer.finishUnframed()
     }
 
     /// The message of `version` that starts at `start` of `frame`. Bytes behind it are none of its business, as in Kafka.
@@ -112,6 +120,6 @@ extension KafkaData {
         var writer = KafkaWriter(version: version, isFlexible: false)
         writer.int16(version)
         try encode(into: &writer)
-        return writer.copied
+        return writer.finishUnframed()
     }
 }

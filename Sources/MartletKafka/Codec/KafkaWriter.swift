@@ -1,4 +1,3 @@
-internal import MartletCore
 package import MartletLog
 
 /// Bytes ready for a socket, its length prefix included: `pieces` one after the other. What was encoded is in one chunk;
@@ -21,21 +20,65 @@ package struct OutgoingFrame: Sendable {
 /// `encodeResponse`.
 ///
 /// For one thread at a time. Records of more than `copiedBytesMax` bytes are not copied, but spliced into the outgoing frame.
-package struct KafkaWriter {
+///
+/// What is encoded goes into a chunk of the writer's own, which becomes a part of the frame as it is: an array or a sink
+/// would be copied at the end, and a class's buffer asked for exclusive access at every number.
+package struct KafkaWriter: ~Copyable {
     package private(set) var version: Int16
     package private(set) var isFlexible: Bool
-    private let sink: ByteSink
-    /// Slices that stand before the byte `offset` of the sink, in order.
+    /// Nobody else sees it before `finish`. Its first four bytes are the frame's length.
+    private var chunk: ByteChunk
+    /// The chunk's memory, which `chunk` holds.
+    private var base: UnsafeMutableRawPointer
+    private var used = KafkaWriter.prefixBytes
+    /// Slices that stand before the byte `offset` of the chunk, in order.
     private var splices: [(offset: Int, slice: ByteSlice)] = []
     private var splicedBytes = 0
 
     /// A piece costs the socket's write one more entry, about as much as copying this many bytes.
     static let copiedBytesMax = 512
+    private static let prefixBytes = MemoryLayout<Int32>.size
 
-    init(version: Int16, isFlexible: Bool, sink: ByteSink = ByteSink(capacity: 512)) {
+    init(version: Int16, isFlexible: Bool) {
         self.version = version
         self.isFlexible = isFlexible
-        self.sink = sink
+        chunk = Self.makeChunk(256)
+        base = Self.memory(of: chunk)
+    }
+
+    private static func makeChunk(_ capacity: Int) -> ByteChunk {
+        ByteChunk(capacity: capacity) { (memory: UnsafeMutableRawBufferPointer) in
+            // What is sent is written first; the rest would only be exposed by a mistake here, and costs little to clear.
+            memory.initializeMemory(as: UInt8.self, repeating: 0)
+            return memory.count
+        }
+    }
+
+    private static func memory(of chunk: ByteChunk) -> UnsafeMutableRawPointer {
+        guard let memory = chunk.bytesBeforeSharing.baseAddress else { preconditionFailure("a chunk has memory") }
+        return memory
+    }
+
+    /// Where the next `size` bytes go; the caller writes them all.
+    private mutating func reserve(_ size: Int) -> UnsafeMutableRawPointer {
+        if chunk.count &- used < size { grow(by: size) }
+        defer { used &+= size }
+        return base + used
+    }
+
+    @inline(never) private mutating func grow(by size: Int) {
+        let grown = Self.makeChunk(max(used + size, chunk.count * 2))
+        let memory = Self.memory(of: grown)
+        memory.copyMemory(from: base, byteCount: used)
+        chunk = grown
+        base = memory
+    }
+
+    private mutating func append(_ byte: UInt8) { reserve(1).storeBytes(of: byte, as: UInt8.self) }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress else { return }
+        reserve(bytes.count).copyMemory(from: start, byteCount: bytes.count)
     }
 
     /// What follows is of another version, as a body after its header.
@@ -46,8 +89,8 @@ package struct KafkaWriter {
 
     // MARK: numbers
 
-    package mutating func bool(_ value: Bool) { sink.append(value ? 1 : 0) }
-    package mutating func int8(_ value: Int8) { sink.append(UInt8(bitPattern: value)) }
+    package mutating func bool(_ value: Bool) { append(value ? 1 : 0) }
+    package mutating func int8(_ value: Int8) { append(UInt8(bitPattern: value)) }
     package mutating func int16(_ value: Int16) { big(value) }
     package mutating func uint16(_ value: UInt16) { big(value) }
     package mutating func int32(_ value: Int32) { big(value) }
@@ -60,33 +103,32 @@ package struct KafkaWriter {
         big(value.low)
     }
 
-    private func big<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number) {
-        let size = MemoryLayout<Number>.size
-        UnsafeMutableRawPointer(sink.reserve(size)).storeBytes(of: value.bigEndian, as: Number.self)
-        sink.commit(size)
+    private mutating func big<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number) {
+        reserve(MemoryLayout<Number>.size).storeBytes(of: value.bigEndian, as: Number.self)
     }
 
     /// Base-128, least significant group first.
-    private func unsignedVarint(_ value: Int) {
+    private mutating func unsignedVarint(_ value: Int) {
         var rest = UInt(bitPattern: value)
         while rest >= 0x80 {
-            sink.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
             rest &>>= 7
         }
-        sink.append(UInt8(rest))
+        append(UInt8(rest))
     }
 
     // MARK: runs of bytes
 
     package mutating func string(_ value: String) throws(KafkaError) {
+        let count = value.utf8.count
+        guard count <= KafkaReader.stringBytesMax else { throw .unencodable("a string of \(count) bytes") }
+        if isFlexible { unsignedVarint(count &+ 1) } else { big(Int16(count)) }
+        let target = reserve(count)
         var copy = value
-        let fits = copy.withUTF8 { bytes in
-            if bytes.count > KafkaReader.stringBytesMax { return false }
-            if isFlexible { unsignedVarint(bytes.count &+ 1) } else { big(Int16(bytes.count)) }
-            sink.append(UnsafeRawBufferPointer(bytes))
-            return true
+        copy.withUTF8 { bytes in
+            guard let start = bytes.baseAddress else { return }
+            target.copyMemory(from: UnsafeRawPointer(start), byteCount: min(count, bytes.count))
         }
-        if !fits { throw .unencodable("a string of \(value.utf8.count) bytes") }
     }
 
     package mutating func nullableString(_ value: String?) throws(KafkaError) {
@@ -95,7 +137,10 @@ package struct KafkaWriter {
 
     package mutating func bytes(_ value: [UInt8]) throws(KafkaError) {
         try length(value.count)
-        value.withUnsafeBytes { sink.append($0) }
+        let target = reserve(value.count)
+        value.withUnsafeBytes { bytes in
+            if let start = bytes.baseAddress { target.copyMemory(from: start, byteCount: bytes.count) }
+        }
     }
 
     package mutating func nullableBytes(_ value: [UInt8]?) throws(KafkaError) {
@@ -123,8 +168,8 @@ package struct KafkaWriter {
     }
 
     private mutating func splice(_ slice: ByteSlice) {
-        if slice.count <= Self.copiedBytesMax { return sink.append(slice.bytes) }
-        splices.append((sink.count, slice))
+        if slice.count <= Self.copiedBytesMax { return append(slice.bytes) }
+        splices.append((used, slice))
         splicedBytes += slice.count
     }
 
@@ -147,12 +192,12 @@ package struct KafkaWriter {
         if let value { try array(value) } else { null() }
     }
 
-    private func length(_ count: Int) throws(KafkaError) {
+    private mutating func length(_ count: Int) throws(KafkaError) {
         guard count < Int(Int32.max) else { throw .unencodable("\(count) bytes or elements in one field") }
         if isFlexible { unsignedVarint(count &+ 1) } else { big(Int32(count)) }
     }
 
-    private func null() {
+    private mutating func null() {
         if isFlexible { unsignedVarint(0) } else { big(Int32(-1)) }
     }
 
@@ -165,37 +210,36 @@ package struct KafkaWriter {
     package struct Tag { let start: Int }
 
     /// A structure of a flexible version ends with no tagged field; in other versions nothing is written.
-    package func noTags() {
-        if isFlexible { sink.append(0) }
+    package mutating func noTags() {
+        if isFlexible { append(0) }
     }
 
     /// The tagged fields of a structure follow, in ascending order and fewer than 128.
-    package func openTags() -> Tags {
-        sink.append(0)
-        return Tags(position: sink.count &- 1)
+    package mutating func openTags() -> Tags {
+        append(0)
+        return Tags(position: used &- 1)
     }
 
-    package func openTag(_ number: Int, in tags: Tags) -> Tag {
-        written(tags.position).pointee &+= 1
+    package mutating func openTag(_ number: Int, in tags: Tags) -> Tag {
+        let count = base.load(fromByteOffset: tags.position, as: UInt8.self)
+        base.storeBytes(of: count &+ 1, toByteOffset: tags.position, as: UInt8.self)
         unsignedVarint(number)
-        return Tag(start: sink.count)
+        return Tag(start: used)
     }
 
     /// Puts the size before the content, which is small and moves. Tagged fields hold no records.
-    package func close(_ tag: Tag) {
-        let size = sink.count &- tag.start
+    package mutating func close(_ tag: Tag) {
+        let end = used
+        let size = end &- tag.start
         unsignedVarint(size)
-        let width = sink.count &- tag.start &- size
-        let content = written(tag.start)
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: width) { prefix in
-            for index in 0..<width { prefix[index] = content[size &+ index] }
-            UnsafeMutableRawPointer(content + width).copyMemory(from: UnsafeRawPointer(content), byteCount: size)
-            for index in 0..<width { content[index] = prefix[index] }
+        let width = used &- end
+        let content = base + tag.start
+        withUnsafeTemporaryAllocation(byteCount: width, alignment: 1) { prefix in
+            prefix.copyMemory(from: UnsafeRawBufferPointer(start: content + size, count: width))
+            (content + width).copyMemory(from: content, byteCount: size)
+            UnsafeMutableRawBufferPointer(start: content, count: width).copyMemory(from: UnsafeRawBufferPointer(prefix))
         }
     }
-
-    /// A byte already written. Sound: `reserve` points behind the last of `count` bytes, of which this is one.
-    private func written(_ offset: Int) -> UnsafeMutablePointer<UInt8> { sink.reserve(0) - (sink.count &- offset) }
 
     // MARK: faults
 
@@ -214,39 +258,28 @@ package struct KafkaWriter {
 
     /// The frame of what was written, behind its length. The writer is done with.
     consuming func finish() throws(KafkaError) -> OutgoingFrame {
-        let prefix = MemoryLayout<Int32>.size
-        let length = sink.count + splicedBytes
+        let length = used - Self.prefixBytes + splicedBytes
         guard length <= Int(Int32.max) else { throw .unencodable("a frame of \(length) bytes") }
-        let encoded = ByteSlice(
-            ByteChunk(capacity: prefix + sink.count) { (memory: UnsafeMutableRawBufferPointer) in
-                memory.storeBytes(of: Int32(length).bigEndian, as: Int32.self)
-                UnsafeMutableRawBufferPointer(rebasing: memory[prefix...]).copyMemory(from: sink.bytes)
-                return memory.count
-            })
-        var pieces: [ByteSlice] = []
-        pieces.reserveCapacity(splices.count * 2 + 1)
-        var start = 0
-        for splice in splices {
-            let end = prefix + splice.offset
-            if end > start { pieces.append(encoded[start..<end]) }
-            pieces.append(splice.slice)
-            start = end
-        }
-        if start < encoded.count { pieces.append(encoded[start..<encoded.count]) }
-        return OutgoingFrame(pieces: pieces, byteCount: prefix + length)
+        base.storeBytes(of: Int32(length).bigEndian, as: Int32.self)
+        return OutgoingFrame(pieces: pieces(from: 0), byteCount: Self.prefixBytes + length)
     }
 
     /// What was written, without a length before it.
-    var copied: [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(sink.count + splicedBytes)
-        var start = 0
+    consuming func finishUnframed() -> [UInt8] {
+        OutgoingFrame(pieces: pieces(from: Self.prefixBytes), byteCount: used - Self.prefixBytes + splicedBytes).copied
+    }
+
+    /// The parts of the chunk from `start` on, and the slices between them.
+    private func pieces(from start: Int) -> [ByteSlice] {
+        var pieces: [ByteSlice] = []
+        pieces.reserveCapacity(splices.count * 2 + 1)
+        var start = start
         for splice in splices {
-            bytes.append(contentsOf: sink.bytes[start..<splice.offset])
-            bytes.append(contentsOf: splice.slice.bytes)
+            if splice.offset > start { pieces.append(ByteSlice(chunk, start..<splice.offset)) }
+            pieces.append(splice.slice)
             start = splice.offset
         }
-        bytes.append(contentsOf: sink.bytes[start...])
-        return bytes
+        if start < used { pieces.append(ByteSlice(chunk, start..<used)) }
+        return pieces
     }
 }
