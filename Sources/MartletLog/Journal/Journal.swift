@@ -18,7 +18,7 @@ package final class Journal: Sendable {
         /// A group that was taken from the queue and is not on the disk yet.
         var pending: GroupBuffer?
         var syncedGroup: UInt64
-        /// Whether the last group was a seal, or an opening without records: there is nothing to seal.
+        /// Whether the last group was a seal: there is nothing to seal.
         var isSealed = false
         var lastSyncNanos: Int64 = 0
     }
@@ -106,13 +106,16 @@ package final class Journal: Sendable {
         }
     }
 
-    /// The first group after an opening: what the last valid one held, durable now whatever became of that one.
+    /// The first group after an opening: what the last valid one held, durable now whatever became of that one. A seal
+    /// follows at once: it proves the opening to the next one, so that openings without work in between need next to no room.
     func writeOpening(like last: GroupHeader, body: UnsafeRawBufferPointer, durable sequence: UInt64) throws(LogError) {
         try writer.withLock { (writer) throws(LogError) in
             guard let group = queue.withLock({ $0.takeOpening(like: last, body: body) }) else {
                 throw .fatal("\(directory.path): the journal has no room for its next group")
             }
             try write(group, &writer)
+            writer.isSealed = false
+            _ = try seal(&writer)
             queue.withLock { $0.ring.release(from: last.restatedGroup) }
             durable.store(sequence, ordering: .releasing)
         }

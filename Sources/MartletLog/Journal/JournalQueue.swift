@@ -107,7 +107,7 @@ struct JournalQueue: Sendable {
         guard let open = openChains.removeValue(forKey: chain.id), open.parts > 0, failure == nil, !isClosed else { return }
         var cursor = ring.cursor
         let needed = (filling?.used ?? JournalFormat.headerBytes) &+ JournalFormat.frameBytesMax
-        guard needed <= groupBytesMax, cursor.take(JournalFormat.padded(needed), in: ring), cursor.leavesReserve(in: ring) else {
+        guard needed <= groupBytesMax, cursor.take(JournalFormat.padded(needed), in: ring), cursor.sparesReserve(in: ring) else {
             return
         }
         var nothing = PartsCursor([])
@@ -214,7 +214,7 @@ struct JournalQueue: Sendable {
     /// An empty group; nil if something is queued or there is no room.
     mutating func takeSeal() -> GroupBuffer? {
         var cursor = ring.cursor
-        guard isEmpty, cursor.take(JournalFormat.blockBytes, in: ring), cursor.leavesReserve(in: ring) else { return nil }
+        guard isEmpty, cursor.take(JournalFormat.blockBytes, in: ring), cursor.sparesReserve(in: ring) else { return nil }
         let buffer = startGroup()
         filling = nil
         place(buffer)

@@ -32,8 +32,8 @@ struct FileUse: Sendable {
 ///
 /// Files are taken from `free` front first and come back when everything in them has a durable home elsewhere, oldest
 /// first. Records leave one file free for the next opening: what a recovery must write has a place even if the journal died
-/// full. If it dies full and then again before anything is recycled, the ring grows beyond its limit by one file, which is
-/// kept free in the same way, so it never needs another.
+/// full. Only if it dies again in the middle of that may the ring grow beyond its limit by a file, of which one more is then
+/// kept free.
 struct JournalRing: Sendable {
     /// Oldest first; the last is the one being filled.
     private(set) var uses: [FileUse]
@@ -97,6 +97,9 @@ struct JournalRing: Sendable {
         func leavesReserve(in ring: borrowing JournalRing) -> Bool {
             ring.free.count &- next >= (ring.bytes > ring.bytesMax ? 2 : 1)
         }
+
+        /// What need not be written, and costs a block at most, may go to the file being filled but take no new one.
+        func sparesReserve(in ring: borrowing JournalRing) -> Bool { next == 0 || leavesReserve(in: ring) }
     }
 
     var cursor: Cursor { Cursor(room: roomInLast) }
@@ -113,7 +116,7 @@ struct JournalRing: Sendable {
         }
         let last = uses.count - 1
         uses[last].lastGroup = group
-        if nextSequence > 1 { uses[last].lastSequence = max(uses[last].lastSequence, nextSequence &- 1) }
+        uses[last].lastSequence = max(uses[last].lastSequence, nextSequence &- 1)
         uses[last].waitingGroups += 1
         defer { position &+= bytes }
         return GroupPlace(file: uses[last].file, offset: position, lap: uses[last].lap)
