@@ -62,11 +62,13 @@ extension GroupCoordinator {
         _ call: ConsumerHeartbeatCall, _ pattern: TopicPattern?, _ now: CoordinatorTime
     ) throws(HeartbeatRefusal) -> ConsumerHeartbeatAnswer {
         let (group, consumer) = try consumerGroup(call, now)
+        let count = consumer.members.count
         let member = try member(call, consumer, now)
         let formerAssigned = member.assigned
         member.client = call.client
         member.sessionDeadline = now.monotonicMillis + options.consumerSessionTimeoutMillis
-        if take(call, pattern, into: member) {
+        let isNew = consumer.members.count > count
+        if take(call, pattern, into: member) || isNew {
             consumer.changedMembers.insert(member.id)
             consumer.bump()
         }
@@ -154,7 +156,6 @@ extension GroupCoordinator {
         let member = ConsumerMember(id: id, client: call.client, rebalanceTimeoutMillis: call.rebalanceTimeoutMillis)
         member.instanceID = call.instanceID
         consumer.add(member)
-        consumer.bump()
         return member
     }
 

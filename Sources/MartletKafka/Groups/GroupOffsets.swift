@@ -26,7 +26,7 @@ struct GroupOffsets {
     func isPending(_ partition: NamedPartition) -> Bool { pending.values.contains { $0[partition] != nil } }
 
     mutating func takeOrder() -> UInt64 {
-        defer { nextOrder += 1 }
+        defer { nextOrder &+= 1 }
         return nextOrder
     }
 
