@@ -121,16 +121,21 @@ extension PartitionStore {
     /// When the active segment began; read from its header once after a restart. A damaged header costs a later roll, no data.
     private func birth(_ run: AppendRun) throws(LogError) -> SegmentFormat.Birth {
         if let birth = run.birth ?? state.withLock({ $0.activeBirth }) { return birth }
+        let birth = try birth(of: run.active)
+        state.withLock { $0.activeBirth = birth }
+        return birth
+    }
+
+    /// From a segment's header. A damaged one has no age.
+    func birth(of segment: SegmentFacts) throws(LogError) -> SegmentFormat.Birth {
         let header = try io { () throws(IOError) in
-            let file = try self.file(run.active)
+            let file = try self.file(segment)
             return try ByteChunk(capacity: SegmentFormat.headerBytes) { (buffer) throws(IOError) in
                 try file.readFully(into: buffer, at: 0)
             }
         }
-        let found = withExtendedLifetime(header) { SegmentFormat.readBirth(header.bytes) }
-        let birth = found ?? SegmentFormat.Birth(createdMillis: clock.wallMicros() / 1_000, firstTimestamp: -1)
-        state.withLock { $0.activeBirth = birth }
-        return birth
+        return withExtendedLifetime(header) { SegmentFormat.readBirth(header.bytes) }
+            ?? SegmentFormat.Birth(createdMillis: clock.wallMicros() / 1_000, firstTimestamp: -1)
     }
 
     /// Seals the active segment and begins another; nothing happens if it holds nothing. The flusher's, as `append`.
@@ -151,7 +156,7 @@ extension PartitionStore {
             try save(&manifest)
             let saved = manifest
             state.withLock { state in
-                state.manifest = saved
+                state.take(saved)
                 state.durableBytes = 0
                 state.durableMaxTimestamp = -1
                 state.activeIndex = SegmentIndex()
@@ -169,7 +174,9 @@ extension PartitionStore {
         let (file, active) = state.withLock { ($0.unsyncedFile, $0.active) }
         guard let file else { return }
         try durably { () throws(IOError) in try file.sync() }
-        try syncNewDirectories()
+        if state.withLock({ !$0.unsyncedDirectories.isEmpty }) {
+            try structure.withLock { _ throws(LogError) in try syncNewDirectories() }
+        }
         let isIndexDue = state.withLock { state in
             state.unsyncedFile = nil
             state.durableEnd = active.endOffset

@@ -84,7 +84,7 @@ extension PartitionStore {
 
     // MARK: Writing the manifest
 
-    /// Makes `manifest` true. On an error nothing has changed, or (a failed sync) the store is done for.
+    /// Makes `manifest` true; call with `structure` held. On an error nothing has changed, or (a failed sync) the store is done for.
     func save(_ manifest: inout StoreManifest) throws(LogError) {
         manifest.sequence += 1
         let sink = ByteSink()
@@ -115,7 +115,7 @@ extension PartitionStore {
         state.withLock { $0.unsyncedDirectories = parents + $0.unsyncedDirectories }
     }
 
-    /// Makes the names of new files and directories durable.
+    /// Makes the names of new files and directories durable. Call with `structure` held.
     func syncNewDirectories() throws(LogError) {
         let directories = state.withLock { $0.unsyncedDirectories }
         for directory in directories {

@@ -24,8 +24,8 @@ extension PartitionStore {
         var retries = 0
         while true {
             let (start, stored, segments) = state.withLock { ($0.manifest.startOffset, $0.active.endOffset, $0.manifest.segments) }
-            guard offset >= start && offset <= stored else {
-                throw .offsetOutOfRange(requested: offset, start: start, end: stored)
+            guard offset >= start && offset <= max(stored, start) else {
+                throw .offsetOutOfRange(requested: offset, start: start, end: max(stored, start))
             }
             var reading = Reading(end: min(end, stored), maxBytes: maxBytes, result: StoreRead(nextOffset: offset))
             do throws(LogError) {

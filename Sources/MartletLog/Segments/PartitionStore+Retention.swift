@@ -43,15 +43,13 @@ extension PartitionStore {
         return !age.overflow && age.partialValue > limit
     }
 
-    /// Nothing before `offset` is served any more; whole segments before it go with the next `retain`. Never goes back.
+    /// Nothing before `offset` is served any more; whole segments before it go with the next `retain`. Never goes back. What
+    /// exists is the caller's to know: `offset` may lie beyond what was appended here so far.
     package func deleteRecords(before offset: Int64) throws(LogError) {
         try checkUsable()
         try structure.withLock { _ throws(LogError) in
             var manifest = state.withLock { $0.manifest }
             guard offset > manifest.startOffset else { return }
-            guard offset <= manifest.segments[manifest.segments.count - 1].endOffset else {
-                throw .offsetOutOfRange(requested: offset, start: manifest.startOffset, end: manifest.segments[manifest.segments.count - 1].endOffset)
-            }
             manifest.startOffset = offset
             try replace(manifest, removing: [])
         }
@@ -65,29 +63,26 @@ extension PartitionStore {
         let saved = next
         state.withLock { state in
             let active = state.active
-            state.manifest = saved
+            state.take(saved)
             state.active = active
         }
         // What cannot be removed now is a stranger at the next start.
-        for segment in removed {
-            cache.forget(segment.token)
-            for name in [segment.fileName, segment.indexName, segment.timeIndexName] { try? disk.remove(path(name)) }
-        }
+        for segment in removed { remove(segment) }
     }
 
     /// Once after a start: removes files that no segment owns, as a crash may leave them.
-    private func removeStrangers() throws(LogError) {
-        let isDue = state.withLock { state in
-            defer { state.hasRemovedStrangers = true }
-            return !state.hasRemovedStrangers
-        }
-        guard isDue, let facts = try io({ () throws(IOError) in try disk.stat(directory) }), facts.kind == .directory else { return }
+    func removeStrangers() throws(LogError) {
+        // With the lock held throughout: a file that compaction is about to write must not be taken for one.
         try structure.withLock { _ throws(LogError) in
-            let segments = state.withLock { $0.manifest.segments }
-            let known = Set(segments.flatMap { [$0.fileName, $0.indexName, $0.timeIndexName] } + [StoreManifest.fileName])
-            for name in try io({ () throws(IOError) in try disk.list(directory) }) where !known.contains(name) && isOurs(name) {
-                try io { () throws(IOError) in try disk.remove(path(name)) }
+            let (isDone, segments) = state.withLock { ($0.hasRemovedStrangers, $0.manifest.segments) }
+            if isDone { return }
+            if let facts = try io({ () throws(IOError) in try disk.stat(directory) }), facts.kind == .directory {
+                let known = Set(segments.flatMap { [$0.fileName, $0.indexName, $0.timeIndexName] })
+                for name in try io({ () throws(IOError) in try disk.list(directory) }) where !known.contains(name) && isOurs(name) {
+                    try io { () throws(IOError) in try disk.remove(path(name)) }
+                }
             }
+            state.withLock { $0.hasRemovedStrangers = true }
         }
     }
 

@@ -100,6 +100,13 @@ package final class PartitionStore: Sendable {
             get { manifest.segments[manifest.segments.count - 1] }
             set { manifest.segments[manifest.segments.count - 1] = newValue }
         }
+
+        /// What was saved is what counts. A generation that was given out meanwhile stays given out.
+        mutating func take(_ saved: StoreManifest) {
+            let generation = manifest.nextGeneration
+            manifest = saved
+            manifest.nextGeneration = max(generation, saved.nextGeneration)
+        }
     }
 
     init(
