@@ -12,8 +12,9 @@ struct Flusher {
     var toSync = Queue<PartitionState>()
     /// Snapshot files that exist, oldest first.
     var snapshotFiles: [String] = []
-    /// Where cleaning goes on: the partition after this one.
-    var cleanedUpTo: TopicPartition?
+    /// Partitions still to be looked at in this round, and when the next one begins.
+    var toClean = Queue<PartitionState>()
+    var cleanNanos: Int64 = 0
 }
 
 /// A checkpoint under way. Its steps, in this order, make it true that everything up to `snapshot.sequence` has a home

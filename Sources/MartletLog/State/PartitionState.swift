@@ -69,8 +69,6 @@ final class PartitionState: @unchecked Sendable {
     var syncedOffset: Int64 = 0
     /// Bytes written and not synced.
     var unsyncedBytes = 0
-    /// When retention and compaction last looked at it.
-    var cleanedMillis = Int64.min
 
     init(id: TopicPartition) { self.id = id }
 

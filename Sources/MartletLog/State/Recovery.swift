@@ -14,7 +14,9 @@ struct Recovery {
     var state = LogState()
     /// What the snapshot says of the partitions' files, until they are opened.
     private var checkpoints: [TopicPartition: StoreCheckpoint] = [:]
-    private var moved: Set<TopicPartition> = []
+    /// Partitions whose segments are not what the snapshot says. Either their topic was deleted after the snapshot's moment,
+    /// which the journal will say, or this is damage.
+    private var unstored: [TopicPartition: LogError] = [:]
     private var replayedBatches = 0
 
     init(_ directory: String, _ surroundings: LogSurroundings, _ options: LogOptions) {
@@ -74,11 +76,11 @@ struct Recovery {
             state.topics[described.id] = topic
             state.names[described.name] = topic
             for (partition, saved) in zip(topic.partitions, part.partitions) {
-                let stored = saved.store?.endOffset ?? 0
-                guard stored >= saved.nextOffset else {
-                    throw damage(partition, stored..<saved.nextOffset, "the snapshot has them in no segment")
-                }
                 partition.load(saved)
+                if partition.writtenOffset < partition.nextOffset {
+                    unstored[partition.id] = damage(
+                        partition, partition.writtenOffset..<partition.nextOffset, "the snapshot has them in no segment")
+                }
                 checkpoints[partition.id] = saved.store
             }
         }
@@ -159,7 +161,7 @@ struct Recovery {
         }
         replayedBatches += 1
         // Segments that were synced after the snapshot's moment hold some of what the journal repeats.
-        if partition.nextOffset > partition.writtenOffset {
+        if partition.nextOffset > partition.writtenOffset && unstored[partition.id] == nil {
             state.keep(
                 TailBatch(
                     baseOffset: offset, nextOffset: partition.nextOffset, commit: 0, maxTimestamp: header.maxTimestamp,
@@ -175,6 +177,7 @@ struct Recovery {
     mutating func openStores() throws(LogError) {
         for topic in state.topicsByID {
             for partition in topic.partitions {
+                if let damage = unstored[partition.id] { throw damage }
                 try openStore(partition)
                 guard partition.writtenOffset <= partition.nextOffset else {
                     throw damage(
@@ -195,7 +198,14 @@ struct Recovery {
     }
 
     private mutating func writeHome(_ partition: PartitionState) throws(LogError) {
-        try openStore(partition)
+        do throws(LogError) {
+            try openStore(partition)
+        } catch {
+            guard case .corrupt = error else { throw error }
+            unstored[partition.id] = error
+            // Not true, and of no effect: unless the topic is deleted, opening ends with the error.
+            state.markWritten(partition, upTo: partition.nextOffset)
+        }
         guard let topic = state.topics[partition.id.topic] else { return }
         let batches = partition.unwrittenBatches(before: .max, bytesMax: .max)
         guard let last = batches.last else { return }

@@ -20,9 +20,24 @@ struct TopicFiles {
     func openStore(
         _ partition: TopicPartition, _ configuration: TopicConfiguration, checkpoint: StoreCheckpoint?
     ) throws(LogError) -> PartitionStore {
-        try PartitionStore.open(
+        if checkpoint == nil { try adoptDirectory(of: partition) }
+        return try PartitionStore.open(
             partition, directory: directory(of: partition), disk: disk, clock: clock, cache: cache,
             options: StoreOptions(configuration, partition), checkpoint: checkpoint)
+    }
+
+    /// A directory that a process made whose end came before its name was durable is there and may yet go: the store syncs
+    /// the names of what it makes itself, and takes what it finds for durable.
+    private func adoptDirectory(of partition: TopicPartition) throws(LogError) {
+        do throws(IOError) {
+            guard try disk.stat(directory(of: partition)) != nil else { return }
+        } catch {
+            throw LogError(error)
+        }
+        try SnapshotFiles.finalSync { () throws(IOError) in
+            try disk.syncDirectory(path)
+            try disk.syncDirectory(directory(of: partition.topic))
+        }
     }
 
     /// The topics that have a directory.
