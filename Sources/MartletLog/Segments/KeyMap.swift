@@ -28,7 +28,7 @@ final class KeyMap {
     deinit { slots.deallocate() }
 
     /// No further keys should go in. Those of a batch that has begun may.
-    var isFull: Bool { capacity >= capacityMax && count >= capacity / 4 * 3 }
+    var isFull: Bool { count >= capacityMax / 4 * 3 }
 
     /// Notes that `key` occurs at `offset`; offsets come in rising order.
     func set(_ key: UnsafeRawBufferPointer, _ offset: Int64) {
