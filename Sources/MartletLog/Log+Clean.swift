@@ -1,9 +1,9 @@
 internal import MartletCore
 internal import Synchronization
 
-/// What time does to a log: old segments go, keys are compacted, silent producers are forgotten.
+/// What time does to a log: old segments go, silent producers are forgotten.
 extension Log {
-    /// Flusher thread. Looks at one partition whose time has come: retention, compaction, expired producers. False:
+    /// Flusher thread. Looks at one partition whose time has come: retention, deleted records, expired producers. False:
     /// nothing was due. Throws as `flush`.
     package func clean() throws(LogError) -> Bool {
         do throws(LogError) {

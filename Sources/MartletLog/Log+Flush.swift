@@ -29,7 +29,7 @@ extension Log {
     }
 
     private func step(_ flusher: inout Flusher, budget: Int) throws(LogError) -> Bool {
-        if try removeDoomed() { return true }
+        if removeDoomed(&flusher) { return true }
         if try journal.prepareFile() { return true }
         // Memory first: it is what producers are throttled for.
         if state.withLock({ $0.unwrittenCost > options.tailBytesMax / 4 }), try writeNext(&flusher, budget: budget) { return true }
@@ -38,10 +38,18 @@ extension Log {
         return try advanceCheckpoint(&flusher, budget: budget)
     }
 
-    /// Removes the directory of one deleted topic.
-    private func removeDoomed() throws(LogError) -> Bool {
-        guard let id = state.withLock({ $0.doomed.first }) else { return false }
-        try files.remove(id)
+    /// Removes the directory of one deleted topic. What cannot be removed now (a compaction may be about to leave a file
+    /// there) is tried again a second later, or after the next start.
+    private func removeDoomed(_ flusher: inout Flusher) -> Bool {
+        let now = surroundings.clock.monotonicNanos()
+        guard now >= flusher.removalNanos, let id = state.withLock({ $0.doomed.first }) else { return false }
+        do throws(LogError) {
+            try files.remove(id)
+        } catch {
+            flusher.removalNanos = now + 1_000_000_000
+            logger.warn("a deleted topic's files cannot be removed now", ["topic": "\(id)", "error": "\(error)"])
+            return false
+        }
         state.withLock { $0.doomed.removeAll { $0 == id } }
         logger.info("a deleted topic's files are removed", ["topic": "\(id)"])
         return true
@@ -167,7 +175,7 @@ extension Log {
         flusher.previousSequence = flusher.newestSequence
         flusher.newestSequence = sequence
         flusher.snapshotFiles.append(name)
-        try SnapshotFiles.removeOld(&flusher.snapshotFiles, directory: directory, disk: disk)
+        SnapshotFiles.removeOld(&flusher.snapshotFiles, directory: directory, disk: disk)
         // The snapshot before stays usable as long as the journal has the room: should the newest be damaged, a start takes
         // the older one and replays more.
         let isTight = journal.usedBytes > options.journalBytesMax / 2
@@ -193,8 +201,11 @@ extension Log {
 
     // MARK: The end
 
-    /// No other call may be running or follow. Writes everything home, so that the next start has nothing to replay.
+    /// No call but `compact` may be running, and none may follow. Writes everything home, so that the next start has nothing
+    /// to replay.
     package func close() throws(LogError) {
+        isClosing.store(true, ordering: .relaxed)
+        compactor.withLock { _ in }
         do throws(LogError) {
             try throwIfFailed()
             while try writeGroup() {}

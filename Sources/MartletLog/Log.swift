@@ -7,8 +7,8 @@ internal import Synchronization
 /// - One record of the journal is one commit; what is in it becomes true together. A commit's *sequence* says when:
 ///   nothing of it may leave the process before `whenDurable(sequence)`. Reads show durable data alone.
 /// - The log starts no threads. It is driven: one thread (the journal thread) calls `writeGroup` and `sealIfIdle`, one
-///   (the flusher) calls `flush` and `clean`; every other call may come from any thread and, unless it says otherwise,
-///   never waits for the disk.
+///   (the flusher) `flush` and `clean`, one more `compact`; every other call may come from any thread and, unless it says
+///   otherwise, never waits for the disk.
 /// - After a failed sync every call throws `fatal`: the process must end, and a restart recovers what was acknowledged.
 ///
 /// What is where: the journal has every commit since the last checkpoint; memory (the tail) has every batch that is not in
@@ -25,6 +25,10 @@ package final class Log: Sendable {
     let state: Mutex<LogState>
     /// The flusher's own; locked by whoever flushes, cleans or closes, for as long as that takes.
     let flusher: Mutex<Flusher>
+    /// The compaction's own, for as long as a run takes.
+    let compactor = Mutex(Compactor())
+    /// `close()` was called: long runs end.
+    let isClosing = Atomic<Bool>(false)
     let listeners = Mutex(Listeners())
 
     struct Listeners {

@@ -15,6 +15,8 @@ struct Flusher {
     /// Partitions still to be looked at in this round, and when the next one begins.
     var toClean = Queue<PartitionState>()
     var cleanNanos: Int64 = 0
+    /// Not before this are deleted topics' files to be removed.
+    var removalNanos: Int64 = 0
 }
 
 /// A checkpoint under way. Its steps, in this order, make it true that everything up to `snapshot.sequence` has a home

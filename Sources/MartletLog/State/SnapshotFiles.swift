@@ -68,12 +68,12 @@ enum SnapshotFiles {
     }
 
     /// Removes all but the newest. What cannot be removed now is left for the next time.
-    static func removeOld(_ files: inout [String], directory log: String, disk: any Disk) throws(LogError) {
+    static func removeOld(_ files: inout [String], directory log: String, disk: any Disk) {
         while files.count > kept {
             do throws(IOError) {
                 try disk.remove(directory(of: log) + "/" + files[0])
             } catch {
-                if case .missing = error {} else { throw LogError(error) }
+                if case .missing = error {} else { return }
             }
             files.removeFirst()
         }

@@ -18,7 +18,7 @@ extension LogSimulation {
         case 62..<76: drive { () throws(LogError) in try log.writeGroup() }
         case 76..<88:
             for _ in 0..<(1 + random.below(8)) { drive { () throws(LogError) in try log.flush(budget: 1 + self.random.below(4_000)) } }
-        case 88..<90: drive { () throws(LogError) in try log.clean() }
+        case 88..<90: drive { () throws(LogError) in try self.random.chance(0.5) ? log.clean() : log.compact() }
         case 90..<92: drive { () throws(LogError) in try log.sealIfIdle() }
         case 92..<94: clock.advance(nanos: [1_000_000, 20_000_000, 61_000_000_000][random.below(3)])
         case 94..<95: disk.capacityBytes = random.chance(0.5) ? nil : 100_000 + random.below(200_000)
