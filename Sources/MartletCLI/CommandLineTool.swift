@@ -39,6 +39,10 @@ enum CommandLineTool {
 
     static let commands: [Command] = [
         Command(name: "run", summary: "run the pipeline in SQL files", help: RunCommand.help, run: RunCommand.run),
+        Command(name: "serve", summary: "serve the log to Kafka clients", help: ServeCommand.help, run: ServeCommand.run),
+        Command(
+            name: "topic", summary: "make, list, change, write and read topics of a server", help: TopicCommand.help,
+            run: TopicCommand.run),
         Command(
             name: "validate", summary: "check SQL files without running them", help: CheckCommands.validateHelp,
             run: CheckCommands.validate),

@@ -1,0 +1,224 @@
+import Glibc
+import MartletCore
+import MartletLog
+import MartletPlatform
+import MartletServer
+import Synchronization
+
+/// `martlet serve`: the log on a data directory, and the listeners that serve it, until somebody stops it.
+enum ServeCommand {
+    static let help = """
+        Usage: martlet serve --data-dir DIR [OPTIONS]
+
+        Serves the log in DIR (made if missing) to Kafka clients. One process owns a data directory at a time. Prints a line
+        for each listener once it accepts connections. Ctrl-C or SIGTERM stops it cleanly, a second one at once.
+
+        Options:
+          --data-dir DIR          where the log lives
+          --kafka ADDR:PORT       where Kafka clients connect (default 127.0.0.1:9092; port 0: any free one)
+          --advertised ADDR:PORT  what clients are told to connect to (default: the address they came to)
+          --http ADDR:PORT        serve /metrics and /healthz (default 127.0.0.1:8080)
+          --no-kafka, --no-http   leave a listener out
+          --insecure              allow addresses that other machines reach: everybody there may read and write everything
+          --set NAME=VALUE        a setting of the server, by Kafka's name, such as num.partitions=8; may be repeated.
+                                  The environment may set them too: MARTLET_NUM_PARTITIONS=8
+          --settings              list every setting with its default
+          --log-level LEVEL       debug, info (default), warn or error; JSON lines on standard error
+        """
+
+    private struct Plan {
+        var directory: String
+        var kafka: ListenAddress?
+        var advertised: ListenAddress?
+        var http: ListenAddress?
+        var configuration: BrokerConfiguration
+        var log: StructuredLog
+    }
+
+    static func run(_ words: [String]) throws -> Int32 {
+        let arguments = try Arguments(
+            words, command: "serve", options: ["data-dir", "kafka", "advertised", "http", "set", "log-level"],
+            flags: ["no-kafka", "no-http", "insecure", "settings"])
+        if arguments.has("settings") {
+            listSettings()
+            return ExitCode.done
+        }
+        guard let directory = arguments.value("data-dir"), !directory.isEmpty else { throw UsageError("needs --data-dir DIR") }
+        guard arguments.positional.isEmpty else {
+            throw UsageError("takes no files: pipelines run with 'martlet run' (found \"\(arguments.positional[0])\")")
+        }
+        let given = try settings(arguments)
+        let configuration: BrokerConfiguration
+        do throws(BrokerConfigurationError) {
+            configuration = try BrokerConfiguration(given)
+        } catch {
+            printError("martlet serve: \(error.message)")
+            return ExitCode.configuration
+        }
+        let plan = Plan(
+            directory: directory, kafka: try address(arguments, "kafka", default: "127.0.0.1:9092"),
+            advertised: try arguments.value("advertised").map { try parsed($0, "advertised") },
+            http: try address(arguments, "http", default: "127.0.0.1:8080"), configuration: configuration,
+            log: try logger(arguments))
+        guard plan.kafka != nil || plan.http != nil else { throw UsageError("has nothing to serve: every listener is left out") }
+        return try serve(plan)
+    }
+
+    // MARK: Arguments
+
+    private static func address(_ arguments: Arguments, _ name: String, default text: String) throws(UsageError) -> ListenAddress? {
+        if arguments.has("no-\(name)") {
+            guard arguments.value(name) == nil else { throw UsageError("--\(name) and --no-\(name) contradict each other") }
+            return nil
+        }
+        let address = try parsed(arguments.value(name) ?? text, name)
+        guard arguments.has("insecure") || isLoopback(address.host) else {
+            throw UsageError(
+                "--\(name) \(address) can be reached from other machines, and there is neither encryption nor authentication yet; "
+                    + "listen on 127.0.0.1, or say --insecure")
+        }
+        return address
+    }
+
+    private static func parsed(_ text: String, _ name: String) throws(UsageError) -> ListenAddress {
+        do throws(ListenError) {
+            return try ListenAddress(parsing: text)
+        } catch {
+            throw UsageError("--\(name): \(error.message)")
+        }
+    }
+
+    private static func logger(_ arguments: Arguments) throws(UsageError) -> StructuredLog {
+        let name = arguments.value("log-level") ?? "info"
+        guard let level = LogLevel(name: name) else {
+            throw UsageError("--log-level takes debug, info, warn or error, not \"\(name)\"")
+        }
+        return StructuredLog(clock: SystemClock(), sink: StandardErrorLog(), level: level)
+    }
+
+    /// From the environment, then from the command line, which wins. A name may be written with underscores for dots.
+    private static func settings(_ arguments: Arguments) throws(UsageError) -> [(name: String, value: String)] {
+        var values: [(name: String, value: String)] = []
+        for setting in BrokerSetting.all {
+            let variable = "MARTLET_" + setting.name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+            if let value = environment(variable) { values.append((setting.name, value)) }
+        }
+        for assignment in arguments.all("set") {
+            guard let equals = assignment.firstIndex(of: "="), equals != assignment.startIndex else {
+                throw UsageError("--set takes NAME=VALUE, not \"\(assignment)\"")
+            }
+            let written = String(assignment[..<equals])
+            let dotted = String(written.map { $0 == "_" ? "." : $0 })
+            let name = BrokerSetting.named(written) == nil && BrokerSetting.named(dotted) != nil ? dotted : written
+            values.append((name, String(assignment[assignment.index(after: equals)...])))
+        }
+        return values
+    }
+
+    private static func listSettings() {
+        for setting in BrokerSetting.all {
+            let value = setting.defaultValue.isEmpty ? "\"\"" : setting.defaultValue
+            printOut("\(setting.name)=\(value)\(setting.isDynamic ? "  (may be changed while the server runs)" : "")")
+            printOut("    \(setting.documentation)")
+        }
+    }
+
+    // MARK: Serving
+
+    private static func serve(_ plan: Plan) throws -> Int32 {
+        let lock: DataDirectoryLock
+        do {
+            try SystemDisk().makeDirectories(plan.directory)
+            lock = try DataDirectoryLock(plan.directory)
+        } catch {
+            printError("martlet serve: \(error)")
+            return ExitCode.failure
+        }
+        let end = ServeEnd()
+        try StopSignals.install { end.request(.stopped) }
+        let metrics = MetricsRegistry()
+        ProcessFacts.register(in: metrics)
+        let surroundings = LogSurroundings(
+            disk: SystemDisk(), clock: SystemClock(), entropy: SystemEntropy(), logger: plan.log, metrics: metrics)
+        return holding(lock) {
+            do {
+                return try serve(plan, surroundings, end)
+            } catch {
+                plan.log.error("the server could not go on", ["error": .string("\(error)")])
+                printError("martlet serve: \(error)")
+                return ExitCode.failure
+            }
+        }
+    }
+
+    /// The directory stays ours until `body` returns.
+    private static func holding(_ lock: borrowing DataDirectoryLock, _ body: () -> Int32) -> Int32 { body() }
+
+    private static func serve(_ plan: Plan, _ surroundings: LogSurroundings, _ end: ServeEnd) throws -> Int32 {
+        let log = try Log.open(plan.directory, surroundings, plan.configuration.logOptions())
+        let driver = try LogDriver(log, logger: plan.log) { _ in end.request(.failed) }
+        do {
+            let outcome = try listen(plan, log, driver, surroundings, end)
+            guard outcome == .stopped else { return ExitCode.failure }
+        } catch {
+            try? driver.stop()
+            throw error
+        }
+        try driver.stop()
+        plan.log.info("stopped", [:])
+        return ExitCode.done
+    }
+
+    private static func listen(
+        _ plan: Plan, _ log: Log, _ driver: LogDriver, _ surroundings: LogSurroundings, _ end: ServeEnd
+    ) throws -> ServeEnd.Reason {
+        let kafka = try plan.kafka.map { address in
+            try KafkaServer(
+                address, log: log, directory: plan.directory, configuration: plan.configuration, surroundings: surroundings,
+                advertised: plan.advertised)
+        }
+        defer { kafka?.stop() }
+        if let kafka { printOut("kafka on \(kafka.address)") }
+        let http = try plan.http.map { address in
+            try MetricsServer(address, metrics: surroundings.metrics) { driver.isHealthy }
+        }
+        defer { http?.stop() }
+        if let http { printOut("http on http://\(http.address)") }
+        plan.log.info(
+            "serving",
+            [
+                "directory": .string(plan.directory), "kafka": .string(kafka.map { "\($0.address)" } ?? "off"),
+                "http": .string(http.map { "\($0.address)" } ?? "off"), "cluster": .string(kafka?.clusterID ?? ""),
+            ])
+        let reason = end.wait()
+        if reason == .failed {
+            // Nothing that is asked from here on can be kept; whoever waits for an answer must not get one.
+            _exit(ExitCode.failure)
+        }
+        plan.log.info("stopping", [:])
+        return reason
+    }
+}
+
+/// Why the server ends; whoever comes first says it.
+private final class ServeEnd: Sendable {
+    enum Reason: Sendable { case stopped, failed }
+
+    private let reason = Mutex<Reason?>(nil)
+    private let signal = WakeSignal()
+
+    func request(_ why: Reason) {
+        reason.withLock { reason in
+            if reason == nil { reason = why }
+        }
+        signal.notify()
+    }
+
+    func wait() -> Reason {
+        while true {
+            let ticket = signal.ticket
+            if let reason = reason.withLock({ $0 }) { return reason }
+            signal.wait(after: ticket)
+        }
+    }
+}
