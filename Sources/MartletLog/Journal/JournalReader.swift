@@ -121,8 +121,10 @@ struct JournalReader {
         for (index, scanned) in files.enumerated() where index != file {
             switch scanned.head {
             case .blank: break
-            case .group(let header): later.append(FoundHeader(header: header, file: index, offset: 0))
             case .damaged(let found): later += found
+            case .group(let header):
+                // A file of an earlier use has nothing to say; in one that is newer, the first group may be what is damaged.
+                if header.number >= expectedGroup { later += try window.headers(scanned.file, index: index, from: 0) }
             }
         }
         later.removeAll { $0.header.identity != identity || $0.header.number < expectedGroup }
