@@ -34,8 +34,12 @@ final class LogFixture {
         return options
     }
 
-    init(seed: UInt64 = 1, options: LogOptions = LogFixture.smallOptions()) throws {
+    /// Call number `call` of the disk fails, if one is given.
+    init(
+        seed: UInt64 = 1, options: LogOptions = LogFixture.smallOptions(), failing call: Int? = nil, with fault: DiskFault = .broken
+    ) throws {
         disk = SimulatedDisk(seed: seed, trace: Trace(keptMax: 30))
+        if let call { disk.fail(call: call, with: fault) }
         self.options = options
         log = try LogFixture.open(disk, clock, metrics, lines, options)
     }
@@ -53,6 +57,16 @@ final class LogFixture {
     func reopen(power: Bool = true) throws(LogError) {
         if power { disk.crash() }
         log = try LogFixture.open(disk, clock, MetricsRegistry(), lines, options)
+    }
+
+    /// Why the log does not open; nil if it does.
+    func refusalOfReopening() -> LogError? {
+        do throws(LogError) {
+            try reopen()
+            return nil
+        } catch {
+            return error
+        }
     }
 
     /// Makes durable what was appended.
