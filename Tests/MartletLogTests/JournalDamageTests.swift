@@ -211,4 +211,43 @@ struct JournalDamageTests {
             #expect(damage.detail.contains("records 1 to 2 "))
         }
     }
+
+    @Test("headers and bodies of any content, with right checksums, end in an error or an opening, never in a trap")
+    func forged() throws {
+        let (image, _, _) = try Self.journal(sealed: true)
+        let groups = Self.groups(image)
+        var random = SplitMix64(seed: 3)
+        var refused = 0
+        for _ in 0..<3000 {
+            let group = groups[random.below(groups.count)]
+            var bytes = try #require(image[group.path])
+            for _ in 0...random.below(3) {
+                let choices: [UInt64] = [0, 1, UInt64.max, 1 << 62, random.next(), random.next() & 0xFF]
+                let value = choices[random.below(choices.count)]
+                let field = random.chance(0.3) ? 128 + random.below(max(group.bytes - 128, 1)) : 8 + random.below(88)
+                for byte in 0..<(1 << random.below(4)) {
+                    bytes[group.offset + field + byte] = UInt8(truncatingIfNeeded: value >> UInt64(8 * byte))
+                }
+            }
+            bytes.withUnsafeMutableBytes { all in
+                let block = UnsafeMutableRawBufferPointer(rebasing: all[group.offset...])
+                let length = Int(block.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
+                if length <= block.count - 128 {
+                    let seed = crc32c(UnsafeRawBufferPointer(rebasing: block[..<60]))
+                    let check = crc32c(UnsafeRawBufferPointer(rebasing: block[128..<128 + length]), seed: seed)
+                    block.storeBytes(of: check.littleEndian, toByteOffset: 60, as: UInt32.self)
+                }
+                let check = crc32c(UnsafeRawBufferPointer(rebasing: block[..<124]))
+                block.storeBytes(of: check.littleEndian, toByteOffset: 124, as: UInt32.self)
+            }
+            var forged = image
+            forged[group.path] = bytes
+            do throws(LogError) {
+                _ = try Fixture.open(MemoryDisk(forged), Self.options, after: random.chance(0.5) ? 0 : UInt64(random.below(9)))
+            } catch {
+                refused += 1
+            }
+        }
+        #expect(refused > 300)
+    }
 }

@@ -94,7 +94,7 @@ struct GroupHeader: Equatable, Sendable {
         put(crc32c(covered), at: JournalFormat.headerCheckOffset)
     }
 
-    /// nil unless `bytes` start with a whole header whose checksum is right.
+    /// nil unless `bytes` start with a whole header whose checksum is right and whose numbers a journal can come to.
     static func decode(_ bytes: UnsafeRawBufferPointer) -> GroupHeader? {
         guard bytes.count >= JournalFormat.headerBytes else { return nil }
         func get<Number: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as _: Number.Type = Number.self) -> Number {
@@ -103,10 +103,20 @@ struct GroupHeader: Equatable, Sendable {
         guard get(0) == JournalFormat.magic else { return nil }
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<JournalFormat.headerCheckOffset])
         guard get(JournalFormat.headerCheckOffset) == crc32c(covered), let kind = Kind(rawValue: bytes[10]) else { return nil }
-        return GroupHeader(
+        let header = GroupHeader(
             kind: kind, version: get(8), bodyBytes: get(12), identity: JournalIdentity(high: get(16), low: get(24)), lap: get(32),
             number: get(40), firstSequence: get(48), recordCount: get(56), bodyCheck: get(JournalFormat.bodyCheckOffset),
             syncedGroup: get(64), syncedSequence: get(72), restatedGroup: get(80), chainFloor: get(88))
+        return header.isPlausible ? header : nil
+    }
+
+    /// No journal comes to numbers this high; so what follows can calculate with them.
+    private static let numberMax: UInt64 = 1 << 62
+
+    private var isPlausible: Bool {
+        kind == .blank
+            || number > 0 && number < Self.numberMax && lap < Self.numberMax && firstSequence > 0
+                && firstSequence < Self.numberMax && restatedGroup > 0 && restatedGroup <= number && chainFloor <= number
     }
 
     /// Whether `group`, which starts with this header, has the body that it was written with.

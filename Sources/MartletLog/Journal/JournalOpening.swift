@@ -84,7 +84,7 @@ struct JournalOpening {
             }
             let ring = RingFile(number: number, path: filePath, file: file, bytes: Int(facts.size))
             let head: ScannedFile.Head
-            if let header = try window.header(ring, at: 0) {
+            if let header = try window.head(ring) {
                 guard header.version == JournalFormat.version else {
                     throw .unsupported(
                         place: filePath, detail: "the journal has format \(header.version), this program knows \(JournalFormat.version)")

@@ -248,7 +248,7 @@ struct ChainAssembler {
                 add(frame, group: header.number)
             case .end:
                 add(frame, group: header.number)
-                guard let chain = open.removeValue(forKey: frame.chain), chain.parts == frame.part + 1 else {
+                guard let chain = open.removeValue(forKey: frame.chain), chain.parts &- 1 == frame.part else {
                     if !isWanted { break }
                     throw .corrupt(LogDamage(place: place, detail: "parts of record \(sequence) are missing"))
                 }

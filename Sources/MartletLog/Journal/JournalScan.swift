@@ -40,16 +40,17 @@ final class RingWindow {
     private var count = 0
 
     /// Read at once, unless more is asked for.
-    private static let windowBytes = 1 << 20
+    static let windowBytes = 1 << 20
 
     /// Calls `body` with `length` bytes from `offset`; with fewer if the file ends before. `length` is at most what the file
-    /// was found to hold, which bounds the memory.
+    /// was found to hold, which bounds the memory. `aheadBytes` are read at once if it is less.
     func read<Result>(
-        _ file: RingFile, at offset: Int, length: Int, _ body: (UnsafeRawBufferPointer) throws(LogError) -> Result
+        _ file: RingFile, at offset: Int, length: Int, aheadBytes: Int = windowBytes,
+        _ body: (UnsafeRawBufferPointer) throws(LogError) -> Result
     ) throws(LogError) -> Result {
         let isInside = path == file.path && offset >= start && offset + length <= start + count
         if !isInside {
-            let wanted = min(max(length, Self.windowBytes), max(file.bytes - offset, 0))
+            let wanted = min(max(length, aheadBytes), max(file.bytes - offset, 0))
             if memory.count < wanted { memory = [UInt8](repeating: 0, count: wanted) }
             count = try Self.fill(&memory, count: wanted, from: file, at: offset)
             start = offset
@@ -104,6 +105,13 @@ extension RingWindow {
     /// The header at a block, whoever's and whenever it was written.
     func header(_ file: RingFile, at offset: Int) throws(LogError) -> GroupHeader? {
         try read(file, at: offset, length: JournalFormat.headerBytes) { bytes throws(LogError) in GroupHeader.decode(bytes) }
+    }
+
+    /// The header of the file's first block, read alone.
+    func head(_ file: RingFile) throws(LogError) -> GroupHeader? {
+        try read(file, at: 0, length: JournalFormat.headerBytes, aheadBytes: JournalFormat.blockBytes) {
+            bytes throws(LogError) in GroupHeader.decode(bytes)
+        }
     }
 
     /// Every group header from `offset` to the file's end, block by block.
