@@ -72,8 +72,10 @@ package struct BrokerConfiguration: Sendable {
     /// What the log is opened with.
     package func logOptions() -> LogOptions {
         var options = LogOptions()
-        options.journalFileBytes = int(.journalFileBytes)
-        options.journalBytesMin = max(int(.journalBytesMin), 2 * int(.journalFileBytes))
+        // Whole blocks of 4 KiB; a group fits a file.
+        options.journalFileBytes = (int(.journalFileBytes) + 4_095) & ~4_095
+        options.journalGroupBytesMax = min(options.journalGroupBytesMax, options.journalFileBytes)
+        options.journalBytesMin = max(int(.journalBytesMin), 2 * options.journalFileBytes)
         options.journalBytesMax = max(int(.journalBytesMax), options.journalBytesMin)
         options.checkpointBytes = min(options.checkpointBytes, options.journalBytesMax / 4)
         options.tailBytesMax = int(.tailBytesMax)

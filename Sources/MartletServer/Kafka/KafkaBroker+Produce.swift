@@ -58,13 +58,8 @@ extension KafkaBroker {
         if let wanted = configuration.fixedCompression, wanted != valid.header.compression {
             slice = try recompressed(records, to: wanted)
         }
-        switch valid.timestamps {
-        case .maxTimestamp(let millis):
-            // The frame's memory is this request's alone, so the batch may be corrected where it lies.
-            RecordBatch.assign(slice.writable, baseOffset: 0, leaderEpoch: 0, timestamps: .maxTimestamp(millis))
-        case .none, .logAppendTime: break
-        }
         task.parts[index].slice = slice
+        task.parts[index].timestamps = valid.timestamps
         task.parts[index].header = valid.header
         task.parts[index].recordBytes = records.count
         metrics.recordsIn.add(Int(valid.header.count))
@@ -118,7 +113,8 @@ extension KafkaBroker {
         guard admit(task) else { return tryAgain(task) }
         let indices = task.parts.indices.filter { task.parts[$0].slice != nil && task.parts[$0].outcome == nil }
         guard !indices.isEmpty else { return appended(task) }
-        let (outcomes, sequence) = log.produce(indices.map { Append(task.parts[$0].key, task.parts[$0].slice!) })
+        let (outcomes, sequence) = log.produce(
+            indices.map { Append(task.parts[$0].key, task.parts[$0].slice!, timestamps: task.parts[$0].timestamps) })
         task.sequence = max(task.sequence, sequence)
         var isThrottled = false
         for (index, outcome) in zip(indices, outcomes) {
@@ -193,6 +189,7 @@ final class ProduceTask: @unchecked Sendable {
         /// What is to be appended; nil once it is, or was refused.
         var slice: ByteSlice?
         var header: RecordBatchHeader?
+        var timestamps: RecordBatch.TimestampChange = .none
         var recordBytes = 0
         var outcome: AppendOutcome?
         /// Refused before the log saw it.
@@ -280,11 +277,6 @@ extension BatchError {
         case .corrupt, .unsupportedMagic, .unsupportedCodec, .tooLarge: nil
         }
     }
-}
-
-extension ByteSlice {
-    /// The bytes for whoever holds the only reference that is looked through.
-    var writable: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: chunk.bytesBeforeSharing[range]) }
 }
 
 extension TopicConfiguration {

@@ -33,7 +33,7 @@ final class KafkaConnection: TCPHandler {
 
     func frame(_ bytes: UnsafeRawBufferPointer, memory: AnyObject?, on stream: TCPConnection) -> FrameVerdict {
         // Length, then the header's first field: the API's number.
-        guard bytes.count >= 6 else { return .close }
+        guard bytes.count >= 6 else { return refuse("\(bytes.count - 4) bytes are no request") }
         let number = Int16(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: Int16.self))
         guard mayBegin(number) else { return .later }
         let frame: ByteSlice
@@ -46,12 +46,15 @@ final class KafkaConnection: TCPHandler {
             try begin(ReceivedRequest(frame))
             return .taken
         } catch {
-            broker.metrics.malformed.add()
-            broker.logger.debug(
-                "a connection sent what is no request",
-                ["client": .string("\(stream.peerAddress)"), "error": .string("\(error)")])
-            return .close
+            return refuse("\(error)")
         }
+    }
+
+    private func refuse(_ reason: String) -> FrameVerdict {
+        broker.metrics.malformed.add()
+        broker.logger.debug(
+            "a connection sent what is no request", ["client": .string("\(stream.peerAddress)"), "reason": .string(reason)])
+        return .close
     }
 
     private func mayBegin(_ apiNumber: Int16) -> Bool {
