@@ -39,7 +39,9 @@ enum KafkaPythonBatches {
     ]
 
     static let records = [
-        Record(offset: 0, timestamp: 1_700_000_000_000, key: Array("alpha".utf8), value: Array(String(repeating: "one ", count: 20).utf8)),
+        Record(
+            offset: 0, timestamp: 1_700_000_000_000, key: Array("alpha".utf8),
+            value: Array(String(repeating: "one ", count: 20).utf8)),
         Record(
             offset: 1, timestamp: 1_700_000_000_500, key: nil, value: Array("two".utf8),
             headers: [

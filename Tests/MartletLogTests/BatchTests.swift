@@ -67,7 +67,9 @@ struct BatchTests {
         #expect(refusal(original + [0]) != nil)
     }
 
-    @Test("any byte changed under a right checksum is refused or read, without a trap", arguments: KafkaPythonBatches.hexadecimal.map(\.0))
+    @Test(
+        "any byte changed under a right checksum is refused or read, without a trap",
+        arguments: KafkaPythonBatches.hexadecimal.map(\.0))
     func everyByteWithChecksum(compression: Compression) throws {
         let original = bytes(hexadecimal: try #require(KafkaPythonBatches.hexadecimal.first { $0.0 == compression }).1)
         for at in RecordBatchHeader.checkedFrom..<original.count {
@@ -156,16 +158,22 @@ struct BatchRefusalTests {
     func sizes() {
         let large = batch([record("k", String(repeating: "x", count: 1_000))])
         #expect(refusal(large, limits: BatchLimits(batchBytesMax: large.count)) == nil)
-        #expect(refusal(large, limits: BatchLimits(batchBytesMax: large.count - 1)) == .tooLarge(bytes: large.count, limit: large.count - 1))
+        #expect(
+            refusal(large, limits: BatchLimits(batchBytesMax: large.count - 1))
+                == .tooLarge(bytes: large.count, limit: large.count - 1))
         let recordBytes = large.count - RecordBatchHeader.size
         #expect(refusal(large, limits: BatchLimits(recordBytesMax: recordBytes)) == nil)
-        #expect(refusal(large, limits: BatchLimits(recordBytesMax: recordBytes - 1)) == .tooLarge(bytes: recordBytes, limit: recordBytes - 1))
+        #expect(
+            refusal(large, limits: BatchLimits(recordBytesMax: recordBytes - 1))
+                == .tooLarge(bytes: recordBytes, limit: recordBytes - 1))
     }
 
     @Test("timestamps outside the topic's window; none at all is fine")
     func timestamps() {
         let rules = TopicRules(timestampBeforeMaxMillis: 100, timestampAfterMaxMillis: 10, nowMillis: 1_000)
-        for (timestamp, isTaken) in [(900, true), (899, false), (1_010, true), (1_011, false), (-1, true), (-2, false)] as [(Int64, Bool)] {
+        for (timestamp, isTaken) in [(900, true), (899, false), (1_010, true), (1_011, false), (-1, true), (-2, false)]
+            as [(Int64, Bool)]
+        {
             #expect((refusal(batch([record("k", "v", at: timestamp)]), rules: rules) == nil) == isTaken, "\(timestamp)")
         }
         #expect(refusal(batch([record("k", "v", at: -5)]), rules: TopicRules(nowMillis: 1_000)) == nil)
@@ -251,9 +259,12 @@ struct BatchAssignTests {
     @Test("control markers say how a transaction ended", arguments: [true, false])
     func markers(commits: Bool) throws {
         let sink = ByteSink()
-        ControlMarker(commits: commits, coordinatorEpoch: 70_000).appendBatch(producerID: 4, producerEpoch: 2, timestamp: 9, to: sink)
+        ControlMarker(commits: commits, coordinatorEpoch: 70_000).appendBatch(
+            producerID: 4, producerEpoch: 2, timestamp: 9, to: sink)
         let header = try RecordBatchHeader(reading: sink.bytes)
-        #expect(header.isControl && header.isTransactional && header.producerID == 4 && header.count == 1 && header.lastOffsetDelta == 0)
+        #expect(
+            header.isControl && header.isTransactional && header.producerID == 4 && header.count == 1 && header.lastOffsetDelta == 0
+        )
         #expect(RecordBatch.isIntact(sink.bytes))
         #expect(try ControlMarker(reading: sink.bytes) == ControlMarker(commits: commits, coordinatorEpoch: 70_000))
         #expect(try batch([record("k", "v")]).withUnsafeBytes { try ControlMarker(reading: $0) } == nil)

@@ -1,7 +1,8 @@
 internal import MartletCore
-@testable internal import MartletLog
 internal import MartletTestKit
 internal import Testing
+
+@testable internal import MartletLog
 
 /// A compacted partition.
 private func compactedRig(seed: UInt64 = 1, _ change: (inout StoreOptions) -> Void = { _ in }) throws -> SegmentRig {
@@ -28,7 +29,8 @@ extension SegmentRig {
 
     fileprivate func marker(producer: Int64, epoch: Int16 = 0, commits: Bool) throws {
         let sink = ByteSink()
-        ControlMarker(commits: commits, coordinatorEpoch: 1).appendBatch(producerID: producer, producerEpoch: epoch, timestamp: 50, to: sink)
+        ControlMarker(commits: commits, coordinatorEpoch: 1).appendBatch(
+            producerID: producer, producerEpoch: epoch, timestamp: 50, to: sink)
         let chunk = ByteChunk(copying: sink.bytes)
         RecordBatch.assign(chunk.bytesBeforeSharing, baseOffset: nextOffset, leaderEpoch: 0)
         nextOffset += 1
@@ -58,7 +60,8 @@ struct CompactionTests {
                 (0..<1 + random.below(4)).map { index in
                     Record(
                         timestamp: Int64(round * 10 + index), key: Array("k\(random.below(30))".utf8),
-                        value: Array("value \(round) \(index)".utf8), headers: [RecordHeader(key: [104], value: index == 0 ? nil : [1])])
+                        value: Array("value \(round) \(index)".utf8),
+                        headers: [RecordHeader(key: [104], value: index == 0 ? nil : [1])])
                 }, compression, producer: (5, 1, Int32(round)))
         }
         let activeBase = rig.store.checkpoint.activeBaseOffset
@@ -77,7 +80,8 @@ struct CompactionTests {
         try rig.sync()
         try rig.crashAndOpen()
         #expect(try rig.readAll(from: 0) == lastOfEachKey(sealed) + rest)
-        #expect(try rig.store.firstRecord(since: 500)?.offset == (lastOfEachKey(sealed) + rest).first { $0.timestamp >= 500 }?.offset)
+        #expect(
+            try rig.store.firstRecord(since: 500)?.offset == (lastOfEachKey(sealed) + rest).first { $0.timestamp >= 500 }?.offset)
     }
 
     @Test("a batch that loses records keeps its producer, sequence and offsets")
@@ -183,7 +187,9 @@ struct CompactionTests {
     @Test("cancelled, it leaves everything as it was")
     func cancelled() throws {
         let rig = try compactedRig { $0.segmentBytes = 4 << 20 }
-        for index in 0..<40 { try rig.append([Record(timestamp: 1, key: [1], value: [UInt8](repeating: UInt8(index), count: 100_000))]) }
+        for index in 0..<40 {
+            try rig.append([Record(timestamp: 1, key: [1], value: [UInt8](repeating: UInt8(index), count: 100_000))])
+        }
         try rig.seal()
         var cancelled = request(rig)
         cancelled.isCancelled = { true }
@@ -191,6 +197,32 @@ struct CompactionTests {
         #expect(try rig.readAll(from: 0).count == 40)
         #expect(try rig.store.clean(request(rig)) != nil)
         #expect(try rig.readAll(from: 0).count == 1)
+        #expect(try rig.files(".log").count == rig.store.segmentCount - 1)
+    }
+
+    @Test("where retention removes segments meanwhile, the run is given up")
+    func overtaken() throws {
+        let rig = try compactedRig {
+            $0.segmentBytes = 3 << 20
+            $0.deletes = true
+            $0.retentionMillis = nil
+            $0.retentionBytes = 500_000
+        }
+        for index in 0..<40 {
+            try rig.append([Record(timestamp: 1, key: [1], value: [UInt8](repeating: UInt8(index), count: 100_000))])
+        }
+        try rig.seal()
+        let store = rig.store!
+        var overtaken = request(rig)
+        // Asked after the first MiB was looked at, and again while it is written anew.
+        overtaken.isCancelled = {
+            _ = try? store.retain(nowMillis: 0)
+            return false
+        }
+        #expect(rig.store.segmentCount == 3)
+        #expect(try rig.store.clean(overtaken) == nil)
+        #expect(rig.store.startOffset > 0)
+        #expect(try rig.readAll(from: rig.store.startOffset) == rig.appended.filter { $0.offset >= rig.store.startOffset })
         #expect(try rig.files(".log").count == rig.store.segmentCount - 1)
     }
 
@@ -278,7 +310,9 @@ struct CompactionFaultTests {
         return rig
     }
 
-    @Test("each call failing in turn, then a crash: the latest of each key is there", arguments: [DiskFault.broken, .outOfSpace, .short])
+    @Test(
+        "each call failing in turn, then a crash: the latest of each key is there",
+        arguments: [DiskFault.broken, .outOfSpace, .short])
     func everyCall(fault: DiskFault) throws {
         var call = 1
         while true {

@@ -157,13 +157,23 @@ struct SegmentDamageTests {
         }
     }
 
-    @Test("a frame of another generation or partition is not taken for one of this")
+    @Test("a file of another partition with the same offsets is not taken for one of this")
     func foreignFrames() throws {
         let rig = try rig()
-        let paths = try rig.files(".log")
-        let first = try rig.contents(paths[0])
-        try rig.write(paths[1], first)
-        #expect(try damaged(rig, "the first file in place of the second").count >= 3)
+        let foreign = try PartitionStore.open(
+            TopicPartition(topic: SegmentRig.partition.topic, partition: 4), directory: "data/topics/x/4", disk: rig.disk,
+            clock: rig.clock, cache: SegmentCache(), options: rig.options, checkpoint: nil)
+        for record in rig.appended {
+            let other = batch([MartletLogTests.record("foreign", "value", at: record.timestamp)], baseOffset: record.offset)
+            try foreign.append([other.withUnsafeBytes { ByteSlice(copying: $0) }], nowMillis: 0)
+        }
+        let path = try rig.files(".log")[0]
+        let size = try rig.contents(path).count
+        let name = try #require(path.split(separator: "/").last)
+        var other = try rig.contents("data/topics/x/4/\(name)")
+        other += [UInt8](repeating: 0, count: max(size - other.count, 0))
+        try rig.write(path, other)
+        #expect(try damaged(rig, "a foreign file in place of the first").contains(0))
     }
 }
 
@@ -211,7 +221,9 @@ struct SegmentFaultTests {
             rig.nextOffset = end
             try work(rig)
             try rig.crashAndOpen()
-            #expect(try rig.readAll(from: rig.store.startOffset) == rig.appended.filter { $0.offset >= rig.store.startOffset }, "call \(call)")
+            #expect(
+                try rig.readAll(from: rig.store.startOffset) == rig.appended.filter { $0.offset >= rig.store.startOffset },
+                "call \(call)")
             #expect(try rig.files(".log").count >= rig.store.segmentCount - 1)
             call += 1
         }

@@ -117,7 +117,8 @@ extension RecordBatch {
         while index < header.count {
             guard let record = cursor.next() else { throw badRecord(cursor, index, header.count) }
             let (timestamp, overflows) = header.baseTimestamp.addingReportingOverflow(record.timestampDelta)
-            let isExpected = record.offsetDelta == index && !overflows && record.byteCount <= limits.recordBytesMax
+            let isExpected =
+                record.offsetDelta == index && !overflows && record.byteCount <= limits.recordBytesMax
                 && (record.key != nil || !rules.requiresKeys)
                 && (timestamp >= earliest && timestamp <= latest || timestamp == -1)
             guard isExpected else { throw refuse(record, Int(index), timestamp, overflows, limits, rules) }
@@ -149,7 +150,9 @@ extension RecordBatch {
             return .invalid("an offset delta of \(record.offsetDelta) where \(index) is due", record: index)
         }
         if record.byteCount > limits.recordBytesMax { return .tooLarge(bytes: record.byteCount, limit: limits.recordBytesMax) }
-        if record.key == nil && rules.requiresKeys { return .invalid("a compacted topic takes no record without a key", record: index) }
+        if record.key == nil && rules.requiresKeys {
+            return .invalid("a compacted topic takes no record without a key", record: index)
+        }
         if overflows { return .invalidTimestamp("a timestamp beyond what 64 bits hold", record: index) }
         return .invalidTimestamp(
             "timestamp \(timestamp) is outside what the topic takes at \(rules.nowMillis): \(rules.timestampBeforeMaxMillis) ms "

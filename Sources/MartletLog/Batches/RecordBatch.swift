@@ -14,7 +14,8 @@ package enum RecordBatch {
         case .maxTimestamp(let millis):
             batch.storeBytes(of: millis.bigEndian, toByteOffset: 35, as: Int64.self)
         case .logAppendTime(let millis):
-            let attributes = Int16(bigEndian: batch.loadUnaligned(fromByteOffset: 21, as: Int16.self)) | BatchAttributes.logAppendTime
+            let attributes =
+                Int16(bigEndian: batch.loadUnaligned(fromByteOffset: 21, as: Int16.self)) | BatchAttributes.logAppendTime
             batch.storeBytes(of: attributes.bigEndian, toByteOffset: 21, as: Int16.self)
             batch.storeBytes(of: millis.bigEndian, toByteOffset: 35, as: Int64.self)
         }

@@ -84,7 +84,9 @@ package struct RecordBatchReader {
     /// What a stored batch may decompress to; `RecordBatch.validate` let in less.
     package static let decompressedBytesMax = 1 << 30
 
-    package init(_ batch: UnsafeRawBufferPointer, decompressedBytesMax: Int = RecordBatchReader.decompressedBytesMax) throws(BatchError) {
+    package init(_ batch: UnsafeRawBufferPointer, decompressedBytesMax: Int = RecordBatchReader.decompressedBytesMax)
+        throws(BatchError)
+    {
         header = try RecordBatchHeader(reading: batch)
         guard header.byteCount <= batch.count else {
             throw .corrupt("the batch says it has \(header.byteCount) bytes, and \(batch.count) are there")

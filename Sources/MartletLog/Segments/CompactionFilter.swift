@@ -29,7 +29,8 @@ struct TransactionTrack {
     mutating func isAborted(_ header: RecordBatchHeader) -> Bool {
         guard header.isTransactional else { return false }
         withRecords.insert(header.producerID)
-        return aborted[header.producerID]?.contains { $0.firstOffset <= header.baseOffset && header.baseOffset <= $0.lastOffset } ?? false
+        return aborted[header.producerID]?.contains { $0.firstOffset <= header.baseOffset && header.baseOffset <= $0.lastOffset }
+            ?? false
     }
 
     /// Whether records of the transaction that this marker ends were seen before it.
@@ -69,7 +70,9 @@ struct CompactionFilter {
     }
 
     /// Appends to `target` what is left of the batch where that is something else than all or nothing.
-    mutating func apply(_ header: RecordBatchHeader, _ batch: UnsafeRawBufferPointer, to target: ByteSink) throws(BatchError) -> Verdict {
+    mutating func apply(_ header: RecordBatchHeader, _ batch: UnsafeRawBufferPointer, to target: ByteSink) throws(BatchError)
+        -> Verdict
+    {
         if header.isControl { return try applyToMarker(header, batch, to: target) }
         if transactions.isAborted(header) && header.baseOffset < mapEnd {
             removedRecords += Int(header.count)

@@ -150,7 +150,8 @@ extension PartitionStore {
             manifest.segments[last].sealedMillis = nowMillis
             let sealed = manifest.segments[last]
             let next = SegmentFacts(
-                baseOffset: sealed.endOffset, generation: 0, bytes: 0, endOffset: sealed.endOffset, maxTimestamp: -1, sealedMillis: 0,
+                baseOffset: sealed.endOffset, generation: 0, bytes: 0, endOffset: sealed.endOffset, maxTimestamp: -1,
+                sealedMillis: 0,
                 token: cache.nextToken())
             manifest.segments.append(next)
             try save(&manifest)

@@ -48,6 +48,19 @@ extension PartitionStore {
         try checkUsable()
         guard let dirt = try dirt(request.nowMillis, request.stableEnd), dirt.isDue else { return nil }
         try removeStrangers()
+        do throws(LogError) {
+            return try compact(dirt, request)
+        } catch .io(.missing(let failure)) {
+            // Retention was faster; what it did not remove must be there.
+            let segments = state.withLock { $0.manifest.segments }
+            if dirt.segments.contains(where: { !segments.contains($0) }) { return nil }
+            throw missing(failure)
+        } catch {
+            throw error
+        }
+    }
+
+    private func compact(_ dirt: Dirt, _ request: CleanRequest) throws(LogError) -> CleanResult? {
         let map = KeyMap(bytesMax: request.mapBytesMax, secret: request.secret)
         guard let mapEnd = try fill(map, dirt, request) else { return nil }
         var filter = CompactionFilter(
@@ -279,7 +292,8 @@ private final class SegmentWriter {
             return state.manifest.nextGeneration - 1
         }
         let facts = SegmentFacts(
-            baseOffset: first.baseOffset, generation: generation, bytes: Int64(SegmentFormat.headerBytes), endOffset: last.endOffset,
+            baseOffset: first.baseOffset, generation: generation, bytes: Int64(SegmentFormat.headerBytes),
+            endOffset: last.endOffset,
             maxTimestamp: -1, sealedMillis: last.sealedMillis, token: store.cache.nextToken())
         self.facts = facts
         seed = store.identity(facts).seed

@@ -82,7 +82,8 @@ extension PartitionStore {
     func firstOffset(after position: Int64, in segment: SegmentFacts) -> Int64 {
         var entries: [IndexEntry] = []
         let (isActive, tail) = state.withLock { state in (state.active.token == segment.token, state.activeIndex) }
-        if let loaded = cache.index(segment.token) ?? loadIndexFiles(segment, segmentBytes: isActive ? tail.startBytes : segment.bytes),
+        if let loaded = cache.index(segment.token)
+            ?? loadIndexFiles(segment, segmentBytes: isActive ? tail.startBytes : segment.bytes),
             let entry = loaded.next(after: position)
         {
             entries.append(entry)

@@ -7,7 +7,8 @@ extension PartitionStore {
     ///
     /// What was appended after the checkpoint is forgotten, unless its segment is complete: see `endOffset`.
     package static func open(
-        _ partition: TopicPartition, directory: String, disk: any Disk, clock: any Clock, cache: SegmentCache, options: StoreOptions,
+        _ partition: TopicPartition, directory: String, disk: any Disk, clock: any Clock, cache: SegmentCache,
+        options: StoreOptions,
         checkpoint: StoreCheckpoint?
     ) throws(LogError) -> PartitionStore {
         let checkpoint = checkpoint ?? StoreCheckpoint()

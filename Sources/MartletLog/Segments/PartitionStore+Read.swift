@@ -122,9 +122,11 @@ extension PartitionStore {
         var size = min(max(reading.maxBytes - reading.result.byteCount, PartitionStore.chunkBytesMin), PartitionStore.chunkBytesMax)
         while true {
             let wanted = Int(min(Int64(size), segment.bytes - position))
-            let chunk = try ByteChunk(capacity: wanted) { (buffer) throws(IOError) in try file.readFully(into: buffer, at: position) }
+            let chunk = try ByteChunk(capacity: wanted) { (buffer) throws(IOError) in try file.readFully(into: buffer, at: position)
+            }
             guard chunk.count == wanted else {
-                return ChunkStep(position: position, damage: "the file ends at \(position + Int64(chunk.count)) of \(segment.bytes) bytes")
+                return ChunkStep(
+                    position: position, damage: "the file ends at \(position + Int64(chunk.count)) of \(segment.bytes) bytes")
             }
             let step = take(&reading, chunk, segment, position, seed)
             // One batch that is larger than the chunk: once more, with room for it.

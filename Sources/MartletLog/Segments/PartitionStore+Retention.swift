@@ -12,7 +12,9 @@ extension PartitionStore {
         try removeStrangers()
         let options = self.options
         let active = state.withLock { $0.active }
-        if active.hasData && (isExpired(active, options, nowMillis) || active.endOffset <= startOffset) { try roll(nowMillis: nowMillis) }
+        if active.hasData && (isExpired(active, options, nowMillis) || active.endOffset <= startOffset) {
+            try roll(nowMillis: nowMillis)
+        }
         return try structure.withLock { _ throws(LogError) in
             var manifest = state.withLock { $0.manifest }
             let start = manifest.startOffset

@@ -174,6 +174,11 @@ package final class PartitionStore: Sendable {
         .corrupt(LogDamage(place: path(name), partition: partition, offsets: offsets, detail: detail))
     }
 
+    /// A file that the list of segments names, and that is not there.
+    func missing(_ failure: IOFailure) -> LogError {
+        .corrupt(LogDamage(place: failure.path, partition: partition, detail: "the file is missing"))
+    }
+
     /// Runs a call of the disk seam with the log's errors.
     func io<Result>(_ body: () throws(IOError) -> Result) throws(LogError) -> Result {
         do throws(IOError) { return try body() } catch { throw LogError(error) }
@@ -215,7 +220,9 @@ struct ReadPositions: Sendable {
     }
 
     func find(_ offset: Int64, _ token: Int) -> Int64? {
-        for index in places.indices where places[index].offset == offset && places[index].token == token { return places[index].position }
+        for index in places.indices where places[index].offset == offset && places[index].token == token {
+            return places[index].position
+        }
         return nil
     }
 }

@@ -58,7 +58,8 @@ package final class SegmentCache: Sendable {
             state.files[token] = Slot(value: file, lastUse: state.uses)
             // A quarter at a time, so that the sort is paid once for many openings.
             if state.files.count > limit {
-                let oldest = state.files.sorted { $0.value.lastUse < $1.value.lastUse }.prefix(max(limit / 4, state.files.count - limit))
+                let oldest = state.files.sorted { $0.value.lastUse < $1.value.lastUse }.prefix(
+                    max(limit / 4, state.files.count - limit))
                 for (token, _) in oldest { state.files[token] = nil }
             }
         }

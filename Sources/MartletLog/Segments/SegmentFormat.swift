@@ -67,7 +67,8 @@ enum SegmentFormat {
     /// nil if the bytes are no intact header.
     static func readBirth(_ bytes: UnsafeRawBufferPointer) -> Birth? {
         guard bytes.count >= headerBytes,
-            crc32c(UnsafeRawBufferPointer(rebasing: bytes[..<76])) == UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 76, as: UInt32.self))
+            crc32c(UnsafeRawBufferPointer(rebasing: bytes[..<76]))
+                == UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 76, as: UInt32.self))
         else { return nil }
         return Birth(
             createdMillis: Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 48, as: Int64.self)),

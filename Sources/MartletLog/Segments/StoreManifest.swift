@@ -70,11 +70,15 @@ struct StoreManifest: Sendable, Equatable {
     private init?(copy: UnsafeRawBufferPointer, _ partition: TopicPartition, _ nextToken: () -> Int) {
         guard copy.count >= StoreManifest.headBytes + 4 else { return nil }
         let checked = UnsafeRawBufferPointer(rebasing: copy[..<(copy.count - 4)])
-        guard crc32c(checked) == UInt32(littleEndian: copy.loadUnaligned(fromByteOffset: checked.count, as: UInt32.self)) else { return nil }
+        guard crc32c(checked) == UInt32(littleEndian: copy.loadUnaligned(fromByteOffset: checked.count, as: UInt32.self)) else {
+            return nil
+        }
         var reader = ByteReader(checked)
         do throws(ByteError) {
-            guard try reader.readLittle(UInt64.self) == StoreManifest.magic, try reader.readLittle(UInt32.self) == StoreManifest.version,
-                try reader.readLittle(Int32.self) == partition.partition, try reader.readLittle(UInt64.self) == partition.topic.high,
+            guard try reader.readLittle(UInt64.self) == StoreManifest.magic,
+                try reader.readLittle(UInt32.self) == StoreManifest.version,
+                try reader.readLittle(Int32.self) == partition.partition,
+                try reader.readLittle(UInt64.self) == partition.topic.high,
                 try reader.readLittle(UInt64.self) == partition.topic.low
             else { return nil }
             sequence = try reader.readLittle()
