@@ -215,8 +215,8 @@ struct GroupMemberTests {
         let bench = CoordinatorBench()
         let member = bench.stableGroup(1)[0]
         _ = bench.commit(MemberClaim(groupID: "simple"), [(orders0, 5)])
-        guard case .describeGroups(let described)? = bench.ask({ bench.groups.describeGroups(["g", "none"], version: 5, ticket: $0, now: $1) })
-        else { return #expect(Bool(false), "no answer") }
+        let answer = bench.ask { bench.groups.describeGroups(["g", "none"], version: 5, ticket: $0, now: $1) }
+        guard case .describeGroups(let described)? = answer else { return #expect(Bool(false), "no answer") }
         #expect(described.map(\.state) == ["Stable", "Dead"])
         #expect(described[0].protocolName == "range")
         #expect(described[0].members.first?.client == ClientFacts(clientID: "c", host: "/127.0.0.1"))

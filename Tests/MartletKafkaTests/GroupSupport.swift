@@ -223,8 +223,8 @@ extension CoordinatorBench {
     }
 
     func state(_ group: String) -> String? {
-        guard case .describeGroups(let groups)? = ask({ groups.describeGroups([group], version: 5, ticket: $0, now: $1) }) else { return nil }
-        return groups.first?.state
+        let answer = ask { groups.describeGroups([group], version: 5, ticket: $0, now: $1) }
+        if case .describeGroups(let described)? = answer { return described.first?.state } else { return nil }
     }
 }
 

@@ -24,7 +24,8 @@ extension GroupCoordinator {
         }
         let error =
             call.memberID.isEmpty
-            ? joinUnnamed(call, ticket, group, classic, knownID: knownID, now) : joinNamed(call, ticket, group, classic, knownID: knownID, now)
+            ? joinUnnamed(call, ticket, group, classic, knownID: knownID, now)
+            : joinNamed(call, ticket, group, classic, knownID: knownID, now)
         if let error { refuse(error) }
         arm(group)
     }

@@ -185,7 +185,9 @@ final class TopicPattern: Sendable {
             return true
         }
 
-        private func failure(_ reason: String) -> TopicPatternError { TopicPatternError(reason: "\(reason), at byte \(at + 1) of the pattern") }
+        private func failure(_ reason: String) -> TopicPatternError {
+            TopicPatternError(reason: "\(reason), at byte \(at + 1) of the pattern")
+        }
 
         mutating func parse() throws(TopicPatternError) -> Tree {
             isCaseless = take("(?i)")

@@ -197,8 +197,9 @@ class ClassicClientModel: GroupClientModel {
                 return
             }
             let number = partition.partition.partition
-            if partition.offset < fetchFloors[number] ?? -1 {
-                world.fail("\(endpoint) reads \(partition.offset) of \(groupID)/\(number), and \(fetchFloors[number] ?? -1) was acknowledged before")
+            let floor = fetchFloors[number] ?? -1
+            if partition.offset < floor {
+                world.fail("\(endpoint) reads \(partition.offset) of \(groupID)/\(number), and \(floor) was acknowledged before")
             }
             positions[number] = max(partition.offset, 0)
         }
@@ -274,7 +275,8 @@ final class ConsumerClientModel: GroupClientModel {
         let unread = given.map(\.partition).sorted().filter { positions[$0] ?? -1 < world.inputEnd }
         if epoch > 0, !tellsAll, !unread.isEmpty, random.chance(0.6) { return progress(unread[random.below(unread.count)]) }
         var call = ConsumerHeartbeatCall(
-            version: 1, client: ClientFacts(clientID: endpoint.name, host: "/sim"), groupID: groupID, memberID: memberID, memberEpoch: epoch)
+            version: 1, client: ClientFacts(clientID: endpoint.name, host: "/sim"), groupID: groupID, memberID: memberID,
+            memberEpoch: epoch)
         call.instanceID = instance
         if tellsAll || epoch == 0 {
             call.rebalanceTimeoutMillis = 300_000

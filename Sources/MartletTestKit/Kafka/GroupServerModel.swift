@@ -303,7 +303,9 @@ final class GroupServerModel {
         }
     }
 
-    private func apply(_ changes: [EntryChange]) { for change in changes { truth.store[change.space, default: [:]][change.key] = change.value } }
+    private func apply(_ changes: [EntryChange]) {
+        for change in changes { truth.store[change.space, default: [:]][change.key] = change.value }
+    }
 
     // MARK: what must hold
 
