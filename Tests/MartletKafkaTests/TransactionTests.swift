@@ -247,6 +247,17 @@ struct TransactionTests {
         #expect(producer.commitOffset(orders0, 1, stale) == .illegalGeneration, "the answer has no word for a stale epoch")
     }
 
+    @Test("a transaction's offsets are taken between a generation and its assignment, a plain commit is not")
+    func whileCompleting() {
+        let bench = CoordinatorBench()
+        var member = CoordinatorBench.Classic()
+        _ = bench.sendNamedJoin(&member)
+        member.generation = 1
+        #expect(bench.state("g") == "CompletingRebalance")
+        #expect(bench.commit(member.claim, [(orders0, 1)]) == [.rebalanceInProgress])
+        #expect(started(bench).commitOffset(orders0, 1, member.claim) == .noError)
+    }
+
     @Test("TxnOffsetCommit adds its group from version 5; below it has to be added")
     func implicitGroup() {
         let bench = CoordinatorBench()

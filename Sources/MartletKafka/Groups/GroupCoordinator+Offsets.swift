@@ -64,7 +64,9 @@ extension GroupCoordinator {
             case .failure(let error): return error
             case .success(let member): touch(member, now)
             }
-            return classic.state == .empty ? .unknownMemberId : classic.state == .completing ? .rebalanceInProgress : .noError
+            // Between the generation and its assignment a consumer is told to wait. A transaction is not: nobody else has
+            // been given its partitions yet, and its client could only abort.
+            return classic.state == .completing && !inTransaction ? .rebalanceInProgress : .noError
         case .consumer(let consumer):
             if claim.generation < 0 && consumer.members.isEmpty || inTransaction && isAnonymous { return .noError }
             guard let member = consumer.members[claim.memberID] else { return .unknownMemberId }
@@ -230,9 +232,10 @@ extension GroupCoordinator {
     func expireOffsets(_ now: CoordinatorTime) {
         var changes: [EntryChange] = []
         for group in sortedGroups {
+            let (subscribed, sinceMillis) = usage(of: group)
             for partition in group.offsets.committed.keys.sorted() {
-                guard let offset = group.offsets.committed[partition], !group.offsets.isPending(partition) else { continue }
-                guard isExpired(partition, offset, in: group, now) else { continue }
+                guard let subscribed, !subscribed.contains(partition.topic), !group.offsets.isPending(partition) else { continue }
+                guard let offset = group.offsets.committed[partition], isExpired(offset, unusedSince: sinceMillis, now) else { continue }
                 group.offsets.forget(partition)
                 changes.append(removed(partition, of: group))
             }
@@ -243,21 +246,22 @@ extension GroupCoordinator {
         outbox.commit(changes)
     }
 
-    private func isExpired(_ partition: NamedPartition, _ offset: CommittedOffset, in group: Group, _ now: CoordinatorTime) -> Bool {
-        let subscribed: Set<String>?
-        let sinceMillis: Int64
+    /// Which topics somebody reads, nil: it cannot be said; and since when nobody does, nil: each offset ages by itself.
+    private func usage(of group: Group) -> (subscribed: Set<String>?, sinceMillis: Int64?) {
         switch group.kind {
         case .classic(let classic):
-            // A group without protocol type never had members: its offsets age by themselves.
-            subscribed = classic.state == .empty ? [] : classic.subscribedTopics()
-            sinceMillis = classic.state == .empty && classic.protocolType != nil ? classic.sinceMillis : offset.commitMillis
+            guard classic.state == .empty else { return (classic.subscribedTopics(), nil) }
+            // A group without protocol type never had members.
+            return ([], classic.protocolType == nil ? nil : classic.sinceMillis)
         case .consumer(let consumer):
-            subscribed = Set(consumer.members.values.flatMap { subscribedTopics(of: $0) })
-            sinceMillis = consumer.members.isEmpty ? consumer.emptySinceMillis : offset.commitMillis
+            let subscribed = Set(consumer.members.values.flatMap { subscribedTopics(of: $0) })
+            return (subscribed, consumer.members.isEmpty ? consumer.emptySinceMillis : nil)
         }
-        guard let subscribed, !subscribed.contains(partition.topic) else { return false }
+    }
+
+    private func isExpired(_ offset: CommittedOffset, unusedSince sinceMillis: Int64?, _ now: CoordinatorTime) -> Bool {
         if let expiryMillis = offset.expiryMillis { return expiryMillis <= now.wallMillis }
-        return max(sinceMillis, offset.commitMillis).addingClamped(options.offsetsRetentionMillis) <= now.wallMillis
+        return max(sinceMillis ?? .min, offset.commitMillis).addingClamped(options.offsetsRetentionMillis) <= now.wallMillis
     }
 }
 
