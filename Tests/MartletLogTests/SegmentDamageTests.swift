@@ -44,11 +44,12 @@ struct SegmentDamageTests {
     @Test("every bit of every data file flipped: no wrong byte is served, the damage is named")
     func dataBits() throws {
         let rig = try rig()
-        for path in try rig.files(".log") {
+        // A sealed segment, and the active one.
+        let paths = try rig.files(".log")
+        for path in [paths[0], paths[2]] {
             let original = try rig.contents(path)
             for at in original.indices {
-                // Three bits of each byte, others at each place, reach all eight within three bytes.
-                for bit in [at % 8, (at + 3) % 8, (at + 6) % 8] {
+                for bit in 0..<8 {
                     var flipped = original
                     flipped[at] ^= 1 << bit
                     try rig.write(path, flipped)

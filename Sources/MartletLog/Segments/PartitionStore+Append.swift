@@ -203,7 +203,11 @@ extension PartitionStore {
         if tail.startBytes > Int64(SegmentFormat.headerBytes) {
             guard let base = cache.index(active.token) ?? loadIndexFiles(active, segmentBytes: tail.startBytes),
                 base.coveredBytes == tail.startBytes
-            else { return }
+            else {
+                // The part before is not at hand: whoever reads there first makes it. Not to be tried again with every sync.
+                state.withLock { $0.savedIndexBytes = tail.coveredBytes }
+                return
+            }
             whole = base.followed(by: tail)
         }
         writeIndexFiles(whole, active)
