@@ -34,9 +34,19 @@ package struct BrokerConfiguration: Sendable {
             given[name] = value
         }
         refresh()
-        if int(.groupSessionMillisMin) > int(.groupSessionMillisMax) {
-            throw BrokerConfigurationError(message: "group.min.session.timeout.ms is larger than group.max.session.timeout.ms")
-        }
+        try check(.groupSessionMillisMin, isAtMost: .groupSessionMillisMax)
+        try check(.groupConsumerSessionMillisMin, isAtMost: .groupConsumerSessionMillis)
+        try check(.groupConsumerSessionMillis, isAtMost: .groupConsumerSessionMillisMax)
+        try check(.groupConsumerHeartbeatMillisMin, isAtMost: .groupConsumerHeartbeatMillis)
+        try check(.groupConsumerHeartbeatMillis, isAtMost: .groupConsumerHeartbeatMillisMax)
+    }
+
+    private func check(
+        _ smaller: BrokerSetting.Name, isAtMost larger: BrokerSetting.Name
+    ) throws(BrokerConfigurationError) {
+        guard int(smaller) > int(larger) else { return }
+        throw BrokerConfigurationError(
+            message: "\(smaller.rawValue) is \(int(smaller)), more than \(larger.rawValue), which is \(int(larger))")
     }
 
     package func int(_ name: BrokerSetting.Name) -> Int { numbers[name] ?? 0 }

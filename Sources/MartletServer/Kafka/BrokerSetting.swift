@@ -13,6 +13,10 @@ package struct BrokerSetting: Sendable {
         case frameBytes = "socket.request.max.bytes"
         case groupConsumerHeartbeatMillis = "group.consumer.heartbeat.interval.ms"
         case groupConsumerSessionMillis = "group.consumer.session.timeout.ms"
+        case groupConsumerHeartbeatMillisMax = "group.consumer.max.heartbeat.interval.ms"
+        case groupConsumerHeartbeatMillisMin = "group.consumer.min.heartbeat.interval.ms"
+        case groupConsumerSessionMillisMax = "group.consumer.max.session.timeout.ms"
+        case groupConsumerSessionMillisMin = "group.consumer.min.session.timeout.ms"
         case groupInitialDelayMillis = "group.initial.rebalance.delay.ms"
         case groupSessionMillisMax = "group.max.session.timeout.ms"
         case groupSessionMillisMin = "group.min.session.timeout.ms"
@@ -109,6 +113,14 @@ package struct BrokerSetting: Sendable {
         BrokerSetting(
             .groupConsumerSessionMillis, .int, "45000", positive,
             "A member of a consumer group (KIP-848) that is not heard of for so long is given up."),
+        BrokerSetting(
+            .groupConsumerHeartbeatMillisMax, .int, "15000", positive, "The most that group.consumer.heartbeat.interval.ms may be."),
+        BrokerSetting(
+            .groupConsumerHeartbeatMillisMin, .int, "5000", positive, "The least that group.consumer.heartbeat.interval.ms may be."),
+        BrokerSetting(
+            .groupConsumerSessionMillisMax, .int, "60000", positive, "The most that group.consumer.session.timeout.ms may be."),
+        BrokerSetting(
+            .groupConsumerSessionMillisMin, .int, "45000", positive, "The least that group.consumer.session.timeout.ms may be."),
         BrokerSetting(
             .groupInitialDelayMillis, .int, "3000", natural, "How long a new group waits for more members before its first rebalance."),
         BrokerSetting(.groupSessionMillisMax, .int, "1800000", positive, "The longest session timeout that a member may ask for."),
