@@ -8,6 +8,7 @@ extension Log {
     package func produce(_ appends: [Append]) -> (outcomes: [AppendOutcome], sequence: UInt64) {
         let millis = nowMillis
         let facts = appends.map(examine)
+        var evicted: [TailBatch] = []
         let result = state.withLock { state in
             if let failure = state.failure {
                 let refusal = AppendOutcome.refused(.unavailable("\(failure)"))
@@ -22,9 +23,11 @@ extension Log {
                 return (draft.outcomes, draft.awaited, false)
             }
             draft.keep(&state)
-            state.evict(downTo: options.tailBytesMax)
+            evicted = state.evict(downTo: options.tailBytesMax)
             return (draft.outcomes, sequence, true)
         }
+        // Freed here rather than under the lock.
+        withExtendedLifetime(evicted) {}
         if result.isQueued { wakeJournal() }
         figures.count(result.outcomes, appends)
         return (result.outcomes, result.sequence)
@@ -35,6 +38,7 @@ extension Log {
     package func commit(_ commit: Commit) throws(LogError) -> Committed {
         let millis = nowMillis
         let facts = commit.appends.map(examine)
+        var evicted: [TailBatch] = []
         let committed = try state.withLock { (state) throws(LogError) in
             if let failure = state.failure { throw failure }
             let sequence = nextSequence
@@ -62,9 +66,10 @@ extension Log {
             draft.keep(&state)
             state.apply(commit.entries)
             state.apply(commit.fences)
-            state.evict(downTo: options.tailBytesMax)
+            evicted = state.evict(downTo: options.tailBytesMax)
             return Committed(sequence: sequence, baseOffsets: baseOffsets)
         }
+        withExtendedLifetime(evicted) {}
         wakeJournal()
         return committed
     }

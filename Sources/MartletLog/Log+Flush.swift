@@ -89,10 +89,13 @@ extension Log {
         try target.append(batches.map(\.slice), nowMillis: nowMillis)
         let bytes = batches.reduce(0) { $0 + $1.slice.count }
         figures.writtenBytes.add(bytes)
-        state.withLock { state in
-            if !partition.isDeleted { partition.store = target }
-            if !partition.isDeleted { state.markWritten(partition, upTo: last.nextOffset) }
-            state.evict(downTo: options.tailBytesMax)
+        // What is let go of is freed outside the lock.
+        _ = state.withLock { state in
+            if !partition.isDeleted {
+                partition.store = target
+                state.markWritten(partition, upTo: last.nextOffset)
+            }
+            return state.evict(downTo: options.tailBytesMax)
         }
         let wasSmall = partition.unsyncedBytes < options.syncBytes
         partition.unsyncedBytes += bytes

@@ -31,7 +31,7 @@ struct LogFaultTests {
 
     @Test("whichever call fails, and however, nothing is acknowledged that a restart does not find", arguments: [DiskFault.broken, .outOfSpace, .short])
     func everyCall(fault: DiskFault) throws {
-        let whole = try LogFixture(seed: 3)
+        let whole = try LogFixture(seed: 3, options: LogFixture.tinyOptions())
         try life(whole, Acknowledged())
         let calls = whole.disk.callCount
         #expect(calls > 100)
@@ -39,7 +39,7 @@ struct LogFaultTests {
             let acknowledged = Acknowledged()
             var fixture: LogFixture?
             do {
-                let made = try LogFixture(seed: 3, failing: call, with: fault)
+                let made = try LogFixture(seed: 3, options: LogFixture.tinyOptions(), failing: call, with: fault)
                 fixture = made
                 try life(made, acknowledged)
             } catch {}
@@ -99,10 +99,10 @@ struct LogFaultTests {
     @Test("a full disk stops acknowledgements when the ring is full, keeps serving reads, and is resumed from")
     func outOfSpace() throws {
         var options = LogFixture.smallOptions()
-        options.checkpointBytes = 64 << 10
+        options.checkpointBytes = 32 << 10
         let fixture = try LogFixture(options: options)
         let partition = try fixture.topic()
-        fixture.disk.capacityBytes = 200 << 10
+        fixture.disk.capacityBytes = 150 << 10
         var accepted: [String] = []
         var refused = 0
         var sawOutOfSpace = false

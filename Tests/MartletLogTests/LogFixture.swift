@@ -25,12 +25,21 @@ final class LogFixture {
 
     static func smallOptions() -> LogOptions {
         var options = LogOptions()
-        options.journalFileBytes = 64 << 10
+        options.journalFileBytes = 16 << 10
         options.journalBytesMin = 128 << 10
-        options.journalBytesMax = 512 << 10
-        options.journalGroupBytesMax = 32 << 10
+        options.journalBytesMax = 128 << 10
+        options.journalGroupBytesMax = 8 << 10
         options.tailBytesMax = 64 << 10
         options.unwrittenBytesMax = 256 << 10
+        return options
+    }
+
+    /// For tests that start a log a thousand times: a ring of a few blocks.
+    static func tinyOptions() -> LogOptions {
+        var options = smallOptions()
+        options.journalFileBytes = 8 << 10
+        options.journalBytesMin = 32 << 10
+        options.journalBytesMax = 64 << 10
         return options
     }
 

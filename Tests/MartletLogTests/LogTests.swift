@@ -121,7 +121,7 @@ struct LogTests {
         let partition = try fixture.topic()
         var accepted = 0
         var throttled = 0
-        for _ in 0..<400 {
+        for _ in 0..<300 {
             switch fixture.produce(partition, logBatch([String(repeating: "v", count: 5_000)])) {
             case .appended: accepted += 1
             case .refused(.throttled): throttled += 1
@@ -130,8 +130,8 @@ struct LogTests {
             try fixture.group()
             if throttled > 0 && throttled % 3 == 0 { while try fixture.log.flush() {} }
         }
-        #expect(throttled > 0, "2 MB do not fit into half a megabyte")
-        #expect(accepted > 200, "\(accepted) of 400 came in")
+        #expect(throttled > 0, "2 MB do not fit into 128 KiB")
+        #expect(accepted > 100, "\(accepted) of 300 came in")
         #expect(try fixture.values(partition).count == accepted)
         try fixture.reopen()
         #expect(try fixture.values(partition).count == accepted)

@@ -134,16 +134,19 @@ struct LogState: @unchecked Sendable {
         partition.writtenOffset = max(partition.writtenOffset, offset)
     }
 
-    /// Lets go of the oldest batches that are in segments until the rest costs at most `bytesMax`.
-    mutating func evict(downTo bytesMax: Int) {
+    /// Lets go of the oldest batches that are in segments until the rest costs at most `bytesMax`. Returns them, so that
+    /// their memory is freed outside the lock.
+    mutating func evict(downTo bytesMax: Int) -> [TailBatch] {
+        var evicted: [TailBatch] = []
         while tailCost > bytesMax, let mark = tailOrder.first {
             let partition = mark.partition
-            guard partition.isDeleted || mark.nextOffset <= partition.writtenOffset else { return }
+            guard partition.isDeleted || mark.nextOffset <= partition.writtenOffset else { break }
             _ = tailOrder.removeFirst()
             tailCost -= mark.cost
             // A deleted partition's tail is empty already.
-            if let first = partition.tail.first, first.nextOffset <= mark.nextOffset { _ = partition.tail.removeFirst() }
+            if let first = partition.tail.first, first.nextOffset <= mark.nextOffset { evicted.append(partition.tail.removeFirst()) }
         }
+        return evicted
     }
 
     /// Lets go of everything of a partition that is no more.

@@ -98,7 +98,7 @@ struct Recovery {
             let partition = state.line.removeFirst()
             partition.isInLine = false
             try writeHome(partition)
-            state.evict(downTo: options.tailBytesMax / 2)
+            _ = state.evict(downTo: options.tailBytesMax / 2)
         }
     }
 
