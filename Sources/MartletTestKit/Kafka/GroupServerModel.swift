@@ -194,10 +194,12 @@ final class GroupServerModel {
         perform()
     }
 
-    /// Makes everything recorded so far durable and returns the answers that may leave.
-    func sync() -> [(connection: GroupConnection, response: GroupResponse)] {
+    /// Makes some of what is recorded durable, at least one record: the journal takes what is there when its turn comes,
+    /// be it between two records of one call. Returns the answers that may leave.
+    func sync(_ random: inout SplitMix64) -> [(connection: GroupConnection, response: GroupResponse)] {
         guard isUp else { return [] }
-        durableCount = records.count
+        let open = records.count - durableCount
+        if open > 0 { durableCount += random.chance(0.3) ? 1 + random.below(open) : open }
         defer { waiting.removeAll { $0.count <= durableCount } }
         return waiting.filter { $0.count <= durableCount }.map { ($0.connection, $0.response) }
     }

@@ -212,7 +212,7 @@ final class GroupWorld {
         server.advance(time)
         if let moment = syncMillis, moment <= millis {
             syncMillis = nil
-            for (connection, response) in server.sync() {
+            for (connection, response) in server.sync(&random) {
                 responses.append((connection.request, response))
                 transmit(from: Self.serverEndpoint, to: connection.client, responses.count - 1)
             }
