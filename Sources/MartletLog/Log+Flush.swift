@@ -81,7 +81,10 @@ extension Log {
         _ partition: PartitionState, upTo end: Int64, _ flusher: inout Flusher, budget: Int
     ) throws(LogError) -> Bool {
         let (batches, store, configuration) = state.withLock { state in
-            (partition.unwrittenBatches(before: end, bytesMax: budget), partition.store, state.topics[partition.id.topic]?.configuration)
+            (
+                partition.unwrittenBatches(before: end, bytesMax: budget), partition.store,
+                state.topics[partition.id.topic]?.configuration
+            )
         }
         guard let last = batches.last, let configuration else { return false }
         let target: PartitionStore
@@ -186,7 +189,9 @@ extension Log {
         figures.checkpoints.add()
         figures.checkpointSeconds.record(surroundings.clock.monotonicNanos() - checkpoint.startNanos)
         figures.snapshotBytes.set(Int64(sink.count))
-        logger.debug("checkpoint", ["sequence": LogValue(sequence), "bytes": LogValue(sink.count), "partitions": LogValue(checkpoint.parts.count)])
+        logger.debug(
+            "checkpoint",
+            ["sequence": LogValue(sequence), "bytes": LogValue(sink.count), "partitions": LogValue(checkpoint.parts.count)])
     }
 
     /// Notes what the segments are, as far as they are synced. Nothing is written to them between this and the snapshot.

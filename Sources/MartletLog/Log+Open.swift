@@ -30,7 +30,8 @@ extension Log {
         log.registerFigures()
         let nanos = surroundings.clock.monotonicNanos() - before
         log.figures.recoveryNanos.set(nanos)
-        surroundings.logger.info("recovery: done", ["millis": LogValue(nanos / 1_000_000), "sequence": LogValue(journal.durableSequence)])
+        surroundings.logger.info(
+            "recovery: done", ["millis": LogValue(nanos / 1_000_000), "sequence": LogValue(journal.durableSequence)])
         return log
     }
 
@@ -45,6 +46,8 @@ extension Log {
         flusher.previousSequence = after
         flusher.snapshotFiles = recovered.snapshotFiles
         flusher.checkpointNanos = surroundings.clock.monotonicNanos()
-        self.init(directory: directory, surroundings, options, journal: journal, files: recovered.files, state: recovered.state, flusher: flusher)
+        self.init(
+            directory: directory, surroundings, options, journal: journal, files: recovered.files, state: recovered.state,
+            flusher: flusher)
     }
 }

@@ -10,7 +10,8 @@ extension Log {
             return (
                 PartitionStatus(
                     logStartOffset: partition.visibleStart, highWatermark: partition.highWatermark,
-                    lastStableOffset: partition.lastStableOffset, bytes: Int64(partition.unwrittenCost), segments: 0, leaderEpoch: 0,
+                    lastStableOffset: partition.lastStableOffset, bytes: Int64(partition.unwrittenCost), segments: 0,
+                    leaderEpoch: 0,
                     openTransactions: partition.transactions.count), partition.store
             )
         }

@@ -24,7 +24,8 @@ struct LogFigures: Sendable {
 
     init(_ metrics: MetricsRegistry) {
         groupSeconds = metrics.histogram(
-            "martlet_log_group_seconds", help: "Time from taking a journal group to its being durable.", unit: .nanosecondsAsSeconds)
+            "martlet_log_group_seconds", help: "Time from taking a journal group to its being durable.", unit: .nanosecondsAsSeconds
+        )
         groupRecords = metrics.histogram("martlet_log_group_commits", help: "Commits in a journal group.")
         appendedBatches = metrics.counter("martlet_log_appended_batches_total", help: "Record batches accepted.")
         appendedBytes = metrics.counter("martlet_log_appended_bytes_total", help: "Bytes of record batches accepted.")

@@ -138,7 +138,9 @@ struct LogCatalogTests {
         try fixture.reopen()
         #expect(fixture.log.status(partition)?.logStartOffset == 7)
         #expect(try fixture.log.deleteRecords(partition, before: 3).logStartOffset == 7, "never back")
-        #expect(throws: LogError.offsetOutOfRange(requested: 11, start: 7, end: 10)) { try fixture.log.deleteRecords(partition, before: 11) }
+        #expect(throws: LogError.offsetOutOfRange(requested: 11, start: 7, end: 10)) {
+            try fixture.log.deleteRecords(partition, before: 11)
+        }
     }
 
     @Test("retention removes old segments, moves the start, and tells readers")
@@ -147,7 +149,8 @@ struct LogCatalogTests {
         let partition = try fixture.topic(overrides: ["segment.bytes": "300", "retention.ms": "3600000"])
         let start = fixture.clock.wallMicros() / 1_000
         for index in 0..<10 {
-            fixture.produce(partition, logBatch(["\(index)" + String(repeating: "x", count: 100)], timestamp: start + Int64(index) * 1_000_000))
+            fixture.produce(
+                partition, logBatch(["\(index)" + String(repeating: "x", count: 100)], timestamp: start + Int64(index) * 1_000_000))
         }
         try fixture.checkpoint()
         fixture.clock.advance(nanos: 8_000_000_000_000)
@@ -163,7 +166,9 @@ struct LogCatalogTests {
     @Test("a compacted topic keeps the last record of each key, and its offsets")
     func compaction() throws {
         let fixture = try LogFixture()
-        let partition = try fixture.topic(overrides: ["cleanup.policy": "compact", "segment.bytes": "400", "min.cleanable.dirty.ratio": "0.01"])
+        let partition = try fixture.topic(overrides: [
+            "cleanup.policy": "compact", "segment.bytes": "400", "min.cleanable.dirty.ratio": "0.01",
+        ])
         let builder = RecordBatchBuilder()
         for index in 0..<40 {
             builder.append(Record(timestamp: 1, key: [UInt8(index % 3)], value: Array("\(index)".utf8)))

@@ -29,7 +29,9 @@ struct LogFaultTests {
         var all: [(offset: Int64, values: [String])] { batches.withLock { $0 } }
     }
 
-    @Test("whichever call fails, and however, nothing is acknowledged that a restart does not find", arguments: [DiskFault.broken, .outOfSpace, .short])
+    @Test(
+        "whichever call fails, and however, nothing is acknowledged that a restart does not find",
+        arguments: [DiskFault.broken, .outOfSpace, .short])
     func everyCall(fault: DiskFault) throws {
         let whole = try LogFixture(seed: 3, options: LogFixture.tinyOptions())
         try life(whole, Acknowledged())
@@ -57,7 +59,9 @@ struct LogFaultTests {
             let partition = TopicPartition(topic: topic.id, partition: 0)
             let start = try #require(fixture.log.status(partition)).logStartOffset
             let records = Dictionary(
-                uniqueKeysWithValues: try fixture.records(partition, from: start).map { ($0.offset, String(decoding: $0.value ?? [], as: UTF8.self)) })
+                uniqueKeysWithValues: try fixture.records(partition, from: start).map {
+                    ($0.offset, String(decoding: $0.value ?? [], as: UTF8.self))
+                })
             for (offset, values) in acknowledged.all {
                 for (delta, value) in values.enumerated() where offset + Int64(delta) >= start {
                     #expect(records[offset + Int64(delta)] == value, "call \(call) \(fault)")

@@ -104,7 +104,9 @@ final class LogFixture {
     func values(
         _ partition: TopicPartition, from offset: Int64 = 0, isolation: Isolation = .readUncommitted, maxBytes: Int = 1 << 20
     ) throws -> [String] {
-        try records(partition, from: offset, isolation: isolation, maxBytes: maxBytes).map { String(decoding: $0.value ?? [], as: UTF8.self) }
+        try records(partition, from: offset, isolation: isolation, maxBytes: maxBytes).map {
+            String(decoding: $0.value ?? [], as: UTF8.self)
+        }
     }
 
     /// Data records as a Kafka consumer would hand them out: control batches dropped, aborted ones too if `readCommitted`.
@@ -122,7 +124,9 @@ final class LogFixture {
         return found
     }
 
-    func read(_ partition: TopicPartition, from at: Int64, isolation: Isolation = .readUncommitted, maxBytes: Int = 1 << 20) throws -> FetchedData {
+    func read(_ partition: TopicPartition, from at: Int64, isolation: Isolation = .readUncommitted, maxBytes: Int = 1 << 20) throws
+        -> FetchedData
+    {
         switch try log.readTail(partition, from: at, maxBytes: maxBytes, isolation: isolation) {
         case .found(let data), .atEnd(let data): return data
         case .needsDisk: return try log.readFromDisk(partition, from: at, maxBytes: maxBytes, isolation: isolation)

@@ -6,7 +6,9 @@ import Testing
 /// The rules of idempotent producers, point 2 of what naive brokers get wrong.
 @Suite("Idempotent producers")
 struct LogProducerTests {
-    private func appended(_ offset: Int64) -> AppendOutcome { .appended(baseOffset: offset, logAppendMillis: -1, logStartOffset: 0) }
+    private func appended(_ offset: Int64) -> AppendOutcome {
+        .appended(baseOffset: offset, logAppendMillis: -1, logStartOffset: 0)
+    }
     private func duplicate(_ offset: Int64) -> AppendOutcome { .duplicate(baseOffset: offset, logStartOffset: 0) }
 
     @Test("an exact repeat of one of the last five batches returns the original offset, and is not appended")
@@ -171,7 +173,9 @@ struct LogProducerTests {
             }
         }
         #expect(outcomes.last == appended(0))
-        #expect(fixture.produce(TopicPartition(topic: partition.topic, partition: 9), logBatch(["a"])) == .refused(.unknownPartition))
-        #expect(fixture.produce(TopicPartition(topic: partition.topic, partition: -1), logBatch(["a"])) == .refused(.unknownPartition))
+        #expect(
+            fixture.produce(TopicPartition(topic: partition.topic, partition: 9), logBatch(["a"])) == .refused(.unknownPartition))
+        #expect(
+            fixture.produce(TopicPartition(topic: partition.topic, partition: -1), logBatch(["a"])) == .refused(.unknownPartition))
     }
 }

@@ -13,7 +13,9 @@ struct LogSnapshotTests {
         try file.sync()
     }
 
-    private func snapshots(_ fixture: LogFixture) throws -> [String] { try fixture.disk.list("./metadata").map { "./metadata/" + $0 } }
+    private func snapshots(_ fixture: LogFixture) throws -> [String] {
+        try fixture.disk.list("./metadata").map { "./metadata/" + $0 }
+    }
 
     private func filled() throws -> (LogFixture, TopicPartition) {
         let fixture = try LogFixture(options: LogFixture.tinyOptions())
@@ -97,13 +99,17 @@ struct LogSnapshotTests {
     func entries() throws {
         let fixture = try LogFixture()
         for key in [[3], [1, 2], [1], []] as [[UInt8]] {
-            _ = try fixture.log.commit(Commit(entries: [EntryChange(.offset, key: key, value: key + [9]), EntryChange(.meta, key: key, value: [])]))
+            _ = try fixture.log.commit(
+                Commit(entries: [EntryChange(.offset, key: key, value: key + [9]), EntryChange(.meta, key: key, value: [])]))
         }
-        _ = try fixture.log.commit(Commit(entries: [EntryChange(.offset, key: [1], value: nil), EntryChange(.offset, key: [3], value: [0])]))
+        _ = try fixture.log.commit(
+            Commit(entries: [EntryChange(.offset, key: [1], value: nil), EntryChange(.offset, key: [3], value: [0])]))
         try fixture.group()
         for _ in 0..<3 {
             #expect(
-                fixture.log.entries(.offset) == [Entry(key: [], value: [9]), Entry(key: [1, 2], value: [1, 2, 9]), Entry(key: [3], value: [0])])
+                fixture.log.entries(.offset) == [
+                    Entry(key: [], value: [9]), Entry(key: [1, 2], value: [1, 2, 9]), Entry(key: [3], value: [0]),
+                ])
             #expect(fixture.log.entries(.meta).map(\.key) == [[], [1], [1, 2], [3]])
             #expect(fixture.log.entry(.offset, key: [1]) == nil && fixture.log.entry(.offset, key: [3]) == [0])
             try fixture.reopen()

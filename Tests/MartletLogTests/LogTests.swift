@@ -10,7 +10,8 @@ struct LogTests {
     func endToEnd() throws {
         let fixture = try LogFixture()
         let partition = try fixture.topic()
-        #expect(fixture.produce(partition, logBatch(["a", "b"])) == .appended(baseOffset: 0, logAppendMillis: -1, logStartOffset: 0))
+        #expect(
+            fixture.produce(partition, logBatch(["a", "b"])) == .appended(baseOffset: 0, logAppendMillis: -1, logStartOffset: 0))
         #expect(try fixture.values(partition) == [], "what is not durable is not to be seen")
         #expect(fixture.log.status(partition)?.highWatermark == 0)
         try fixture.group()
@@ -87,7 +88,9 @@ struct LogTests {
             try fixture.reopen()
         }
         #expect(throws: LogError.offsetOutOfRange(requested: 6, start: 0, end: 5)) { try fixture.read(partition, from: 6) }
-        #expect(throws: LogError.unknownPartition) { try fixture.read(TopicPartition(topic: partition.topic, partition: 1), from: 0) }
+        #expect(throws: LogError.unknownPartition) {
+            try fixture.read(TopicPartition(topic: partition.topic, partition: 1), from: 0)
+        }
     }
 
     @Test("reads go through memory and segments without a gap, whatever was evicted")
@@ -98,7 +101,9 @@ struct LogTests {
         for round in 0..<60 {
             let values = (0..<5).map { "\(round)-\($0)-" + String(repeating: "x", count: 400) }
             expected += values
-            #expect(fixture.produce(partition, logBatch(values)) == .appended(baseOffset: Int64(round * 5), logAppendMillis: -1, logStartOffset: 0))
+            #expect(
+                fixture.produce(partition, logBatch(values))
+                    == .appended(baseOffset: Int64(round * 5), logAppendMillis: -1, logStartOffset: 0))
             try fixture.group()
             while try fixture.log.flush() {}
             if round % 7 == 0 { #expect(try fixture.values(partition, maxBytes: 5_000) == expected) }

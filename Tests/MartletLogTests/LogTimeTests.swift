@@ -8,7 +8,9 @@ struct LogTimeTests {
     /// Offsets 0 … 9, times 1000, 1010 …, but offset 4 has 5000.
     private func filled(_ fixture: LogFixture) throws -> TopicPartition {
         let partition = try fixture.topic()
-        for index in 0..<10 { fixture.produce(partition, logBatch(["\(index)"], timestamp: index == 4 ? 5_000 : 1_000 + Int64(index) * 10)) }
+        for index in 0..<10 {
+            fixture.produce(partition, logBatch(["\(index)"], timestamp: index == 4 ? 5_000 : 1_000 + Int64(index) * 10))
+        }
         try fixture.group()
         return partition
     }
@@ -46,10 +48,12 @@ struct LogTimeTests {
         _ = try fixture.log.deleteRecords(partition, before: 6)
         try fixture.group()
         #expect(
-            try fixture.log.offset(.atOrAfter(0), in: partition, isolation: .readUncommitted) == OffsetAnswer(offset: 6, timestamp: 1_060))
+            try fixture.log.offset(.atOrAfter(0), in: partition, isolation: .readUncommitted)
+                == OffsetAnswer(offset: 6, timestamp: 1_060))
         #expect(try fixture.log.offset(.earliest, in: partition, isolation: .readUncommitted).offset == 6)
         #expect(
-            try fixture.log.offset(.maxTimestamp, in: partition, isolation: .readUncommitted) == OffsetAnswer(offset: 9, timestamp: 1_090))
+            try fixture.log.offset(.maxTimestamp, in: partition, isolation: .readUncommitted)
+                == OffsetAnswer(offset: 9, timestamp: 1_090))
     }
 
     @Test("for read_committed the end is the last stable offset")
@@ -72,7 +76,9 @@ struct LogTimeTests {
         #expect(outcome == .appended(baseOffset: 0, logAppendMillis: 77_000, logStartOffset: 0))
         try fixture.group()
         #expect(try fixture.records(partition).map(\.timestamp) == [77_000, 77_000])
-        #expect(try fixture.log.offset(.atOrAfter(77_000), in: partition, isolation: .readUncommitted) == OffsetAnswer(offset: 0, timestamp: 77_000))
+        #expect(
+            try fixture.log.offset(.atOrAfter(77_000), in: partition, isolation: .readUncommitted)
+                == OffsetAnswer(offset: 0, timestamp: 77_000))
         let data = try fixture.read(partition, from: 0)
         #expect(RecordBatch.isIntact(data.slices[0].bytes))
     }

@@ -90,12 +90,16 @@ struct LogTransactionTests {
             #expect(uncommitted.abortedTransactions == [], "\(place)")
             let all = try fixture.read(partition, from: 0, isolation: .readCommitted)
             #expect(
-                all.abortedTransactions == [AbortedTransaction(producerID: 1, firstOffset: 3), AbortedTransaction(producerID: 3, firstOffset: 9)],
+                all.abortedTransactions == [
+                    AbortedTransaction(producerID: 1, firstOffset: 3), AbortedTransaction(producerID: 3, firstOffset: 9),
+                ],
                 "\(place)")
             let first = try fixture.read(partition, from: 0, isolation: .readCommitted, maxBytes: 1)
             #expect(first.nextOffset == 1 && first.abortedTransactions == [], "\(place): nothing of it is in the data")
             let inside = try fixture.read(partition, from: 4, isolation: .readCommitted, maxBytes: 1)
-            #expect(inside.abortedTransactions == [AbortedTransaction(producerID: 1, firstOffset: 3)], "\(place): its marker is to come")
+            #expect(
+                inside.abortedTransactions == [AbortedTransaction(producerID: 1, firstOffset: 3)], "\(place): its marker is to come"
+            )
             let later = try fixture.read(partition, from: 6, isolation: .readCommitted)
             #expect(later.abortedTransactions == [AbortedTransaction(producerID: 3, firstOffset: 9)], "\(place)")
             #expect(try fixture.values(partition, isolation: .readCommitted) == ["x0", "p0", "p1", "x2", "p2", "p3"], "\(place)")

@@ -24,7 +24,9 @@ struct LogSimulationTests {
                 return
             }
             // Two runs of a seed take every step alike; a few samples tell.
-            if cycle < 5 { #expect(LogSimulation.cycle(seed: first &+ cycle).traceHash == result.traceHash, "seed \(first &+ cycle)") }
+            if cycle < 5 {
+                #expect(LogSimulation.cycle(seed: first &+ cycle).traceHash == result.traceHash, "seed \(first &+ cycle)")
+            }
         }
         print(
             "log: \(cycles) cycles from SEED=\(first): \(total.commits) commits, \(total.crashes) crashes, "

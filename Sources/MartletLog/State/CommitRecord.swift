@@ -267,8 +267,15 @@ extension ByteReader {
         return number
     }
 
-    /// A number of partitions, or one partition's.
+    /// A number of partitions, or one partition's: never more than there may be.
     mutating func readPartitionNumber() throws(ByteError) -> Int32 {
+        let start = offset
+        let number = try readNatural()
+        guard number <= Log.partitionsMax else { throw .badLength(offset: start, length: Int64(number)) }
+        return number
+    }
+
+    mutating func readNatural() throws(ByteError) -> Int32 {
         let start = offset
         let value = try readVarUInt64()
         guard let number = Int32(exactly: value) else { throw .badLength(offset: start, length: Int64(clamping: value)) }

@@ -144,7 +144,9 @@ struct LogState: @unchecked Sendable {
             _ = tailOrder.removeFirst()
             tailCost -= mark.cost
             // A deleted partition's tail is empty already.
-            if let first = partition.tail.first, first.nextOffset <= mark.nextOffset { evicted.append(partition.tail.removeFirst()) }
+            if let first = partition.tail.first, first.nextOffset <= mark.nextOffset {
+                evicted.append(partition.tail.removeFirst())
+            }
         }
         return evicted
     }

@@ -19,7 +19,9 @@ struct BatchFacts {
     /// What makes the header of a data batch impossible for the log, whoever checked it before; nil if nothing does.
     static func objection(to header: RecordBatchHeader, bytes: Int) -> String? {
         if header.byteCount != bytes { return "the batch says it has \(header.byteCount) bytes, and \(bytes) came" }
-        if header.lastOffsetDelta < 0 || header.lastOffsetDelta == .max { return "a last offset delta of \(header.lastOffsetDelta)" }
+        if header.lastOffsetDelta < 0 || header.lastOffsetDelta == .max {
+            return "a last offset delta of \(header.lastOffsetDelta)"
+        }
         if header.isControl { return "a control batch" }
         if header.hasProducer && (header.producerEpoch < 0 || header.baseSequence < 0) {
             return "a producer without epoch or sequence"

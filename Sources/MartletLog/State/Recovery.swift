@@ -60,7 +60,10 @@ struct Recovery {
         }
         logger.info(
             "recovery: metadata snapshot read",
-            ["sequence": LogValue(snapshot.sequence), "topics": LogValue(snapshot.topics.count), "damaged": LogValue(damaged.count)])
+            [
+                "sequence": LogValue(snapshot.sequence), "topics": LogValue(snapshot.topics.count),
+                "damaged": LogValue(damaged.count),
+            ])
         try load(snapshot)
     }
 
@@ -147,7 +150,8 @@ struct Recovery {
                 "journal record \(sequence) continues at \(header.baseOffset), the partition ends at \(offset)")
         }
         if let marker {
-            guard header.producerID >= 0, header.producerEpoch >= 0, header.byteCount == bytes.count, header.lastOffsetDelta == 0 else {
+            guard header.producerID >= 0, header.producerEpoch >= 0, header.byteCount == bytes.count, header.lastOffsetDelta == 0
+            else {
                 throw damage(partition, nil, "journal record \(sequence): an impossible marker")
             }
             partition.assignMarker(
@@ -181,7 +185,8 @@ struct Recovery {
                 try openStore(partition)
                 guard partition.writtenOffset <= partition.nextOffset else {
                     throw damage(
-                        partition, partition.nextOffset..<partition.writtenOffset, "segments hold them, and the journal does not know them")
+                        partition, partition.nextOffset..<partition.writtenOffset,
+                        "segments hold them, and the journal does not know them")
                 }
                 if let store = partition.store { partition.moveVisibleStart(to: min(store.startOffset, partition.nextOffset)) }
             }
@@ -191,7 +196,9 @@ struct Recovery {
     }
 
     private mutating func openStore(_ partition: PartitionState) throws(LogError) {
-        guard let checkpoint = checkpoints.removeValue(forKey: partition.id), let topic = state.topics[partition.id.topic] else { return }
+        guard let checkpoint = checkpoints.removeValue(forKey: partition.id), let topic = state.topics[partition.id.topic] else {
+            return
+        }
         let store = try files.openStore(partition.id, topic.configuration, checkpoint: checkpoint)
         partition.store = store
         state.markWritten(partition, upTo: store.endOffset)
@@ -243,7 +250,8 @@ struct Recovery {
         guard let partition = state.partition(id) else {
             throw .corrupt(
                 LogDamage(
-                    place: "\(directory)/journal", partition: id, detail: "record \(sequence) is about a partition that does not exist"))
+                    place: "\(directory)/journal", partition: id,
+                    detail: "record \(sequence) is about a partition that does not exist"))
         }
         return partition
     }

@@ -208,8 +208,8 @@ extension ProducerState {
         coordinatorEpoch = try reader.readVarInt32()
         transactionStart = try reader.readVarInt64()
         for _ in 0..<(try reader.readUInt8()) {
-            let base = try reader.readPartitionNumber()
-            let last = try reader.readPartitionNumber()
+            let base = try reader.readNatural()
+            let last = try reader.readNatural()
             spans.append(Span(baseSequence: base, lastSequence: last, baseOffset: try reader.readOffset(), commit: 0))
         }
     }

@@ -86,7 +86,8 @@ package struct TopicSetting: Sendable {
     package static let all: [TopicSetting] = [
         TopicSetting(
             "cleanup.policy", .list, "delete", .words(["delete", "compact"]),
-            "delete: old segments go by retention.ms and retention.bytes. compact: the last record of each key is kept. Both may be given."),
+            "delete: old segments go by retention.ms and retention.bytes. compact: the last record of each key is kept. Both may be given."
+        ),
         TopicSetting(
             "compression.gzip.level", .int, "-1", .integer(-1...9), broker: "compression.gzip.level",
             "The level where compression.type is gzip; -1 is the codec's default."),

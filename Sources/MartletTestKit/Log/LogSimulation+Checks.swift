@@ -22,7 +22,9 @@ extension LogSimulation {
         if topics.map(\.name) != names { return fail("topics \(topics.map(\.name)) are there, \(names) should be") }
         for topic in topics {
             guard let known = expected.topics[topic.id] else { return fail("topic \(topic.name) has another id") }
-            if known.name != topic.name || known.partitions.count != Int(topic.partitions) || known.overrides != topic.configuration.overrides {
+            if known.name != topic.name || known.partitions.count != Int(topic.partitions)
+                || known.overrides != topic.configuration.overrides
+            {
                 return fail("topic \(topic.name) came back as \(topic.partitions) partitions, \(topic.configuration.overrides)")
             }
         }
@@ -37,8 +39,12 @@ extension LogSimulation {
 
     private func checkPartition(_ log: Log, _ id: TopicPartition, _ partition: LogModel.Partition) {
         guard let status = log.status(id) else { return fail("\(id) is gone") }
-        if status.highWatermark != partition.end || status.lastStableOffset != partition.lastStable || status.logStartOffset != partition.start {
-            return fail("\(id) stands at \(status); end \(partition.end), stable \(partition.lastStable), start \(partition.start) expected")
+        if status.highWatermark != partition.end || status.lastStableOffset != partition.lastStable
+            || status.logStartOffset != partition.start
+        {
+            return fail(
+                "\(id) stands at \(status); end \(partition.end), stable \(partition.lastStable), start \(partition.start) expected"
+            )
         }
         for committed in [false, true] {
             var at = partition.start
@@ -87,7 +93,9 @@ extension LogSimulation {
             let found = try LogSimulation.consume(data, from: from, committed: committed)
             let expected = partition.values(from: from, to: data.nextOffset, committed: committed)
             if !found.elementsEqual(expected, by: ==) {
-                fail("\(id) from \(from) to \(data.nextOffset)\(committed ? ", committed" : ""): read \(found), expected \(expected)")
+                fail(
+                    "\(id) from \(from) to \(data.nextOffset)\(committed ? ", committed" : ""): read \(found), expected \(expected)"
+                )
             }
             return data.nextOffset
         } catch {

@@ -17,7 +17,9 @@ extension LogSimulation {
         case 56..<62: commit(log)
         case 62..<76: drive { () throws(LogError) in try log.writeGroup() }
         case 76..<88:
-            for _ in 0..<(1 + random.below(8)) { drive { () throws(LogError) in try log.flush(budget: 1 + self.random.below(4_000)) } }
+            for _ in 0..<(1 + random.below(8)) {
+                drive { () throws(LogError) in try log.flush(budget: 1 + self.random.below(4_000)) }
+            }
         case 88..<90: drive { () throws(LogError) in try self.random.chance(0.5) ? log.clean() : log.compact() }
         case 90..<92: drive { () throws(LogError) in try log.sealIfIdle() }
         case 92..<94: clock.advance(nanos: [1_000_000, 20_000_000, 61_000_000_000][random.below(3)])
@@ -77,7 +79,8 @@ extension LogSimulation {
         do throws(LogError) {
             let made = try log.createTopic(name, partitions: Int32(partitions), overrides: overrides)
             if model.appended.topics.values.contains(where: { $0.name == name }) { fail("topic \(name) was created twice") }
-            let topic = LogModel.TopicModel(name: name, overrides: overrides, partitions: .init(repeating: .init(), count: partitions))
+            let topic = LogModel.TopicModel(
+                name: name, overrides: overrides, partitions: .init(repeating: .init(), count: partitions))
             took(made.sequence, [.created(made.topic.id, topic)], log)
         } catch {
             if case .topicExists = error {
@@ -170,7 +173,8 @@ extension LogSimulation {
         batch.epoch = max(producers[chosen].epoch, known?.epoch ?? 0)
         batch.isTransactional = known?.openSince != nil || random.chance(0.4)
         if let known {
-            batch.sequence = known.epoch == batch.epoch ? known.batches.last.map { LogModel.sequence($0.lastSequence, plus: 1) } ?? 0 : 0
+            batch.sequence =
+                known.epoch == batch.epoch ? known.batches.last.map { LogModel.sequence($0.lastSequence, plus: 1) } ?? 0 : 0
         } else {
             // Nothing is known of it here: any sequence will do, also one about to wrap.
             batch.sequence = [0, 7, Int32.max - 2, Int32.max][random.below(4)]
@@ -230,7 +234,9 @@ extension LogSimulation {
     /// A repeat may be answered when its original is durable, not before.
     private func checkRepeat(of offset: Int64, in id: TopicPartition, _ sequence: UInt64, _ log: Log) {
         let isVisible = (model.visible.partition(id)?.end ?? 0) > offset
-        if !isVisible && sequence <= log.publishedSequence { fail("a repeat at \(offset) is answered before its original is durable") }
+        if !isVisible && sequence <= log.publishedSequence {
+            fail("a repeat at \(offset) is answered before its original is durable")
+        }
     }
 
     private func commit(_ log: Log) {
@@ -268,7 +274,9 @@ extension LogSimulation {
 
     private func endTransaction(_ log: Log) {
         let open = model.appended.partitionIDs.flatMap { id in
-            model.appended.partition(id)!.producers.filter { $0.value.openSince != nil }.map { (producer: $0.key, epoch: $0.value.epoch, id: id) }
+            model.appended.partition(id)!.producers.filter { $0.value.openSince != nil }.map {
+                (producer: $0.key, epoch: $0.value.epoch, id: id)
+            }
         }.sorted { ($0.producer, $0.id) < ($1.producer, $1.id) }
         guard !open.isEmpty else { return }
         let chosen = open[random.below(open.count)]
@@ -299,7 +307,8 @@ extension LogSimulation {
     /// The bytes a client sends for a batch.
     static func encode(_ batch: LogModel.Batch) -> ByteSlice {
         let builder = RecordBatchBuilder()
-        builder.setProducer(id: batch.producer, epoch: batch.epoch, baseSequence: batch.sequence, isTransactional: batch.isTransactional)
+        builder.setProducer(
+            id: batch.producer, epoch: batch.epoch, baseSequence: batch.sequence, isTransactional: batch.isTransactional)
         for value in batch.values {
             builder.append(Record(timestamp: 1_767_225_600_000 + Int64(value), key: nil, value: Array("\(value)".utf8)))
         }
