@@ -112,8 +112,9 @@ extension PartitionStore {
             path = parent(of: path)
             parents.insert(path, at: 0)
         } while try io({ () throws(IOError) in try disk.stat(path) }) == nil && path.count > 1
-        try io { () throws(IOError) in try disk.makeDirectories(directory) }
+        // Noted before they are made: some may be made when a later one fails.
         state.withLock { $0.unsyncedDirectories = parents + $0.unsyncedDirectories }
+        try io { () throws(IOError) in try disk.makeDirectories(directory) }
     }
 
     /// Makes the names of new files and directories durable. Call with `structure` held.
