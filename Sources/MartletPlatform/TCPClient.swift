@@ -1,4 +1,5 @@
 internal import CMartletEvent
+internal import Glibc
 
 /// A TCP connection for commands and tests: blocking, one thread at a time.
 package final class TCPClient {
@@ -48,6 +49,12 @@ package final class TCPClient {
             filled += count
         }
         return true
+    }
+
+    /// Whether a receive would give something (or the end) within the time.
+    package func waitUntilReadable(timeoutMillis: Int32) -> Bool {
+        var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&request, 1, timeoutMillis) != 0
     }
 
     /// Tells the other end that nothing more comes.

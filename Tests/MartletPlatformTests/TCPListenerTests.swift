@@ -122,7 +122,14 @@ extension TCPClient {
     }
 
     /// Whether the other end closed: the stream ends or breaks.
-    func isClosed() -> Bool { ((try? receive(1)) ?? []).isEmpty }
+    func isClosed() -> Bool {
+        do {
+            return try receive(1).isEmpty
+        } catch {
+            // The end may come as a reset; that nothing came in time is no end.
+            return !"\(error)".hasPrefix("no answer")
+        }
+    }
 }
 
 private func eventually(_ condition: () -> Bool) -> Bool {

@@ -14,9 +14,11 @@ final class KafkaFixture {
     private(set) var server: KafkaServer
     private(set) var driver: LogDriver
     private let settings: [(name: String, value: String)]
+    private let disk: any Disk
     private var isRunning = true
 
-    init(_ settings: [(name: String, value: String)] = []) throws {
+    init(_ settings: [(name: String, value: String)] = [], disk: any Disk = SystemDisk()) throws {
+        self.disk = disk
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-kafka-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         self.settings =
@@ -24,7 +26,7 @@ final class KafkaFixture {
                 ("group.initial.rebalance.delay.ms", "0"), ("journal.file.bytes", "1048576"), ("journal.bytes.min", "4194304"),
                 ("journal.bytes.max", "67108864"),
             ] + settings
-        (server, driver) = try KafkaFixture.open(directory, self.settings, metrics)
+        (server, driver) = try KafkaFixture.open(directory, self.settings, metrics, disk)
     }
 
     deinit {
@@ -33,12 +35,12 @@ final class KafkaFixture {
     }
 
     private static func open(
-        _ directory: String, _ settings: [(name: String, value: String)], _ metrics: MetricsRegistry
+        _ directory: String, _ settings: [(name: String, value: String)], _ metrics: MetricsRegistry, _ disk: any Disk
     ) throws -> (KafkaServer, LogDriver) {
         let configuration = try BrokerConfiguration(settings)
         let logger = StructuredLog(clock: SystemClock(), sink: NoLog(), level: .error)
         let surroundings = LogSurroundings(
-            disk: SystemDisk(), clock: SystemClock(), entropy: SystemEntropy(), logger: logger, metrics: metrics)
+            disk: disk, clock: SystemClock(), entropy: SystemEntropy(), logger: logger, metrics: metrics)
         let log = try Log.open(directory, surroundings, configuration.logOptions())
         let driver = try LogDriver(log, logger: logger) { error in Issue.record("the log failed: \(error)") }
         let server = try KafkaServer(
@@ -57,7 +59,7 @@ final class KafkaFixture {
     /// As a new process would.
     func restart() throws {
         stop()
-        (server, driver) = try KafkaFixture.open(directory, settings, MetricsRegistry())
+        (server, driver) = try KafkaFixture.open(directory, settings, MetricsRegistry(), disk)
         isRunning = true
     }
 
@@ -137,9 +139,16 @@ final class KafkaTestClient {
     /// Whether the server closes the connection, without another answer.
     func isClosed() -> Bool {
         var byte: [UInt8] = [0]
-        let count = try? byte.withUnsafeMutableBytes { bytes throws in try stream.receive(into: bytes) }
-        return (count ?? 0) == 0
+        do {
+            return try byte.withUnsafeMutableBytes { bytes throws in try stream.receive(into: bytes) } == 0
+        } catch {
+            // The end may come as a reset; that nothing came in time is no end.
+            return !"\(error)".hasPrefix("no answer")
+        }
     }
+
+    /// Whether there is something to receive within the time. Takes nothing.
+    func hasAnswer(withinMillis millis: Int32) -> Bool { stream.waitUntilReadable(timeoutMillis: millis) }
 
     // MARK: The usual
 
