@@ -172,6 +172,7 @@ final class GroupServerModel {
         }
         perform()
         judgeOffsets()
+        judgeResults()
         for (name, told) in toldOffsets.sorted(by: { $0.key < $1.key }) where offsets[name, default: -1] < told {
             failures.append("\(name): \(told) was acknowledged and \(offsets[name, default: -1]) is there after a restart")
         }
@@ -203,6 +204,9 @@ final class GroupServerModel {
         defer { waiting.removeAll { $0.count <= durableCount } }
         return waiting.filter { $0.count <= durableCount }.map { ($0.connection, $0.response) }
     }
+
+    /// Records wait that came with durable ones: a crash now falls between them.
+    var isTorn: Bool { isUp && durableCount < records.count }
 
     var hasUnsynced: Bool { isUp && (!waiting.isEmpty || durableCount < records.count) }
 

@@ -216,6 +216,7 @@ final class GroupWorld {
                 responses.append((connection.request, response))
                 transmit(from: Self.serverEndpoint, to: connection.client, responses.count - 1)
             }
+            if !isCalm, server.isTorn, random.chance(0.1) { crash() }
         }
         for client in clients where !client.isDead && client.wakeMillis <= millis {
             if frozen.contains(where: { $0.client === client }) { client.wakeMillis = millis + 200 } else { client.wake() }
@@ -231,12 +232,7 @@ final class GroupWorld {
         let slot = random.below(slots.count)
         switch random.below(6) {
         case 0:
-            guard server.isUp else { return }
-            trace.note("\(millis) crash")
-            crashCount += 1
-            server.crash()
-            syncMillis = nil
-            restartMillis = millis + random.within(10...6_000)
+            crash()
         case 1, 2:
             trace.note("\(millis) \(slots[slot].endpoint) crashes")
             slots[slot].die()
@@ -252,6 +248,15 @@ final class GroupWorld {
             server.isFull = true
             roomMillis = millis + random.within(10...3_000)
         }
+    }
+
+    private func crash() {
+        guard server.isUp else { return }
+        trace.note("\(millis) crash")
+        crashCount += 1
+        server.crash()
+        syncMillis = nil
+        restartMillis = millis + random.within(10...6_000)
     }
 
     private func replace(_ slot: Int) {
