@@ -155,7 +155,9 @@ final class TopicClient {
                 return request
             }
             for part in response.topics.flatMap(\.partitions) {
-                guard part.errorCode == 0 else { throw TopicError("partition \(part.partitionIndex) of \(topic.name ?? "")", part.errorCode) }
+                guard part.errorCode == 0 else {
+                    throw TopicError("partition \(part.partitionIndex) of \(topic.name ?? "")", part.errorCode)
+                }
                 found[part.partitionIndex] = part.offset
             }
         }

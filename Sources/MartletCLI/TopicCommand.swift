@@ -54,7 +54,9 @@ enum TopicCommand {
     ]
 
     static func run(_ words: [String]) throws -> Int32 {
-        guard let action = words.first else { throw UsageError("needs an action: create, list, describe, alter, delete, produce or consume") }
+        guard let action = words.first else {
+            throw UsageError("needs an action: create, list, describe, alter, delete, produce or consume")
+        }
         guard let known = options[action] else {
             let near = nearest(action, among: options.keys.sorted())
             throw UsageError("has no action \"\(action)\"" + (near.map { "; did you mean \"\($0)\"?" } ?? ""))

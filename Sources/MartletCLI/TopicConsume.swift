@@ -200,7 +200,9 @@ enum TopicConsume {
             switch settings.format {
             case "json": TopicRecordText.writeJSON(record, partition, topic.name ?? "", to: sink)
             case "csv": TopicRecordText.writeCSV(record, partition, to: sink)
-            case "table": TopicRecordText.writePlain(record, partition, ["partitions", "offsets", "timestamps", "keys", "values", "headers"], to: sink)
+            case "table":
+                let parts = ["partitions", "offsets", "timestamps", "keys", "values", "headers"]
+                TopicRecordText.writePlain(record, partition, parts, to: sink)
             default:
                 let order = ["partitions", "offsets", "timestamps", "keys", "headers"].filter { settings.shows.contains($0) }
                 TopicRecordText.writePlain(record, partition, order + ["values"], to: sink)

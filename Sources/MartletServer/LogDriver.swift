@@ -77,11 +77,11 @@ package final class LogDriver: Sendable {
         }
     }
 
-    /// No space now does not mean no space later, and damage to a part leaves the rest; everything else is the end.
+    /// What the log itself says does not stop it: no space now, a call that failed and may be repeated, damage to a part.
     private func isPassing(_ error: LogError) -> Bool {
         switch error {
-        case .outOfSpace, .throttled, .corrupt: true
-        case .io, .unsupported, .fatal, .closed, .unknownTopic, .unknownPartition, .offsetOutOfRange, .topicExists, .invalidTopicName,
+        case .outOfSpace, .throttled, .corrupt, .io: true
+        case .unsupported, .fatal, .closed, .unknownTopic, .unknownPartition, .offsetOutOfRange, .topicExists, .invalidTopicName,
             .invalidPartitionCount, .invalidConfiguration, .refused:
             false
         }

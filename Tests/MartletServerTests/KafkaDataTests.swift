@@ -206,6 +206,10 @@ struct KafkaDataTests {
         request.sessionEpoch = 1
         response = try client.ask(.fetch, 12, request)
         #expect(response.errorCode == ErrorCode.fetchSessionIdNotFound.rawValue)
+        // Gives the session up.
+        request.sessionEpoch = -1
+        response = try client.ask(.fetch, 12, request)
+        #expect(response.errorCode == 0 && response.responses.count == 1)
         request.sessionId = 0
         request.sessionEpoch = 0
         response = try client.ask(.fetch, 12, request)

@@ -40,7 +40,10 @@ private final class GatedDisk: Disk {
             self.gate = gate
         }
 
-        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) -> Int { try file.read(into: buffer, at: offset) }
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) -> Int {
+            try file.read(into: buffer, at: offset)
+        }
+
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(IOError) { try file.write(bytes, at: offset) }
         func append(_ bytes: UnsafeRawBufferPointer) throws(IOError) { try file.append(bytes) }
         func truncate(to size: Int64) throws(IOError) { try file.truncate(to: size) }

@@ -58,7 +58,8 @@ struct KafkaProtocolTests {
         // A minimum of 0 has no place before version 4.
         let third: ApiVersionsResponse = try client.ask(.apiVersions, 3, request)
         #expect(third.supportedFeatures.isEmpty)
-        let unnamed: ApiVersionsResponse = try client.ask(.apiVersions, 3, ApiVersionsRequest(clientSoftwareName: "-", clientSoftwareVersion: ""))
+        let unnamed: ApiVersionsResponse = try client.ask(
+            .apiVersions, 3, ApiVersionsRequest(clientSoftwareName: "-", clientSoftwareVersion: ""))
         #expect(unnamed.errorCode == ErrorCode.invalidRequest.rawValue)
     }
 

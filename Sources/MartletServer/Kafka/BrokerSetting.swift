@@ -138,7 +138,8 @@ package struct BrokerSetting: Sendable {
             .offsetsRetentionMinutes, .int, "10080", positive, "Offsets of a group without members are kept for so long."),
         BrokerSetting(.partitions, .int, "4", 1...100_000, isDynamic: true, "Partitions of a topic for which none are asked for."),
         BrokerSetting(
-            .producerExpirationMillis, .int, "86400000", positive, "A producer that does not write to a partition for so long is forgotten there."),
+            .producerExpirationMillis, .int, "86400000", positive,
+            "A producer that does not write to a partition for so long is forgotten there."),
         BrokerSetting(.quotaSamples, .int, "11", 2...1_000, "Samples over which a client's rate is taken."),
         BrokerSetting(.quotaSampleSeconds, .int, "1", 1...3_600, "The length of one sample."),
         BrokerSetting(

@@ -77,6 +77,9 @@ final class Coordinators {
     /// Whether everything the coordinators asked for is with the log.
     var isDrained: Bool { pending.isEmpty }
 
+    /// Whether all of it is durable, too.
+    var isSettled: Bool { pending.isEmpty && last.value <= log.publishedSequence }
+
     func admitProduce(_ claim: ProducerClaim, _ partitions: [TopicPartition], version: Int16) -> [TransactionPartitionOutcome] {
         let outcomes = transactions.admitProduce(claim, partitions, version: version, now: now)
         perform()

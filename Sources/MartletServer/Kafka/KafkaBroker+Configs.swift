@@ -192,7 +192,8 @@ extension KafkaBroker {
         _ name: String, _ changes: [Change], replacesAll: Bool, validateOnly: Bool
     ) -> Result<UInt64, KafkaRefusal> {
         guard let topic = log.topic(named: name) else {
-            return .failure(KafkaRefusal(isTopicName(name) ? .unknownTopicOrPartition : .invalidTopicException, "there is no topic \"\(name)\""))
+            let code: ErrorCode = isTopicName(name) ? .unknownTopicOrPartition : .invalidTopicException
+            return .failure(KafkaRefusal(code, "there is no topic \"\(name)\""))
         }
         var overrides = replacesAll ? [:] : topic.configuration.overrides
         for change in changes {

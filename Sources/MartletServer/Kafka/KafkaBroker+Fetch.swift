@@ -8,12 +8,10 @@ internal import MartletPlatform
 extension KafkaBroker {
     func fetch(_ request: KafkaRequest) throws(KafkaError) {
         let body: FetchRequest = try request.body()
-        // Sessions are not kept: a client that asks for one is told 0 and sends its whole list again (KIP-227).
-        guard body.sessionId == 0 else {
-            return request.answer(FetchResponse(errorCode: ErrorCode.fetchSessionIdNotFound.rawValue))
-        }
+        // Sessions are not kept: a client that asks for one (epoch 0) is told 0 and sends its whole list again, as does one
+        // that gives its session up (epoch −1); see KIP-227.
         guard body.sessionEpoch <= 0 else {
-            return request.answer(FetchResponse(errorCode: ErrorCode.invalidFetchSessionEpoch.rawValue))
+            return request.answer(FetchResponse(errorCode: ErrorCode.fetchSessionIdNotFound.rawValue))
         }
         let task = FetchTask(request, body, bytesMax: configuration.int(.fetchMaxBytes), startNanos: request.receivedNanos)
         request.connection.fetchTurn &+= 1

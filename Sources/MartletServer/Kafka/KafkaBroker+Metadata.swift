@@ -25,7 +25,12 @@ extension KafkaBroker {
             guard isSoftwareName(body.clientSoftwareName), isSoftwareName(body.clientSoftwareVersion) else {
                 return request.answer(ApiVersionsResponse(errorCode: ErrorCode.invalidRequest.rawValue))
             }
-            request.connection.clientSoftware = "\(body.clientSoftwareName) \(body.clientSoftwareVersion)"
+            logger.debug(
+                "a client has connected",
+                [
+                    "client": .string("\(request.connection.stream.peerAddress)"), "name": .string(body.clientSoftwareName),
+                    "version": .string(body.clientSoftwareVersion),
+                ])
             // Before version 4 a feature that may be at level 0 cannot be told (KIP-1022).
             let supported = [("group.version", 0, 1), ("transaction.version", 0, 2)]
             if request.version >= 4 {

@@ -135,7 +135,8 @@ extension KafkaBroker {
                 assignments.allSatisfy({ $0.brokerIds == [KafkaBroker.nodeID] })
             else {
                 return .failure(
-                    KafkaRefusal(.invalidReplicaAssignment, "one assignment for each new partition, with broker \(KafkaBroker.nodeID) alone"))
+                    KafkaRefusal(
+                        .invalidReplicaAssignment, "one assignment for each new partition, with broker \(KafkaBroker.nodeID) alone"))
             }
         }
         do throws(LogError) {

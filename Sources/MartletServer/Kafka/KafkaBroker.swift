@@ -86,18 +86,23 @@ final class KafkaBroker {
         if let task = connection.waitingFetch { stopWaiting(task) }
     }
 
-    /// From now on polls are answered with what there is, so that nobody waits for a server that ends.
+    /// From now on nothing new is begun, and polls are answered with what there is, so that nobody waits for a server that
+    /// ends.
     func beginStop() {
         isStopping = true
         sweep?.cancel()
         lagRound?.cancel()
         for (_, connection) in connections {
+            connection.stream.hold()
             if let task = connection.waitingFetch { finishEarly(task) }
         }
     }
 
-    /// Nobody waits for an answer any more that the disk will bring.
-    var isQuiet: Bool { produceTasks.allSatisfy { $0.request.isAnswered } && (statistics?.outputBytes.load(ordering: .relaxed) ?? 0) == 0 }
+    /// Nobody waits any more for an answer that the disk will bring, and every answer has left.
+    var isQuiet: Bool {
+        coordinators.isSettled && produceTasks.allSatisfy { $0.request.isAnswered }
+            && (statistics?.outputBytes.load(ordering: .relaxed) ?? 0) == 0
+    }
 
     /// Memory for answers allows another read of the disk.
     var outputHasRoom: Bool {

@@ -22,8 +22,6 @@ final class KafkaConnection: TCPHandler {
     /// Moves on with each fetch, so that all partitions get their turn at the beginning of an answer.
     var fetchTurn: UInt64 = 0
     var waitingFetch: FetchTask?
-    /// From ApiVersions, for the log.
-    var clientSoftware = ""
 
     init(_ broker: KafkaBroker, _ stream: TCPConnection) {
         self.broker = broker

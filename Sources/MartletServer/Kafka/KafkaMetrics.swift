@@ -44,7 +44,8 @@ final class KafkaMetrics {
 
     init(_ registry: MetricsRegistry) {
         self.registry = registry
-        malformed = registry.counter("martlet_kafka_malformed_frames_total", help: "Frames that were no request; their connections were closed.")
+        malformed = registry.counter(
+            "martlet_kafka_malformed_frames_total", help: "Frames that were no request; their connections were closed.")
         bytesIn = registry.counter("martlet_kafka_produced_bytes_total", help: "Bytes of record batches that clients produced.")
         bytesOut = registry.counter("martlet_kafka_fetched_bytes_total", help: "Bytes of record batches that were given to clients.")
         recordsIn = registry.counter("martlet_kafka_produced_records_total", help: "Records that clients produced.")
@@ -104,7 +105,7 @@ final class KafkaMetrics {
             lags[key]
             ?? Lag(
                 records: registry.gauge(
-                    "kafka_consumergroup_lag", help: "Records behind the end of the partition that a group has not committed.", labels(key)),
+                    "kafka_consumergroup_lag", help: "Records of the partition that a group has not committed.", labels(key)),
                 nanos: registry.gauge(
                     "kafka_consumergroup_lag_seconds", help: "How long ago the first record that a group has not committed was written.",
                     unit: .nanosecondsAsSeconds, labels(key)),
