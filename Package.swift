@@ -38,33 +38,45 @@ let package = Package(
         .target(name: "CMartletVector"),
         .target(name: "CMartletSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CMartletEvent", linkerSettings: [.linkedLibrary("event")]),
+        .target(
+            name: "CMartletCompression",
+            linkerSettings: ["lz4", "zstd", "snappy", "z"].map { .linkedLibrary($0) }),
 
         room("MartletCore", imports: ["CMartletISAL"]),
         room("MartletPlatform", imports: ["CMartletEvent", "CMartletLinux", "MartletCore"]),
         room("MartletColumns", imports: ["CMartletSimdjson", "CMartletVector", "MartletCore"]),
+        room("MartletLog", imports: ["CMartletCompression", "MartletCore"]),
+        room("MartletKafka", imports: ["MartletCore", "MartletLog"]),
         room("MartletSQL", imports: ["MartletCore"]),
         room("MartletState", imports: ["CMartletVector", "MartletColumns", "MartletCore"]),
         room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         room("MartletEngine", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletSQL", "MartletState"]),
         room(
             "MartletConnectors",
-            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL"]),
-        room("MartletServer", imports: ["MartletCore", "MartletPlatform"]),
+            imports: [
+                "MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletPlatform", "MartletSQL",
+            ]),
+        room("MartletServer", imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform"]),
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
-                "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL", "MartletServer",
+                "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform",
+                "MartletSQL", "MartletServer",
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "MartletBench",
             dependencies: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletPlatform", "MartletState"],
             swiftSettings: settings),
-        room("MartletFuzz", imports: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletSQL"]),
+        room(
+            "MartletFuzz",
+            imports: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletKafka", "MartletLog", "MartletSQL"]),
         room(
             "Martlet",
             imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL"]),
-        room("MartletTestKit", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletState"]),
+        room(
+            "MartletTestKit",
+            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletKafka", "MartletLog", "MartletState"]),
 
         tests("DocsTests", imports: []),
         tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
@@ -77,6 +89,8 @@ let package = Package(
         tests(
             "MartletEngineTests",
             imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletSQL", "MartletTestKit"]),
+        tests("MartletKafkaTests", imports: ["MartletCore", "MartletKafka", "MartletLog"], exclude: ["Golden"]),
+        tests("MartletLogTests", imports: ["MartletCore", "MartletLog", "MartletTestKit"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
         tests(
             "MartletSQLTests", imports: ["MartletCore", "MartletPlatform", "MartletSQL", "MartletTestKit"], exclude: ["Golden"]),

@@ -3,6 +3,7 @@ import MartletConnectors
 import MartletCore
 import MartletDataflow
 import MartletEngine
+import MartletLog
 import MartletPlatform
 import MartletSQL
 import MartletServer
@@ -14,11 +15,12 @@ enum RunCommand {
 
         Runs the pipeline that the files define. Ends when all sources are bounded and drained; Ctrl-C stops it cleanly,
         a second one at once. Late rows and dead letters land in the output directory as <late_table>.ndjson and
-        <source>_dlq.ndjson.
+        <source>_dlq.ndjson. With a data directory, connector = 'kafka' reads and writes the topics of the log in it.
 
         Options:
           -v NAME=VALUE         :NAME and :'NAME' in the files stand for VALUE (as in psql); may be repeated
           --out-dir DIR         where late rows and dead letters land (default ./martlet-out)
+          --data-dir DIR        where the log lives (made if missing); no other process may have it open
           --shards N            threads that process (default: one per core)
           --metrics ADDR:PORT   serve Prometheus metrics at http://ADDR:PORT/metrics
           --batch-rows N        rows of a batch, at most (default 4096)
@@ -35,9 +37,6 @@ enum RunCommand {
             ],
             flags: ["quiet"], short: ["v": "variable", "q": "quiet"])
         guard !arguments.positional.isEmpty else { throw UsageError("needs an SQL file") }
-        if arguments.value("data-dir") != nil {
-            throw UsageError("--data-dir needs the journal, which this version does not have; leave it out")
-        }
         var options = RunOptions(
             shards: try arguments.integer("shards", in: 1...256) ?? min(WorkerThread.coreCount, 256))
         options.outDirectory = arguments.value("out-dir") ?? options.outDirectory
@@ -50,7 +49,18 @@ enum RunCommand {
             let script = try ScriptLoader.load(
                 arguments.positional, variables: try arguments.variables(), command: "run")
         else { return ExitCode.configuration }
-        return try run(script, options, log: log, metrics: address, isQuiet: arguments.has("quiet"))
+        let registry = MetricsRegistry()
+        ProcessFacts.register(in: registry)
+        try StopSignals.install()
+        let isQuiet = arguments.has("quiet")
+        guard let directory = arguments.value("data-dir") else {
+            return try run(script, options, log: log, registry: registry, metrics: address, isQuiet: isQuiet)
+        }
+        let data = DataDirectory(path: directory, command: "run", options: LogOptions(), log: log, metrics: registry)
+        return data.withLog { opened in
+            options.log = opened.log
+            return try run(script, options, log: log, registry: registry, metrics: address, isQuiet: isQuiet)
+        }
     }
 
     private static func logger(_ arguments: Arguments) throws(UsageError) -> StructuredLog {
@@ -70,10 +80,9 @@ enum RunCommand {
     }
 
     private static func run(
-        _ script: LoadedScript, _ options: RunOptions, log: StructuredLog, metrics address: ListenAddress?, isQuiet: Bool
+        _ script: LoadedScript, _ options: RunOptions, log: StructuredLog, registry: MetricsRegistry,
+        metrics address: ListenAddress?, isQuiet: Bool
     ) throws -> Int32 {
-        let registry = MetricsRegistry()
-        ProcessFacts.register(in: registry)
         let run: PipelineRun
         do throws(SQLError) {
             run = try PipelineRun(script.statements, options: options, registry: registry)
@@ -82,7 +91,6 @@ enum RunCommand {
             return error.state == .ioError || error.state == .undefinedFile || error.state == .diskFull
                 ? ExitCode.failure : ExitCode.configuration
         }
-        try StopSignals.install()
         let server = try address.map { try MetricsServer($0, metrics: registry) }
         defer { server?.stop() }
         if let server { printError("metrics on http://\(server.address)/metrics") }

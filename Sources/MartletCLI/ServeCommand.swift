@@ -1,4 +1,5 @@
 import Glibc
+import MartletConnectors
 import MartletCore
 import MartletLog
 import MartletPlatform
@@ -8,10 +9,13 @@ import Synchronization
 /// `martlet serve`: the log on a data directory, and the listeners that serve it, until somebody stops it.
 enum ServeCommand {
     static let help = """
-        Usage: martlet serve --data-dir DIR [OPTIONS]
+        Usage: martlet serve --data-dir DIR [OPTIONS] [FILE.sql...]
 
         Serves the log in DIR (made if missing) to Kafka clients. One process owns a data directory at a time. Prints a line
         for each listener once it accepts connections. Ctrl-C or SIGTERM stops it cleanly, a second one at once.
+
+        The pipeline of the files, if there are any, runs beside it; connector = 'kafka' means the topics of this log. It
+        begins anew with every start: its state and its place in the topics are not kept yet.
 
         Options:
           --data-dir DIR          where the log lives
@@ -22,6 +26,9 @@ enum ServeCommand {
           --insecure              allow addresses that other machines reach: everybody there may read and write everything
           --set NAME=VALUE        a setting of the server, by Kafka's name, such as num.partitions=8; may be repeated.
                                   The environment may set them too: MARTLET_NUM_PARTITIONS=8
+          -v NAME=VALUE           :NAME and :'NAME' in the files stand for VALUE (as in psql); may be repeated
+          --out-dir DIR           where the pipeline's late rows and dead letters land (default ./martlet-out)
+          --shards N              threads that the pipeline processes on (default: one per core)
           --settings              list every setting with its default
           --log-level LEVEL       debug, info (default), warn or error; JSON lines on standard error
         """
@@ -33,20 +40,20 @@ enum ServeCommand {
         var http: ListenAddress?
         var configuration: BrokerConfiguration
         var log: StructuredLog
+        var script: LoadedScript?
+        var pipeline: RunOptions
     }
 
     static func run(_ words: [String]) throws -> Int32 {
         let arguments = try Arguments(
-            words, command: "serve", options: ["data-dir", "kafka", "advertised", "http", "set", "log-level"],
-            flags: ["no-kafka", "no-http", "insecure", "settings"])
+            words, command: "serve",
+            options: ["data-dir", "kafka", "advertised", "http", "set", "log-level", "variable", "out-dir", "shards"],
+            flags: ["no-kafka", "no-http", "insecure", "settings"], short: ["v": "variable"])
         if arguments.has("settings") {
             listSettings()
             return ExitCode.done
         }
         guard let directory = arguments.value("data-dir"), !directory.isEmpty else { throw UsageError("needs --data-dir DIR") }
-        guard arguments.positional.isEmpty else {
-            throw UsageError("takes no files: pipelines run with 'martlet run' (found \"\(arguments.positional[0])\")")
-        }
         let given = try settings(arguments)
         let configuration: BrokerConfiguration
         do throws(BrokerConfigurationError) {
@@ -55,11 +62,18 @@ enum ServeCommand {
             printError("martlet serve: \(error.message)")
             return ExitCode.configuration
         }
+        var script: LoadedScript?
+        if !arguments.positional.isEmpty {
+            script = try ScriptLoader.load(arguments.positional, variables: try arguments.variables(), command: "serve")
+            if script == nil { return ExitCode.configuration }
+        }
+        var pipeline = RunOptions(shards: try arguments.integer("shards", in: 1...256) ?? min(WorkerThread.coreCount, 256))
+        pipeline.outDirectory = arguments.value("out-dir") ?? pipeline.outDirectory
         let plan = Plan(
             directory: directory, kafka: try address(arguments, "kafka", default: "127.0.0.1:9092"),
             advertised: try arguments.value("advertised").map { try parsed($0, "advertised") },
             http: try address(arguments, "http", default: "127.0.0.1:8080"), configuration: configuration,
-            log: try logger(arguments))
+            log: try logger(arguments), script: script, pipeline: pipeline)
         guard plan.kafka != nil || plan.http != nil else { throw UsageError("has nothing to serve: every listener is left out") }
         return try serve(plan)
     }
@@ -126,61 +140,59 @@ enum ServeCommand {
     // MARK: Serving
 
     private static func serve(_ plan: Plan) throws -> Int32 {
-        let lock: DataDirectoryLock
-        do {
-            try SystemDisk().makeDirectories(plan.directory)
-            lock = try DataDirectoryLock(plan.directory)
-        } catch {
-            printError("martlet serve: \(error)")
-            return ExitCode.failure
-        }
         let end = ServeEnd()
         try StopSignals.install { end.request(.stopped) }
         let metrics = MetricsRegistry()
         ProcessFacts.register(in: metrics)
-        let surroundings = LogSurroundings(
-            disk: SystemDisk(), clock: SystemClock(), entropy: SystemEntropy(), logger: plan.log, metrics: metrics)
-        return holding(lock) {
-            do {
-                return try serve(plan, surroundings, end)
+        let data = DataDirectory(
+            path: plan.directory, command: "serve", options: plan.configuration.logOptions(), log: plan.log, metrics: metrics,
+            onFailure: { end.request(.failed) })
+        let code = data.withLog { opened in try serve(plan, opened, end) }
+        if code == ExitCode.done { plan.log.info("stopped", [:]) }
+        return code
+    }
+
+    private static func serve(_ plan: Plan, _ opened: DataDirectory.Opened, _ end: ServeEnd) throws -> Int32 {
+        var pipeline: ServedPipeline?
+        defer { pipeline?.stop() }
+        if let script = plan.script {
+            do throws(SQLError) {
+                var options = plan.pipeline
+                options.log = opened.log
+                let run = try PipelineRun(script.statements, options: options, registry: opened.surroundings.metrics)
+                pipeline = try started(run, plan.log, end)
             } catch {
-                plan.log.error("the server could not go on", ["error": .string("\(error)")])
-                printError("martlet serve: \(error)")
-                return ExitCode.failure
+                printError(script.render(error))
+                return error.state == .ioError ? ExitCode.failure : ExitCode.configuration
             }
         }
-    }
-
-    /// The directory stays ours until `body` returns.
-    private static func holding(_ lock: borrowing DataDirectoryLock, _ body: () -> Int32) -> Int32 { body() }
-
-    private static func serve(_ plan: Plan, _ surroundings: LogSurroundings, _ end: ServeEnd) throws -> Int32 {
-        let log = try Log.open(plan.directory, surroundings, plan.configuration.logOptions())
-        let driver = try LogDriver(log, logger: plan.log) { _ in end.request(.failed) }
-        do {
-            let outcome = try listen(plan, log, driver, surroundings, end)
-            guard outcome == .stopped else { return ExitCode.failure }
-        } catch {
-            try? driver.stop()
-            throw error
+        switch try listen(plan, opened, end) {
+        case .stopped: return ExitCode.done
+        case .pipelineFailed: return ExitCode.failure
+        case .failed:
+            // Nothing that is asked from here on can be kept; whoever waits for an answer must not get one.
+            _exit(ExitCode.failure)
         }
-        try driver.stop()
-        plan.log.info("stopped", [:])
-        return ExitCode.done
     }
 
-    private static func listen(
-        _ plan: Plan, _ log: Log, _ driver: LogDriver, _ surroundings: LogSurroundings, _ end: ServeEnd
-    ) throws -> ServeEnd.Reason {
+    private static func started(_ run: PipelineRun, _ log: StructuredLog, _ end: ServeEnd) throws(SQLError) -> ServedPipeline {
+        do throws(ThreadError) {
+            return try ServedPipeline(run, log: log) { end.request(.pipelineFailed) }
+        } catch {
+            throw SQLError(.configurationLimitExceeded, "\(error)")
+        }
+    }
+
+    private static func listen(_ plan: Plan, _ opened: DataDirectory.Opened, _ end: ServeEnd) throws -> ServeEnd.Reason {
         let kafka = try plan.kafka.map { address in
             try KafkaServer(
-                address, log: log, directory: plan.directory, configuration: plan.configuration, surroundings: surroundings,
-                advertised: plan.advertised)
+                address, log: opened.log, directory: plan.directory, configuration: plan.configuration,
+                surroundings: opened.surroundings, advertised: plan.advertised)
         }
         defer { kafka?.stop() }
         if let kafka { printOut("kafka on \(kafka.address)") }
         let http = try plan.http.map { address in
-            try MetricsServer(address, metrics: surroundings.metrics) { driver.isHealthy }
+            try MetricsServer(address, metrics: opened.surroundings.metrics) { opened.driver.isHealthy }
         }
         defer { http?.stop() }
         if let http { printOut("http on http://\(http.address)") }
@@ -191,18 +203,14 @@ enum ServeCommand {
                 "http": .string(http.map { "\($0.address)" } ?? "off"), "cluster": .string(kafka?.clusterID ?? ""),
             ])
         let reason = end.wait()
-        if reason == .failed {
-            // Nothing that is asked from here on can be kept; whoever waits for an answer must not get one.
-            _exit(ExitCode.failure)
-        }
-        plan.log.info("stopping", [:])
+        if reason != .failed { plan.log.info("stopping", [:]) }
         return reason
     }
 }
 
 /// Why the server ends; whoever comes first says it.
 private final class ServeEnd: Sendable {
-    enum Reason: Sendable { case stopped, failed }
+    enum Reason: Sendable { case stopped, failed, pipelineFailed }
 
     private let reason = Mutex<Reason?>(nil)
     private let signal = WakeSignal()

@@ -2,18 +2,25 @@ internal import Glibc
 package import MartletCore
 package import MartletEngine
 internal import MartletColumns
+package import MartletLog
 internal import MartletPlatform
 package import MartletSQL
 
-/// The connectors of this machine: files, standard input and output, generators, the black hole.
+/// The connectors of this machine: files, standard input and output, generators, topics of its own log, the black hole.
 package final class LocalConnectors: ConnectorProvider {
     private let outDirectory: String
-    private let clock: any Clock
+    let clock: any Clock
+    /// The deployment's own log, whose topics `connector = 'kafka'` means; nil: there is none.
+    let log: Log?
+    /// Partitions of a topic that is created because a source or a sink names it.
+    let topicPartitions: Int32
     private var readsStandardInput = false
 
-    package init(outDirectory: String, clock: any Clock) {
+    package init(outDirectory: String, clock: any Clock, log: Log? = nil, topicPartitions: Int32 = 4) {
         self.outDirectory = outDirectory
         self.clock = clock
+        self.log = log
+        self.topicPartitions = topicPartitions
     }
 
     // MARK: Sources
@@ -29,10 +36,11 @@ package final class LocalConnectors: ConnectorProvider {
         switch definition.connector {
         case "file": return try openFiles(definition, ordinal: ordinal, columns: columns)
         case "generator": return try openGenerator(definition, ordinal: ordinal, columns: columns)
+        case "kafka": return try openTopic(definition, ordinal: ordinal, columns: columns)
         default:
             throw SQLError(
                 .featureNotSupported, "source \"\(definition.name)\": connector \"\(definition.connector)\" cannot be read from",
-                hint: "Connectors for sources: file, generator.")
+                hint: "Connectors for sources: file, generator, kafka.")
         }
     }
 
@@ -129,10 +137,11 @@ package final class LocalConnectors: ConnectorProvider {
                 return try DirectoryTarget(definition.name, directory: path, format, clock: clock)
             }
             return try FileTarget(definition.name, path: path, format)
+        case "kafka": return try openTopicSink(definition, format, isAppendOnly: isAppendOnly)
         default:
             throw SQLError(
                 .featureNotSupported, "\(subject): connector \"\(definition.connector)\" cannot be written to",
-                hint: "Connectors for sinks: file, stdout, blackhole.")
+                hint: "Connectors for sinks: file, stdout, blackhole, kafka.")
         }
     }
 
@@ -188,6 +197,17 @@ struct ConnectorOptions {
                 .invalidParameterValue, "\(subject): option \"\(name)\" takes true or false, not \"\(value.text)\"",
                 position: value.position)
         }
+    }
+
+    /// One of `choices`, or nil without the option.
+    func choice(_ name: String, _ choices: [String]) throws(SQLError) -> String? {
+        guard let value = options[name] else { return nil }
+        guard choices.contains(value.text.lowercased()) else {
+            throw SQLError(
+                .invalidParameterValue, "\(subject): option \"\(name)\" cannot be \"\(value.text)\"",
+                hint: "It is one of \(choices.joined(separator: ", ")).", position: value.position)
+        }
+        return value.text.lowercased()
     }
 
     func integer(_ name: String, in range: ClosedRange<Int>) throws(SQLError) -> Int? {

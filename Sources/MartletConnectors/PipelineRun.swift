@@ -1,6 +1,7 @@
 package import MartletCore
 package import MartletDataflow
 package import MartletEngine
+package import MartletLog
 internal import MartletPlatform
 package import MartletSQL
 
@@ -10,6 +11,8 @@ package struct RunOptions: Sendable {
     /// Where late tables and dead letters land.
     package var outDirectory = "./martlet-out"
     package var limits = TickLimits()
+    /// The log whose topics `connector = 'kafka'` means; it is driven by whoever opened it, for longer than the run.
+    package var log: Log?
 
     package init(shards: Int) { self.shards = shards }
 }
@@ -24,7 +27,7 @@ package final class PipelineRun {
     private let metrics: PipelineMetrics?
 
     package init(_ statements: [BoundStatement], options: RunOptions, registry: MetricsRegistry?) throws(SQLError) {
-        let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock)
+        let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock, log: options.log)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits
         settings.evaluation = TimeZoneFiles.context

@@ -144,15 +144,18 @@ struct ColumnLayout {
 
     private enum Place {
         case parsed(Int)
-        case included(SourceColumn.Include, DataType)
+        case included(SourceColumn)
     }
+
+    /// Whether a delivered column comes from what only a topic's records have beside their value.
+    let includesFrame: Bool
 
     init(_ definition: SourceDefinition, _ columns: [Int]) {
         var parsed: [ParseColumn] = []
         places = columns.map { ordinal in
             let column = definition.columns[ordinal]
             switch column.role {
-            case .include(let kind): return .included(kind, column.type)
+            case .include: return .included(column)
             case .field:
                 parsed.append(
                     ParseColumn(
@@ -163,26 +166,41 @@ struct ColumnLayout {
             }
         }
         schema = ParseSchema(columns: parsed)
+        includesFrame = columns.contains { ordinal in
+            switch definition.columns[ordinal].role {
+            case .include(.key), .include(.header), .include(.timestamp): true
+            case .include(.offset), .include(.partition), .field: false
+            }
+        }
     }
 
     /// The parsed columns, with the included ones in their places. A file's records have no key and no headers; their
-    /// timestamp is that of the reading.
-    func complete(_ parsed: [Column], _ block: OriginBlock) -> [Column] {
+    /// timestamp is that of the reading. `frames` has one for each row of the block, or none at all.
+    func complete(_ parsed: [Column], _ block: OriginBlock, frames: [RecordFrame] = []) -> [Column] {
         places.map { place in
             switch place {
             case .parsed(let at): return parsed[at]
-            case .included(let kind, let type):
-                let column = Column(type, capacity: block.count)
+            case .included(let included):
+                let column = Column(included.type, capacity: block.count)
                 for row in 0..<block.count {
-                    switch kind {
-                    case .offset: column.append(.bigint(block.offsets[row]))
-                    case .partition: column.append(.integer(block.partition))
-                    case .timestamp: column.append(.instant(block.ingestedAt, type))
-                    case .key, .header: column.append(.null)
-                    }
+                    column.append(value(included, block, row, frames.isEmpty ? nil : frames[row]))
                 }
                 return column
             }
+        }
+    }
+
+    private func value(_ column: SourceColumn, _ block: OriginBlock, _ row: Int, _ frame: RecordFrame?) -> Value {
+        guard case .include(let kind) = column.role else { return .null }
+        switch kind {
+        case .offset: return .bigint(block.offsets[row])
+        case .partition: return .integer(block.partition)
+        case .timestamp: return .instant(frame?.timestamp ?? block.ingestedAt, column.type)
+        case .key: return frame?.key.map { .bytea($0) } ?? .null
+        case .header:
+            guard let frame else { return .null }
+            guard let name = column.headerName else { return .jsonb(frame.headersJSON) }
+            return frame.header(name).map { .bytea($0) } ?? .null
         }
     }
 }

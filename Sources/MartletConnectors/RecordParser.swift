@@ -12,6 +12,12 @@ enum RecordParser {
         try self.init(definition, schema: schema, limits: limits, header: definition.encode.hasHeader ? nil : fields)
     }
 
+    /// For records that come one by one, as from a topic: the fields of CSV are the declared ones, in their order.
+    init(headless definition: SourceDefinition, schema: ParseSchema, limits: ParseLimits) throws(SQLError) {
+        let fields = definition.columns.filter { $0.role == .field }.map(\.name)
+        try self.init(definition, schema: schema, limits: limits, header: fields)
+    }
+
     /// - Parameter header: the names of a CSV record's fields, where the input does not begin with them.
     private init(
         _ definition: SourceDefinition, schema: ParseSchema, limits: ParseLimits, header: [String]?
@@ -48,6 +54,34 @@ enum RecordParser {
         case .json: .lines
         case .csv(_, let delimiter): .csv(delimiter: delimiter)
         }
+    }
+
+    /// What a record without any content is refused as.
+    var emptyReason: RejectReason {
+        switch self {
+        case .json: .invalidJSON
+        case .csv: .invalidCSV
+        }
+    }
+
+    /// Makes a record that came whole fit for a parser that reads line by line. JSON: line feeds between tokens become
+    /// blanks; one within a string, which JSON forbids, becomes another control character, which JSON forbids as well.
+    /// CSV: nothing, a quoted field may hold line feeds.
+    func joinLines(_ record: UnsafeMutableBufferPointer<UInt8>) {
+        guard case .json = self else { return }
+        var isInString = false
+        var at = 0
+        while at < record.count {
+            switch record[at] {
+            case UInt8(ascii: "\""): isInString.toggle()
+            case UInt8(ascii: "\\") where isInString: at += 1
+            case UInt8(ascii: "\n"): record[at] = isInString ? 1 : UInt8(ascii: " ")
+            default: break
+            }
+            at += 1
+        }
+        // A line feed behind a backslash was stepped over.
+        for at in record.indices where record[at] == UInt8(ascii: "\n") { record[at] = 1 }
     }
 
     /// A parser for other columns of records that this one has read: it knows the header that this one found.

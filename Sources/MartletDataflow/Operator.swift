@@ -86,6 +86,9 @@ package struct DeadLetter: Sendable {
     package var payload: [UInt8]
     /// The view whose expression failed; nil where the record itself could not be read.
     package var view: Int?
+    /// A topic record's key, and its headers as a JSON document.
+    package var key: [UInt8]?
+    package var headers: String?
 
     package init(
         source: Int, partition: Int32, offset: Int64, ingestedAt: Int64, reasonCode: String, reason: String,

@@ -139,8 +139,8 @@ final class SideRelations {
                 .text(letter.view.map { "\(letter.reason) (in \(views[$0]))" } ?? letter.reason),
                 letter.field.map { .text($0) } ?? .null,
                 .bytea(letter.payload),
-                .null,
-                .null,
+                letter.key.map { .bytea($0) } ?? .null,
+                letter.headers.map { .jsonb($0) } ?? .null,
                 .integer(0),
                 .text(fingerprint(letter)),
             ]

@@ -214,7 +214,7 @@ func copyBlocks(_ source: UnsafePointer<UInt8>, _ count: Int, to target: UnsafeM
 
 extension ByteSink {
     /// A JSON string: quotes, and escapes for the quote, the backslash and control characters, nothing else.
-    func append(jsonString bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append(jsonString: $0) } }
+    package func append(jsonString bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append(jsonString: $0) } }
 
     func append(jsonString bytes: UnsafeBufferPointer<UInt8>) {
         // Most strings have nothing to escape; then this is all.
@@ -278,7 +278,7 @@ extension ByteSink {
     }
 
     /// A JSON string with the base64 of `bytes`, padded.
-    func append(base64 bytes: UnsafeBufferPointer<UInt8>) {
+    package func append(base64 bytes: UnsafeBufferPointer<UInt8>) {
         let digits: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         let table = digits.utf8Start
         var target = reserve((bytes.count + 2) / 3 * 4 + 2)

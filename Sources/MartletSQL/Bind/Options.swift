@@ -92,7 +92,7 @@ enum ConnectorOptions {
         "blackhole": Known(sink: []),
         "stdout": Known(sink: []),
         "kafka": Known(
-            source: ["topic", "group.id.prefix", "scan.startup.mode", "scan.startup.timestamp.millis", "isolation.level", "max_record_bytes"],
+            source: ["topic", "group.id.prefix", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode", "isolation.level", "max_record_bytes"],
             sink: ["topic", "transactional", "message.max.bytes"], prefixes: ["properties."]),
     ]
 

@@ -1,0 +1,97 @@
+internal import MartletCore
+internal import MartletEngine
+internal import MartletLog
+internal import MartletPlatform
+internal import MartletSQL
+
+/// `connector = 'kafka'` without `properties.bootstrap.server`: the deployment's own log, in process.
+extension LocalConnectors {
+    func openTopic(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int]
+    ) throws(SQLError) -> [any SourcePartition] {
+        let subject = "source \"\(definition.name)\""
+        let options = ConnectorOptions(definition.options, of: subject, connector: "kafka")
+        try options.allow(["topic", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode"])
+        let log = try ownLog(subject)
+        let topic = try topic(try options.required("topic"), of: log, subject)
+        let start = try startup(options, subject)
+        let isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
+        var partitions: [any SourcePartition] = []
+        for number in 0..<topic.partitions {
+            let partition = TopicPartition(topic: topic.id, partition: number)
+            let (first, end): (Int64, Int64)
+            do throws(LogError) {
+                first = try log.offset(start, in: partition, isolation: .readCommitted).offset
+                end = try log.offset(.latest, in: partition, isolation: .readCommitted).offset
+            } catch {
+                throw SQLError(.ioError, "\(subject): topic \(topic.name): \(error)")
+            }
+            partitions.append(
+                try TopicPartitionReader(
+                    log, partition, topic: topic.name, definition: definition, ordinal: ordinal, columns: columns,
+                    // A time after the last record is answered with −1: from the end on, then.
+                    start: first < 0 ? end : first, end: isBounded ? end : nil, clock: clock))
+        }
+        return partitions
+    }
+
+    func openTopicSink(
+        _ definition: SinkDefinition, _ format: RowFormat, isAppendOnly: Bool
+    ) throws(SQLError) -> any SinkTarget {
+        let subject = "sink \"\(definition.name)\""
+        let options = ConnectorOptions(definition.options, of: subject, connector: "kafka")
+        try options.allow(["topic"])
+        let log = try ownLog(subject)
+        let topic = try topic(try options.required("topic"), of: log, subject)
+        let isUpsert = definition.format == .upsert || definition.type == .upsert
+        var row = format
+        row.showsOperation = !isAppendOnly && !isUpsert && !definition.ignoresDeletes
+        row.hasHeader = false
+        return TopicTarget(
+            definition.name, log, topic: topic,
+            format: TopicFormat(
+                row: row, key: definition.primaryKey, isUpsert: isUpsert, ignoresDeletes: definition.ignoresDeletes),
+            clock: clock)
+    }
+
+    private func ownLog(_ subject: String) throws(SQLError) -> Log {
+        guard let log else {
+            throw SQLError(
+                .invalidParameterValue, "\(subject): connector \"kafka\" needs a log, and this run has none",
+                hint: "Give a data directory (--data-dir DIR) for the log of this process.")
+        }
+        return log
+    }
+
+    /// The topic, created if it is not there.
+    private func topic(_ name: String, of log: Log, _ subject: String) throws(SQLError) -> Topic {
+        if let topic = log.topic(named: name) { return topic }
+        do throws(LogError) {
+            let (topic, sequence) = try log.createTopic(name, partitions: topicPartitions, overrides: [:])
+            let done = WakeSignal()
+            let ticket = done.ticket
+            log.whenDurable(sequence) { done.notify() }
+            while !done.wait(after: ticket, timeoutNanos: 1_000_000_000) {
+                if let failure = log.failure { throw failure }
+            }
+            return topic
+        } catch {
+            throw SQLError(.ioError, "\(subject): topic \"\(name)\" cannot be created: \(error)")
+        }
+    }
+
+    private func startup(_ options: ConnectorOptions, _ subject: String) throws(SQLError) -> OffsetQuestion {
+        let millis = try options.integer("scan.startup.timestamp.millis", in: 0...Int.max)
+        switch try options.choice("scan.startup.mode", ["earliest", "latest", "timestamp"]) {
+        case "latest": return .latest
+        case "timestamp":
+            guard let millis else {
+                throw SQLError(
+                    .invalidParameterValue, "\(subject): scan.startup.mode 'timestamp' needs scan.startup.timestamp.millis",
+                    position: options.position("scan.startup.mode"))
+            }
+            return .atOrAfter(Int64(millis))
+        default: return millis.map { .atOrAfter(Int64($0)) } ?? .earliest
+        }
+    }
+}

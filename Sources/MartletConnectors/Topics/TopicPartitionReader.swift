@@ -1,0 +1,121 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletEngine
+internal import MartletLog
+internal import MartletSQL
+
+/// One partition of a topic of the deployment's own log, read in process: what is durable and, where transactions wrote
+/// it, committed. Used by one shard's thread.
+final class TopicPartitionReader: SourcePartition {
+    private let log: Log
+    private let partition: TopicPartition
+    private let source: String
+    private let rows: TopicRows
+    /// Where a bounded read stops; nil: never.
+    private let end: Int64?
+    private var next: Int64
+    private var bytesRead: Int64 = 0
+
+    /// Reads from offset `start`, and up to `end` if there is one.
+    init(
+        _ log: Log, _ partition: TopicPartition, topic: String, definition: SourceDefinition, ordinal: Int, columns: [Int],
+        start: Int64, end: Int64?, clock: any Clock
+    ) throws(SQLError) {
+        self.log = log
+        self.partition = partition
+        source = definition.name
+        next = start
+        self.end = end
+        rows = try TopicRows(
+            definition, ordinal: ordinal, partition: partition.partition, columns: columns,
+            place: "\(topic)[\(partition.partition)]", clock: clock)
+    }
+
+    var progress: (done: Int64, total: Int64?) { (bytesRead, nil) }
+
+    func poll(bytes: Int, rows rowsMax: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
+        if let end, next >= end { return .finished }
+        let data = try read(from: next, bytes: bytes)
+        guard data.nextOffset > next || !data.slices.isEmpty else { return .idle }
+        var visible = CommittedBatches(aborted: data.abortedTransactions)
+        for slice in data.slices {
+            bytesRead += Int64(slice.count)
+            guard var reader = try corrupted({ () throws(BatchError) in
+                try visible.admits(slice.bytes) ? RecordBatchReader(slice.bytes) : nil
+            }) else { continue }
+            while let record = try corrupted({ () throws(BatchError) in try reader.next() }) {
+                guard record.offset >= next, record.offset < end ?? .max else { continue }
+                if rows.isFull(for: record) { try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver) }
+                rows.add(record, into: receiver)
+            }
+        }
+        try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver)
+        next = max(next, data.nextOffset)
+        return .progressed
+    }
+
+    /// The log has checked its batches: one that cannot be read is damage.
+    private func corrupted<Result>(_ body: () throws(BatchError) -> Result) throws(SQLError) -> Result {
+        do throws(BatchError) {
+            return try body()
+        } catch {
+            throw SQLError(.dataCorrupted, "source \"\(source)\": \(partition): \(error)")
+        }
+    }
+
+    /// The records again, from the log, with all columns; where they have been deleted since, from the bytes at hand.
+    func reread(_ block: OriginBlock, rows wanted: [Int]) throws(SQLError) -> Batch {
+        var records: [Record] = []
+        var data: FetchedData?
+        for row in wanted {
+            let offset = block.offsets[row]
+            var found = data.flatMap { TopicRows.find(offset, in: $0.slices) }
+            if found == nil {
+                data = try? read(from: offset, bytes: 1)
+                found = data.flatMap { TopicRows.find(offset, in: $0.slices) }
+            }
+            records.append(
+                found ?? Record(offset: offset, timestamp: block.ingestedAt / 1000, key: nil, value: Array(block.payload(row))))
+        }
+        return try rows.reread(records, block: block)
+    }
+
+    private func read(from offset: Int64, bytes: Int) throws(SQLError) -> FetchedData {
+        do throws(LogError) {
+            switch try log.readTail(partition, from: offset, maxBytes: max(bytes, 1), isolation: .readCommitted) {
+            case .found(let data), .atEnd(let data): return data
+            case .needsDisk:
+                return try log.readFromDisk(partition, from: offset, maxBytes: max(bytes, 1), isolation: .readCommitted)
+            }
+        } catch .offsetOutOfRange(_, let start, _) where start > offset {
+            // Retention went past what was never read: the loss was the topic's settings' choice; go on with what is left.
+            return try read(from: start, bytes: bytes)
+        } catch {
+            throw SQLError(.ioError, "source \"\(source)\": \(partition): \(error)")
+        }
+    }
+}
+
+/// Tells, batch by batch in offset order, which ones a `read_committed` reader sees (KIP-98, "Consumer").
+struct CommittedBatches {
+    private var aborted: [AbortedTransaction]
+    private var abortedProducers: Set<Int64> = []
+
+    /// - Parameter aborted: as `FetchedData` has them, ascending by first offset.
+    init(aborted: [AbortedTransaction]) { self.aborted = aborted.reversed() }
+
+    /// Whether the batch's records are data of a transaction that was not aborted, or of none.
+    mutating func admits(_ batch: UnsafeRawBufferPointer) throws(BatchError) -> Bool {
+        let header = try RecordBatchHeader(reading: batch)
+        while let next = aborted.last, next.firstOffset <= header.lastOffset {
+            abortedProducers.insert(next.producerID)
+            aborted.removeLast()
+        }
+        if header.isControl {
+            if let marker = try ControlMarker(reading: batch), !marker.commits { abortedProducers.remove(header.producerID) }
+            return false
+        }
+        return !(header.isTransactional && abortedProducers.contains(header.producerID))
+    }
+}

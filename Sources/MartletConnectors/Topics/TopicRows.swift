@@ -1,0 +1,205 @@
+internal import Glibc
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletLog
+internal import MartletSQL
+
+/// Records of a topic partition → batches and dead letters. Values are copied one after another into a heap, a line each,
+/// so that the parsers see what they see of a file; what the copy changes (a line feed within a JSON document becomes a
+/// blank) is never shown: dead letters have the original bytes.
+final class TopicRows {
+    private let definition: SourceDefinition
+    private let ordinal: Int
+    private let partition: Int32
+    private let place: String
+    private let clock: any Clock
+    private let layout: ColumnLayout
+    private let parser: RecordParser
+    private let limits = ParseLimits()
+
+    private var heap: ByteHeap
+    /// Of each line in the heap: the record's offset and, where an included column wants it, its frame.
+    private var offsets: [Int64] = []
+    private var frames: [RecordFrame] = []
+
+    private static let heapBytes = 1 << 20
+
+    init(
+        _ definition: SourceDefinition, ordinal: Int, partition: Int32, columns: [Int], place: String, clock: any Clock
+    ) throws(SQLError) {
+        self.definition = definition
+        self.ordinal = ordinal
+        self.partition = partition
+        self.place = place
+        self.clock = clock
+        layout = ColumnLayout(definition, columns)
+        parser = try RecordParser(headless: definition, schema: layout.schema, limits: limits)
+        heap = ByteHeap(capacity: TopicRows.heapBytes)
+    }
+
+    // MARK: Records in
+
+    /// Whether what is held must be flushed before this record fits.
+    func isFull(for record: RecordView) -> Bool {
+        !offsets.isEmpty && (record.value?.count ?? 0) + 1 > heap.free
+    }
+
+    /// Takes a record, or refuses it at once where no parser could make a row of it.
+    func add(_ record: RecordView, into receiver: any RecordReceiver) {
+        guard let value = record.value else {
+            return receiver.reject(letter(record.copy, "null_value", "the record has no value; FORMAT PLAIN has no use for a tombstone"))
+        }
+        guard value.count <= limits.recordBytesMax else {
+            return receiver.reject(
+                letter(record.copy, RejectReason.tooLong.rawValue, "the record has \(value.count) bytes, more than \(limits.recordBytesMax)"))
+        }
+        // The line-based parsers pass over blank lines; a record is never passed over.
+        guard value.contains(where: { $0 > UInt8(ascii: " ") }) else {
+            return receiver.reject(letter(record.copy, parser.emptyReason.rawValue, "the record's value is empty"))
+        }
+        if value.count + 1 > heap.free { heap = ByteHeap(capacity: max(TopicRows.heapBytes, value.count + 1)) }
+        let target = UnsafeMutableRawPointer(heap.base + heap.used)
+        target.copyMemory(from: value.baseAddress!, byteCount: value.count)
+        if memchr(target, Int32(UInt8(ascii: "\n")), value.count) != nil {
+            parser.joinLines(UnsafeMutableBufferPointer(start: heap.base + heap.used, count: value.count))
+        }
+        heap.base[heap.used + value.count] = UInt8(ascii: "\n")
+        heap.used += value.count + 1
+        offsets.append(record.offset)
+        if layout.includesFrame { frames.append(RecordFrame(record)) }
+    }
+
+    // MARK: Rows out
+
+    /// Delivers the rows of what was added. `originals` holds the batches they came from, for the bytes of dead letters.
+    func flush(rowsMax: Int, originals: [ByteSlice], into receiver: any RecordReceiver) throws(SQLError) {
+        guard !offsets.isEmpty else { return }
+        let wall = clock.wallMicros()
+        let nanos = clock.monotonicNanos()
+        var position = 0
+        var line = 0
+        while position < heap.used {
+            let columns = layout.schema.makeColumns(rows: rowsMax)
+            let block = OriginBlock(source: ordinal, partition: partition, heap: heap, capacity: rowsMax, ingestedAt: wall)
+            block.readAtNanos = nanos
+            let progress = try parser.parse(
+                heap, from: position, to: heap.used, rowsMax: rowsMax, firstOffset: Int64(line), into: columns, origins: block,
+                place: place)
+            for rejected in progress.rejected {
+                let offset = offsets[line + rejected.line]
+                let original = TopicRows.find(offset, in: originals) ?? Record(offset: offset, key: nil, value: nil)
+                receiver.reject(
+                    letter(original, rejected.reason.rawValue, "byte \(rejected.column): \(rejected.message)", field: rejected.field, wall: wall))
+            }
+            position = progress.position
+            line += progress.lines
+            guard block.count > 0 else { continue }
+            var rowFrames: [RecordFrame] = []
+            for row in 0..<block.count {
+                let number = Int(block.offsets[row])
+                block.offsets[row] = offsets[number]
+                if layout.includesFrame { rowFrames.append(frames[number]) }
+            }
+            for column in columns { column.count = block.count }
+            receiver.receive(
+                Batch(
+                    count: block.count, columns: layout.complete(columns, block, frames: rowFrames),
+                    origins: RowOrigins(block: block, rows: nil)))
+        }
+        // Rows hold on to the heap: the next ones get another.
+        heap = ByteHeap(capacity: TopicRows.heapBytes)
+        offsets.removeAll(keepingCapacity: true)
+        frames.removeAll(keepingCapacity: true)
+    }
+
+    /// Rows with all columns, of records that made rows before.
+    func reread(_ records: [Record], block: OriginBlock) throws(SQLError) -> Batch {
+        let layout = ColumnLayout(definition, Array(definition.columns.indices))
+        let parser = try RecordParser(headless: definition, schema: layout.schema, limits: limits)
+        let columns = layout.schema.makeColumns(rows: records.count)
+        let origins = OriginBlock(
+            source: ordinal, partition: partition, heap: block.heap, capacity: records.count, ingestedAt: block.ingestedAt)
+        for record in records {
+            let value = record.value ?? []
+            let copy = ByteHeap(capacity: max(value.count, 1))
+            value.withUnsafeBufferPointer { bytes in
+                if let start = bytes.baseAddress { _ = copy.append(start, count: bytes.count) }
+            }
+            parser.joinLines(UnsafeMutableBufferPointer(start: copy.base, count: copy.used))
+            _ = try parser.parse(
+                copy, from: 0, to: copy.used, rowsMax: records.count, firstOffset: record.offset, into: columns,
+                origins: origins, place: place)
+        }
+        for column in columns { column.count = origins.count }
+        return Batch(count: origins.count, columns: layout.complete(columns, origins, frames: records.map { RecordFrame($0) }))
+    }
+
+    /// The record at an offset among whole batches; nil if it is not there.
+    static func find(_ offset: Int64, in slices: [ByteSlice]) -> Record? {
+        for slice in slices {
+            guard let header = try? RecordBatchHeader(reading: slice.bytes), header.baseOffset <= offset, offset <= header.lastOffset,
+                var reader = try? RecordBatchReader(slice.bytes)
+            else { continue }
+            while let record = try? reader.next() {
+                if record.offset == offset { return record.copy }
+            }
+        }
+        return nil
+    }
+
+    private func letter(_ record: Record, _ code: String, _ reason: String, field: String? = nil, wall: Int64? = nil) -> DeadLetter {
+        var letter = DeadLetter(
+            source: ordinal, partition: partition, offset: record.offset, ingestedAt: wall ?? clock.wallMicros(), reasonCode: code,
+            reason: "\(place) offset \(record.offset): \(reason)", field: field, payload: record.value ?? [])
+        letter.key = record.key
+        letter.headers = record.headers.isEmpty ? nil : RecordFrame(record).headersJSON
+        return letter
+    }
+}
+
+/// What a record carries beside its value.
+struct RecordFrame {
+    var key: [UInt8]?
+    var headers: [RecordHeader]
+    /// Microseconds since 1970.
+    var timestamp: Int64
+
+    init(_ record: RecordView) {
+        key = record.key.map { Array($0) }
+        headers = record.headers.map { RecordHeader(key: Array($0.key), value: $0.value.map { Array($0) }) }
+        timestamp = record.timestamp.multipliedReportingOverflow(by: 1000).partialValue
+    }
+
+    init(_ record: Record) {
+        key = record.key
+        headers = record.headers
+        timestamp = record.timestamp.multipliedReportingOverflow(by: 1000).partialValue
+    }
+
+    /// The last header of a name, as it counts in Kafka's clients.
+    func header(_ name: String) -> [UInt8]? { headers.last { $0.key.elementsEqual(name.utf8) }?.value }
+
+    /// All headers: `[{"key":"a","value":"1"},{"key":"b","base64":"/w=="}]`, base64 where a value is no UTF-8.
+    var headersJSON: String {
+        let sink = ByteSink()
+        sink.append("[")
+        for (index, header) in headers.enumerated() {
+            sink.append(index == 0 ? "{\"key\":" : ",{\"key\":")
+            sink.append(jsonString: Array(String(decoding: header.key, as: UTF8.self).utf8))
+            switch header.value {
+            case nil: sink.append(",\"value\":null}")
+            case .some(let value) where String(validating: value, as: UTF8.self) != nil:
+                sink.append(",\"value\":")
+                sink.append(jsonString: value)
+                sink.append("}")
+            case .some(let value):
+                sink.append(",\"base64\":")
+                value.withUnsafeBufferPointer { sink.append(base64: $0) }
+                sink.append("}")
+            }
+        }
+        sink.append("]")
+        return String(decoding: sink.bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,41 @@
+internal import Foundation
+internal import Testing
+
+/// Stock Kafka clients against the real binary: see the scripts in Kafka/. Each group of cases has a server of its own.
+@Suite("Kafka clients", .serialized)
+struct KafkaClientTests {
+    private static let scripts = Binary.root.appendingPathComponent("Tests/SystemTests/Kafka")
+
+    @Test(
+        "confluent-kafka, kafka-python, aiokafka and kcat find what Kafka would give them",
+        .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with Kafka clients; ./dev test prepares one"),
+        arguments: ["messages", "groups", "transactions", "admin", "bad_input", "pipelines"])
+    func clients(group: String) throws {
+        let scratch = try Scratch()
+        let python = try #require(Binary.python)
+        let script = Self.scripts.appendingPathComponent("run.py").path
+        let outcome = try Binary.run(
+            executable: python, ["-B", script, Binary.path.path, scratch.url.path, group])
+        #expect(outcome.status == 0, "\(outcome.errors.suffix(4000))")
+        let results = try objects(outcome.lines)
+        #expect(results.count > 4)
+        for result in results {
+            let problems = try #require(result["problems"] as? [String])
+            #expect(problems.isEmpty, "\(result["name"] ?? ""): \(problems.joined(separator: "\n"))")
+        }
+    }
+
+    @Test(
+        "a server killed under load keeps what it acknowledged, once and in order; a short run of ./dev crash",
+        .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with Kafka clients; ./dev test prepares one"))
+    func crashes() throws {
+        let python = try #require(Binary.python)
+        let outcome = try Binary.run(
+            executable: python, ["-B", Binary.root.appendingPathComponent("tools/crash.py").path, "1000", "--seconds", "30", "--seed", "3"])
+        #expect(outcome.status == 0, "\(outcome.errors.suffix(4000))")
+        let summary = try #require(try objects(outcome.lines).last)
+        #expect(summary["cycles"] as? Int ?? 0 >= 5)
+        #expect(summary["acknowledged"] as? Int ?? 0 > 1000)
+        #expect(summary["problems"] as? Int == 0)
+    }
+}
