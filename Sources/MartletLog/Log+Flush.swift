@@ -30,12 +30,20 @@ extension Log {
 
     private func step(_ flusher: inout Flusher, budget: Int) throws(LogError) -> Bool {
         if removeDoomed(&flusher) { return true }
-        if try journal.prepareFile() { return true }
+        if isRingShort, try journal.prepareFile() { return true }
         // Memory first: it is what producers are throttled for.
         if state.withLock({ $0.unwrittenCost > options.tailBytesMax / 4 }), try writeNext(&flusher, budget: budget) { return true }
         if try syncNext(&flusher) { return true }
         if flusher.checkpoint == nil && isCheckpointDue(flusher) { beginCheckpoint(&flusher) }
-        return try advanceCheckpoint(&flusher, budget: budget)
+        if try advanceCheckpoint(&flusher, budget: budget) { return true }
+        return try journal.prepareFile()
+    }
+
+    /// Whether the ring needs another file before anything else. A new file costs as much writing as what it will hold, so
+    /// under load the ring grows only until it holds two checkpoints and what comes in meanwhile; further when there is time.
+    private var isRingShort: Bool {
+        let bytes = journal.ringBytes
+        return bytes < 4 * options.checkpointBytes && journal.usedBytes + options.journalFileBytes >= bytes
     }
 
     /// Removes the directory of one deleted topic. What cannot be removed now (a compaction may be about to leave a file
@@ -88,16 +96,19 @@ extension Log {
         }
         guard let last = batches.last, let configuration else { return false }
         let target: PartitionStore
-        if let store { target = store } else { target = try files.openStore(partition.id, configuration, checkpoint: nil) }
+        if let store {
+            target = store
+        } else {
+            target = try files.openStore(partition.id, configuration, checkpoint: nil)
+            // Kept whatever comes next: it knows which names are not durable.
+            state.withLock { _ in if !partition.isDeleted { partition.store = target } }
+        }
         try target.append(batches.map(\.slice), nowMillis: nowMillis)
         let bytes = batches.reduce(0) { $0 + $1.slice.count }
         figures.writtenBytes.add(bytes)
         // What is let go of is freed outside the lock.
         _ = state.withLock { state in
-            if !partition.isDeleted {
-                partition.store = target
-                state.markWritten(partition, upTo: last.nextOffset)
-            }
+            if !partition.isDeleted { state.markWritten(partition, upTo: last.nextOffset) }
             return state.evict(downTo: options.tailBytesMax)
         }
         let wasSmall = partition.unsyncedBytes < options.syncBytes
@@ -184,7 +195,7 @@ extension Log {
         SnapshotFiles.removeOld(&flusher.snapshotFiles, directory: directory, disk: disk)
         // The snapshot before stays usable as long as the journal has the room: should the newest be damaged, a start takes
         // the older one and replays more.
-        let isTight = journal.usedBytes > options.journalBytesMax / 2
+        let isTight = journal.usedBytes > journal.ringBytes / 2
         try journal.recycle(through: isTight ? sequence : flusher.previousSequence)
         figures.checkpoints.add()
         figures.checkpointSeconds.record(surroundings.clock.monotonicNanos() - checkpoint.startNanos)

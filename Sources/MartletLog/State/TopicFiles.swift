@@ -1,11 +1,14 @@
 internal import MartletCore
+internal import Synchronization
 
 /// The tree `topics/<topic id>/<partition>/`.
-struct TopicFiles {
+final class TopicFiles: Sendable {
     let path: String
     let disk: any Disk
     let clock: any Clock
     let cache = SegmentCache()
+    /// Topics whose directories' names are known to be durable.
+    private let adopted = Mutex<Set<TopicID>>([])
 
     init(directory log: String, disk: any Disk, clock: any Clock) {
         path = log + "/topics"
@@ -26,18 +29,21 @@ struct TopicFiles {
             options: StoreOptions(configuration, partition), checkpoint: checkpoint)
     }
 
-    /// A directory that a process made whose end came before its name was durable is there and may yet go: the store syncs
-    /// the names of what it makes itself, and takes what it finds for durable.
+    /// A directory that was made before its name was durable (by a process that was killed, or before an error) is there
+    /// and may yet go: the store syncs the names of what it makes itself, and takes what it finds for durable.
     private func adoptDirectory(of partition: TopicPartition) throws(LogError) {
+        let topic = directory(of: partition.topic)
+        let isThere: (topic: Bool, partition: Bool)
         do throws(IOError) {
-            guard try disk.stat(directory(of: partition)) != nil else { return }
+            isThere = (try disk.stat(topic) != nil, try disk.stat(directory(of: partition)) != nil)
         } catch {
             throw LogError(error)
         }
-        try SnapshotFiles.finalSync { () throws(IOError) in
-            try disk.syncDirectory(path)
-            try disk.syncDirectory(directory(of: partition.topic))
+        if isThere.topic && !adopted.withLock({ $0.contains(partition.topic) }) {
+            try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(path) }
+            adopted.withLock { _ = $0.insert(partition.topic) }
         }
+        if isThere.partition { try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(topic) } }
     }
 
     /// The topics that have a directory.
