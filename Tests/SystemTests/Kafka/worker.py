@@ -7,7 +7,7 @@
 import os
 import sys
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 
 def consume(address, group, topic, path, *settings):
@@ -39,11 +39,26 @@ def consume(address, group, topic, path, *settings):
         try:
             consumer.commit(asynchronous=False)
         except KafkaException as error:
-            # Not committed: whoever gets the partition next reads these again.
+            # Not committed, so not done: to be read again, by whoever has the partition then. A later commit must not pass them.
             note(f"uncommitted {len(messages)} {error.args[0].name()}")
+            go_back(consumer, messages)
             continue
         with open(path, "a") as file:
             file.write("".join(f"{m.partition()} {m.offset()} {m.value().decode()}\n" for m in messages))
+
+
+def go_back(consumer, messages):
+    first = {}
+    for message in messages:
+        place = (message.topic(), message.partition())
+        first[place] = min(message.offset(), first.get(place, message.offset()))
+    for (topic, partition), offset in first.items():
+        try:
+            consumer.seek(TopicPartition(topic, partition, offset))
+        except KafkaException as error:
+            # Somebody else's by now.
+            if error.args[0].code() not in (KafkaError._STATE, KafkaError._UNKNOWN_PARTITION):
+                raise
 
 
 def transform(address, group, source, target, identity):
