@@ -94,7 +94,9 @@ let package = Package(
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
         tests(
             "MartletSQLTests", imports: ["MartletCore", "MartletPlatform", "MartletSQL", "MartletTestKit"], exclude: ["Golden"]),
-        tests("MartletServerTests", imports: ["MartletCore", "MartletPlatform", "MartletServer"]),
+        tests(
+            "MartletServerTests",
+            imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform", "MartletServer"]),
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests("SimulationTests", imports: ["MartletTestKit"]),

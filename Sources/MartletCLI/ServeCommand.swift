@@ -142,6 +142,7 @@ enum ServeCommand {
     private static func serve(_ plan: Plan) throws -> Int32 {
         let end = ServeEnd()
         try StopSignals.install { end.request(.stopped) }
+        ProcessFacts.keepFreedMemory()
         let metrics = MetricsRegistry()
         ProcessFacts.register(in: metrics)
         let data = DataDirectory(

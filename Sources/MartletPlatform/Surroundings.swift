@@ -53,6 +53,9 @@ package enum ProcessFacts {
 
     package static var identifier: Int32 { getpid() }
 
+    /// For a process that serves: freed memory is kept for the next request, within bounds.
+    package static func keepFreedMemory() { martlet_keep_freed_memory() }
+
     /// Adds this process's memory and processor time to the metrics page.
     package static func register(in metrics: MetricsRegistry) {
         metrics.gauge("martlet_process_resident_memory_bytes", help: "Memory in use by this process.") {

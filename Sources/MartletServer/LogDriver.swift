@@ -3,7 +3,8 @@ package import MartletLog
 internal import MartletPlatform
 internal import Synchronization
 
-/// The threads that drive a `Log`: one that writes and syncs the journal, one that brings data home and cleans.
+/// The threads that drive a `Log`: one that writes and syncs the journal, one that brings data home and lets old data go,
+/// one that compacts.
 package final class LogDriver: Sendable {
     private let log: Log
     private let logger: StructuredLog
@@ -26,6 +27,8 @@ package final class LogDriver: Sendable {
         threads.withLock { $0.append(journal) }
         let flusher = try WorkerThread(name: "flusher") { [self] in bringHome() }
         threads.withLock { $0.append(flusher) }
+        let compactor = try WorkerThread(name: "compactor") { [self] in compact() }
+        threads.withLock { $0.append(compactor) }
     }
 
     /// False once the log has failed.

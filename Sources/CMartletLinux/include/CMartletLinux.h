@@ -36,6 +36,9 @@ void martlet_name_thread(const char *name);
 /// 64 bits from the kernel's generator.
 uint64_t martlet_random(void);
 
+/// Lets the allocator keep up to 64 MiB of freed memory for the next request instead of giving it back at once.
+void martlet_keep_freed_memory(void);
+
 /// Columns of the terminal behind `descriptor`; 0 if it is none or does not say.
 int martlet_terminal_width(int descriptor);
 
