@@ -137,7 +137,7 @@ struct BatchRefusalTests {
         // The first record is length, attributes, timestamp delta, offset delta.
         let delta = RecordBatchHeader.size + 3
         for value: UInt8 in [1, 2, 4] {
-            guard case .invalid(_, record: 0)? = refusal(altered(good) { $0[delta] = value }) else {
+            guard case .invalid(_, records: [0])? = refusal(altered(good) { $0[delta] = value }) else {
                 Issue.record("offset delta \(value) was taken")
                 continue
             }
@@ -150,8 +150,15 @@ struct BatchRefusalTests {
         #expect(refusal(mixed) == nil)
         #expect(
             refusal(mixed, rules: TopicRules(requiresKeys: true))
-                == .invalid("a compacted topic takes no record without a key", record: 1))
+                == .invalid("a compacted topic takes no record without a key", records: [1]))
         #expect(refusal(batch([record("", "v")]), rules: TopicRules(requiresKeys: true)) == nil)
+        let many = batch((0..<25_000).map { record($0 % 2 == 0 ? "k" : nil, "v") })
+        guard case .invalid(_, let records)? = refusal(many, rules: TopicRules(requiresKeys: true)) else {
+            Issue.record("records without a key were taken")
+            return
+        }
+        // All of them up to a bound.
+        #expect(records == (0..<10_000).map { $0 * 2 + 1 })
     }
 
     @Test("sizes of batch and record")

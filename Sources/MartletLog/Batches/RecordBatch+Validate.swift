@@ -121,7 +121,7 @@ extension RecordBatch {
                 record.offsetDelta == index && !overflows && record.byteCount <= limits.recordBytesMax
                 && (record.key != nil || !rules.requiresKeys)
                 && (timestamp >= earliest && timestamp <= latest || timestamp == -1)
-            guard isExpected else { throw refuse(record, Int(index), timestamp, overflows, limits, rules) }
+            guard isExpected else { throw refuse(record, Int(index), followedBy: cursor, header, limits, rules) }
             maxTimestamp = max(maxTimestamp, timestamp)
             index &+= 1
         }
@@ -143,19 +143,39 @@ extension RecordBatch {
         return .corrupt("record \(index) of the batch is malformed")
     }
 
+    /// What is wrong with this record, and which of those behind it have such a fault too: a client gives up the records at
+    /// fault, and may send the others again.
     private static func refuse(
-        _ record: RecordParts, _ index: Int, _ timestamp: Int64, _ overflows: Bool, _ limits: BatchLimits, _ rules: TopicRules
+        _ record: RecordParts, _ index: Int, followedBy rest: RecordCursor, _ header: RecordBatchHeader, _ limits: BatchLimits,
+        _ rules: TopicRules
     ) -> BatchError {
         if record.offsetDelta != Int32(index) {
-            return .invalid("an offset delta of \(record.offsetDelta) where \(index) is due", record: index)
+            return .invalid("an offset delta of \(record.offsetDelta) where \(index) is due", records: [index])
         }
         if record.byteCount > limits.recordBytesMax { return .tooLarge(bytes: record.byteCount, limit: limits.recordBytesMax) }
-        if record.key == nil && rules.requiresKeys {
-            return .invalid("a compacted topic takes no record without a key", record: index)
+        let window = window(rules)
+        var records = [index]
+        var rest = rest
+        var next = index + 1
+        while next < Int(header.count), records.count < BatchError.recordsMax, let record = rest.next() {
+            if breaks(rules, window, record, header) { records.append(next) }
+            next += 1
         }
-        if overflows { return .invalidTimestamp("a timestamp beyond what 64 bits hold", record: index) }
+        if record.key == nil && rules.requiresKeys {
+            return .invalid("a compacted topic takes no record without a key", records: records)
+        }
+        let (timestamp, overflows) = header.baseTimestamp.addingReportingOverflow(record.timestampDelta)
+        if overflows { return .invalidTimestamp("a timestamp beyond what 64 bits hold", records: records) }
         return .invalidTimestamp(
             "timestamp \(timestamp) is outside what the topic takes at \(rules.nowMillis): \(rules.timestampBeforeMaxMillis) ms "
-                + "before to \(rules.timestampAfterMaxMillis) ms after", record: index)
+                + "before to \(rules.timestampAfterMaxMillis) ms after", records: records)
+    }
+
+    private static func breaks(
+        _ rules: TopicRules, _ window: (earliest: Int64, latest: Int64), _ record: RecordParts, _ header: RecordBatchHeader
+    ) -> Bool {
+        let (timestamp, overflows) = header.baseTimestamp.addingReportingOverflow(record.timestampDelta)
+        let isInTime = timestamp >= window.earliest && timestamp <= window.latest || timestamp == -1
+        return overflows || !isInTime || record.key == nil && rules.requiresKeys
     }
 }

@@ -32,7 +32,7 @@ extension KafkaBroker {
             do throws(BatchError) {
                 try examine(part.records, topic.configuration, task, index)
             } catch {
-                task.refuse(index, ErrorCode(error), "\(error)", record: error.record)
+                task.refuse(index, ErrorCode(error), "\(error)", records: error.records)
                 metrics.batchesRefused.add()
             }
         }
@@ -193,7 +193,7 @@ final class ProduceTask: @unchecked Sendable {
         var recordBytes = 0
         var outcome: AppendOutcome?
         /// Refused before the log saw it.
-        var refusal: (code: ErrorCode, text: String?, record: Int?)?
+        var refusal: (code: ErrorCode, text: String?, records: [Int])?
 
         var isTransactional: Bool { header?.isTransactional ?? false }
 
@@ -221,8 +221,8 @@ final class ProduceTask: @unchecked Sendable {
         }
     }
 
-    func refuse(_ index: Int, _ code: ErrorCode, _ text: String? = nil, record: Int? = nil) {
-        parts[index].refusal = (code, text, record)
+    func refuse(_ index: Int, _ code: ErrorCode, _ text: String? = nil, records: [Int] = []) {
+        parts[index].refusal = (code, text, records)
         parts[index].slice = nil
     }
 
@@ -247,10 +247,9 @@ final class ProduceTask: @unchecked Sendable {
         response.baseOffset = -1
         if let refusal = part.refusal {
             response.errorMessage = refusal.text
-            if let record = refusal.record {
-                response.recordErrors = [
-                    ProduceResponse.BatchIndexAndErrorMessage(batchIndex: Int32(clamping: record), batchIndexErrorMessage: refusal.text)
-                ]
+            // The text is the partition's, and about the first.
+            response.recordErrors = refusal.records.map {
+                ProduceResponse.BatchIndexAndErrorMessage(batchIndex: Int32(clamping: $0), batchIndexErrorMessage: nil)
             }
             return response
         }
@@ -270,11 +269,11 @@ final class ProduceTask: @unchecked Sendable {
 }
 
 extension BatchError {
-    /// Which record of the batch is at fault, where one is.
-    fileprivate var record: Int? {
+    /// Which records of the batch are at fault, where it is a matter of single records.
+    fileprivate var records: [Int] {
         switch self {
-        case .invalid(_, let record), .invalidTimestamp(_, let record): record
-        case .corrupt, .unsupportedMagic, .unsupportedCodec, .tooLarge: nil
+        case .invalid(_, let records), .invalidTimestamp(_, let records): records
+        case .corrupt, .unsupportedMagic, .unsupportedCodec, .tooLarge: []
         }
     }
 }
