@@ -9,7 +9,7 @@ struct KafkaClientTests {
     @Test(
         "confluent-kafka, kafka-python, aiokafka and kcat find what Kafka would give them",
         .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with Kafka clients; ./dev test prepares one"),
-        arguments: ["messages", "groups", "transactions", "admin", "bad_input", "pipelines"])
+        arguments: ["messages", "consumers", "groups", "transactions", "admin", "bad_input", "pipelines"])
     func clients(group: String) throws {
         let scratch = try Scratch()
         let python = try #require(Binary.python)

@@ -70,7 +70,8 @@ def pattern(server, problems):
         problems.equal(values(client, 1), ([f"{prefix}-two".encode()], []), f"{protocol}: made later")
         problems.equal(values(client, 1, 1), ([], []), f"{protocol}: nothing else")
         client.close()
-    found = kafka.KafkaConsumer(bootstrap_servers=server.address, group_id=fresh(), auto_offset_reset="earliest", metadata_max_age_ms=500)
+    found = kafka.KafkaConsumer(
+        bootstrap_servers=server.address, group_id=fresh(), auto_offset_reset="earliest", metadata_max_age_ms=500)
     found.subscribe(pattern=f"^{re.escape(prefix)}-.*")
     seen, deadline = set(), time.monotonic() + 20
     while len(seen) < 2 and time.monotonic() < deadline:
@@ -267,7 +268,7 @@ def thousand_partitions(server, problems):
 
 def outsider(server, problems):
     """Offsets of a group with members are its members' to commit: others are refused, and change nothing"""
-    topic, group = create(server), fresh("group")
+    topic = create(server)
     produce(server, topic, [b"x"] * 3)
     for protocol, refusals in (("range", {"UNKNOWN_MEMBER_ID"}), ("consumer", {"UNKNOWN_MEMBER_ID", "STALE_MEMBER_EPOCH"})):
         group = fresh("group")
