@@ -94,6 +94,7 @@ package final class Circuit {
         let now = clock.monotonicNanos()
         let wall = clock.wallMicros()
         let fed = takeRelations()
+        for shard in shards { shard.context.now = max(shard.context.now, wall) }
         let work = Phase(shards: shards)
         let limits = limits
         executor.forEachShard { index in
@@ -125,6 +126,7 @@ package final class Circuit {
         for source in setups.indices {
             let policy = setups[source].policy
             var minimum = Watermark.end
+            var idleMaximum = Watermark.start
             var active = 0
             var finished = 0
             var count = 0
@@ -137,7 +139,9 @@ package final class Circuit {
                     }
                     if intake.time.isFinished {
                         finished += 1
-                    } else if !intake.time.isIdle {
+                    } else if intake.time.isIdle {
+                        idleMaximum = max(idleMaximum, intake.time.watermark(delay: policy.delay))
+                    } else {
                         active += 1
                         minimum = min(minimum, intake.time.watermark(delay: policy.delay))
                     }
@@ -147,6 +151,9 @@ package final class Circuit {
                 sourceWatermarks[source] = .end
             } else if active > 0 {
                 sourceWatermarks[source] = max(sourceWatermarks[source], minimum)
+            } else {
+                // Nobody holds the watermark back: it moves to the furthest that any silent partition has promised.
+                sourceWatermarks[source] = max(sourceWatermarks[source], idleMaximum)
             }
             for shard in shards {
                 for intake in shard.intakes(of: source) { intake.sourceWatermark = sourceWatermarks[source] }

@@ -8,17 +8,21 @@ package struct WindowShape: Sendable, Equatable {
     package let hop: Int64
     package let offset: Int64
     package let slice: Int64
+    /// CUMULATE: windows start every `size` and end every `hop`, up to `size` behind their start.
+    package let isCumulative: Bool
 
     /// Sizes, hops and offsets stay below this, so that bounds of windows around usable event times do not overflow.
     package static let lengthMax: Int64 = 1 << 61
 
-    package init(size: Int64, hop: Int64, offset: Int64) {
+    package init(size: Int64, hop: Int64, offset: Int64, isCumulative: Bool = false) {
+        precondition(!isCumulative || size % hop == 0, "the planner refuses steps that do not fill the window")
         precondition(size > 0 && hop > 0, "the planner refuses empty windows")
         precondition(
             max(size, hop, offset) <= WindowShape.lengthMax && offset >= -WindowShape.lengthMax, "the planner refuses endless windows")
         self.size = size
         self.hop = hop
         self.offset = offset
+        self.isCumulative = isCumulative
         var (a, b) = (size, hop)
         while b != 0 { (a, b) = (b, a % b) }
         slice = a
@@ -42,11 +46,36 @@ package struct WindowShape: Sendable, Equatable {
         lastWindowStart(time) &+ size
     }
 
+    /// Calls `body` with the bounds of each window that holds `time`, in the order of their ends.
+    @inline(__always)
+    package func forEachWindow(of time: Int64, _ body: (_ start: Int64, _ end: Int64) -> Void) {
+        if isCumulative {
+            let start = WindowShape.floor(time, step: size, offset: offset)
+            var end = WindowShape.floor(time &- start, step: hop, offset: 0) &+ start &+ hop
+            while end <= start &+ size {
+                body(start, end)
+                end &+= hop
+            }
+            return
+        }
+        var start = firstWindowEnd(time) &- size
+        let last = lastWindowStart(time)
+        while start <= last {
+            body(start, start &+ size)
+            start &+= hop
+        }
+    }
+
+    /// The end of the last window that holds `time`, of any kind.
+    package func lastEnd(_ time: Int64) -> Int64 {
+        isCumulative ? WindowShape.floor(time, step: size, offset: offset) &+ size : lastWindowEnd(time)
+    }
+
     /// Whether any window holds `time`: where the hop is longer than the size there are gaps. Windows so near the ends
     /// of time that their bounds could not be written do not exist.
     @inline(__always)
     package func isCovered(_ time: Int64) -> Bool {
-        time.magnitude <= UInt64(EventTimePolicy.magnitudeMax) && (hop <= size || time &- lastWindowStart(time) < size)
+        time.magnitude <= UInt64(EventTimePolicy.magnitudeMax) && (isCumulative || hop <= size || time &- lastWindowStart(time) < size)
     }
 
     /// The end of the first window that holds `time`.

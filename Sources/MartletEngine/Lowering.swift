@@ -35,7 +35,7 @@ struct Lowering {
     /// Windows that one row may belong to. Above it a plan would spend its life opening windows.
     static let windowsPerRowMax: Int64 = 100_000
 
-    private(set) var graph = Graph()
+    var graph = Graph()
     let shards: Int
     private let evaluation: EvaluationContext
     private let sources: [String: SourceEntry]
@@ -68,14 +68,22 @@ struct Lowering {
         }
     }
 
+    /// The end of a view or sink: counts source rows that came so far, and shows of changing rows what a tick comes to.
+    private mutating func finished(_ name: String, _ given: Lowered, view: Int) -> Lowered {
+        var lowered = given
+        if lowered.isSourceRows {
+            lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
+        }
+        if !lowered.isAppendOnly {
+            lowered.node = graph.addOperator("net changes", inputs: [lowered.node]) { _ in NetChanges() }
+        }
+        return lowered
+    }
+
     /// Adds a materialized view, for others to read.
     mutating func addView(_ name: String, _ plan: Plan) throws(SQLError) {
         let view = graph.addView(name)
-        var lowered = try lower(plan, view: view, onClose: false)
-        if lowered.isSourceRows {
-            lowered.node = graph.addOperator("\(name)", inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
-        }
-        views[name] = lowered
+        views[name] = finished(name, try lower(plan, view: view, onClose: false), view: view)
     }
 
     /// Adds a sink's plan; `make` gives the operator at its end.
@@ -83,17 +91,14 @@ struct Lowering {
         _ name: String, _ plan: Plan, make: (Lowered) throws(SQLError) -> OperatorFactory
     ) throws(SQLError) {
         let view = graph.addView(name)
-        var lowered = try lower(plan, view: view, onClose: false)
-        if lowered.isSourceRows {
-            lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
-        }
+        let lowered = finished(name, try lower(plan, view: view, onClose: false), view: view)
         let end = try make(lowered)
         _ = graph.addOperator(name, inputs: [lowered.node], make: end)
     }
 
     // MARK: Nodes
 
-    private mutating func lower(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
+    mutating func lower(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
         switch plan {
         case .source(let name, let columns, let fields):
             return lowerSource(name, columns: columns, fields: fields, view: view)
@@ -125,8 +130,16 @@ struct Lowering {
         case .aggregate(let input, let keys, let calls, let window, let fields):
             if onClose, let sliced = try lowerSliced(input, keys, calls, window, fields, view: view) { return sliced }
             return try lowerGrouped(input, keys, calls, fields, view: view, onClose: onClose)
-        case .over(let input, let partition, let order, let calls, let fields):
-            return try lowerOver(input, partition, order, calls, fields, view: view)
+        case .over(let input, let partition, let order, let calls, let limit, let fields):
+            let over = OverPlan(partition: partition, order: order, calls: calls, limit: limit, fields: fields)
+            return try lowerOver(input, over, view: view, onClose: onClose)
+        case .session(let input, let time, let session, let fields):
+            return try lowerSession(input, time: time, session, fields, view: view, onClose: onClose)
+        case .join(let left, let right, let type, let condition, let fields):
+            return try lowerJoin(left, right, type, condition, fields, view: view, onClose: onClose)
+        case .temporal(let input, let from, let until):
+            return try lowerTemporal(input, from: from, until: until, view: view, onClose: onClose)
+        case .repeated(let input, let times): return try lowerRepeated(input, times, view: view, onClose: onClose)
         case .unionAll(let inputs, let fields):
             return try lowerUnion(inputs, fields, view: view, onClose: onClose)
         case .values(let rows, let fields):
@@ -159,7 +172,7 @@ struct Lowering {
         return project(below, expressions, fields, view: view)
     }
 
-    private mutating func project(_ below: Lowered, _ expressions: [Expression], _ fields: [Field], view: Int) -> Lowered {
+    mutating func project(_ below: Lowered, _ expressions: [Expression], _ fields: [Field], view: Int) -> Lowered {
         var lowered = below
         lowered.fields = fields
         lowered.watermarks = [:]
@@ -207,7 +220,8 @@ struct Lowering {
         if max(window.size, window.hop) > WindowShape.lengthMax || window.offset.magnitude > UInt64(WindowShape.lengthMax) {
             throw SQLError(.programLimitExceeded, "a window, its hop and its offset are at most \(WindowShape.lengthMax) microseconds")
         }
-        let shape = WindowShape(size: window.size, hop: window.hop, offset: window.offset)
+        let shape = WindowShape(
+            size: window.size, hop: window.hop, offset: window.offset, isCumulative: window.isCumulative)
         if shape.size / shape.hop > windowsPerRowMax || shape.size / shape.slice > windowsPerRowMax {
             throw SQLError(
                 .programLimitExceeded,
@@ -218,7 +232,7 @@ struct Lowering {
     }
 
     /// Of two durations; beyond all time it stays there.
-    private static func sum(_ first: Int64, _ second: Int64) -> Int64 {
+    static func sum(_ first: Int64, _ second: Int64) -> Int64 {
         let (sum, overflow) = first.addingReportingOverflow(second)
         return overflow ? .max : sum
     }
@@ -304,7 +318,7 @@ extension Lowering {
         _ input: Plan, _ keys: [Expression], _ calls: [AggregateCall], _ window: AggregateWindow?, _ fields: [Field],
         view: Int
     ) throws(SQLError) -> Lowered? {
-        guard case .window(let rows, let time, let hop, let windowFields) = input, let window else { return nil }
+        guard case .window(let rows, let time, let hop, let windowFields) = input, !hop.isCumulative, let window else { return nil }
         let width = windowFields.count - 2
         let bounds = [window.startKey, window.endKey].compactMap { $0 }
         let ownKeys = keys.indices.filter { !bounds.contains($0) }
@@ -359,11 +373,6 @@ extension Lowering {
             below.isSourceRows = false
             below.watermarks = [:]
         }
-        if !below.isAppendOnly, let call = calls.first(where: { $0.function == .min || $0.function == .max }) {
-            throw SQLError(
-                .featureNotSupported, "\(call.function.rawValue) over rows that change is not supported yet",
-                hint: "Add EMIT ON WINDOW CLOSE to the view below, so that its rows are final.")
-        }
         let prepared = AggregateInput(before: keys, calls: calls)
         var projected = project(
             below, prepared.expressions, prepared.expressions.map { Field(name: "", type: $0.type) }, view: view)
@@ -387,106 +396,14 @@ extension Lowering {
             GroupAggregate.TimeKey(
                 key: $0.0, allowedLateness: refusesLate ? below.lateness : $0.1.delay, isExclusive: $0.1.isExclusive)
         }
+        let isChanging = !below.isAppendOnly
         let node = graph.addOperator("aggregate", inputs: [exchanged]) {
-            GroupAggregate(layout, timeKey: timeKey, emission: onClose ? .onClose : .onChange, view: view, context: $0)
+            GroupAggregate(
+                layout, timeKey: timeKey, emission: onClose ? .onClose : .onChange, isChanging: isChanging, view: view, context: $0)
         }
         var watermarks = projected.watermarks.filter { $0.key < keys.count }
         if refusesLate { watermarks = watermarks.mapValues { $0.later(by: below.lateness) } }
         return Lowered(
             node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: onClose, lateness: 0)
-    }
-}
-
-// MARK: Order by event time
-
-extension Lowering {
-    /// Whether a plan's results already wait for the watermark below its top.
-    private static func holdsBack(_ plan: Plan) -> Bool {
-        switch plan {
-        case .aggregate, .over: true
-        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _): holdsBack(input)
-        case .unionAll(let inputs, _): inputs.allSatisfy { holdsBack($0) }
-        case .source, .relation, .view, .values, .emitOnWindowClose: false
-        }
-    }
-
-    /// Plain rows under EMIT ON WINDOW CLOSE: they leave when the watermark passes them.
-    private mutating func lowerRelease(_ below: Lowered, view: Int) throws(SQLError) -> Lowered {
-        guard let (time, watermark) = below.watermarks.min(by: { ($0.value.delay, $0.key) < ($1.value.delay, $1.key) })
-        else {
-            throw SQLError(
-                .featureNotSupported, "EMIT ON WINDOW CLOSE needs a column with a watermark in the result",
-                hint: "Select the column that the source's WATERMARK clause names.")
-        }
-        return release(
-            below, width: below.fields.count, fields: below.fields, partition: [], order: [
-                SortedRelease.Order(column: time, descending: false, nullsFirst: false)
-            ], calls: [], watermark: watermark, view: view, node: below.node)
-    }
-
-    private mutating func lowerOver(
-        _ input: Plan, _ partition: [Expression], _ order: [SortKey], _ calls: [OverCall], _ fields: [Field], view: Int
-    ) throws(SQLError) -> Lowered {
-        let below = try lower(input, view: view, onClose: true)
-        guard below.isAppendOnly else {
-            throw SQLError(.featureNotSupported, "OVER over rows that change is not supported yet")
-        }
-        guard let first = order.first, case .column(let time, _) = first.expression, !first.descending,
-            let watermark = below.watermarks[time]
-        else {
-            throw SQLError(
-                .featureNotSupported, "OVER must be ordered by a column with a watermark, ascending",
-                hint: "ORDER BY the column that the source's WATERMARK clause names, or window_start or window_end.")
-        }
-        let width = below.fields.count
-        var expressions = below.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
-        func place(_ expression: Expression) -> Int {
-            if let at = expressions.firstIndex(of: expression) { return at }
-            expressions.append(expression)
-            return expressions.count - 1
-        }
-        let partitionColumns = partition.map { place($0) }
-        let orders = order.map {
-            SortedRelease.Order(column: place($0.expression), descending: $0.descending, nullsFirst: $0.nullsFirst)
-        }
-        let running = calls.map { call in
-            SortedRelease.Call(
-                function: Lowering.running(call), argument: call.arguments.first.map { place($0) }, type: call.type)
-        }
-        let projected = project(
-            below, expressions, expressions.map { Field(name: "", type: $0.type) }, view: view)
-        let exchanged = graph.addExchange(projected.node, keys: partitionColumns)
-        return release(
-            projected, width: width, fields: fields, partition: partitionColumns, order: orders, calls: running,
-            watermark: watermark, view: view, node: exchanged)
-    }
-
-    private mutating func release(
-        _ below: Lowered, width: Int, fields: [Field], partition: [Int], order: [SortedRelease.Order],
-        calls: [SortedRelease.Call], watermark: ColumnWatermark, view: Int, node: NodeID
-    ) -> Lowered {
-        let counts = below.isSourceRows
-        let slack = counts ? below.lateness : watermark.delay
-        let layout = SortedRelease.Layout(width: width, partition: partition, order: order, calls: calls, slack: slack)
-        let types = below.fields.map(\.type)
-        let released = graph.addOperator("emit in order", inputs: [node]) {
-            SortedRelease(layout, types: types, view: view, countsSourceRows: counts, context: $0)
-        }
-        // A row leaves only once the watermark is beyond it and the allowed lateness.
-        let watermarks = below.watermarks.filter { $0.key < width }.mapValues { $0.later(by: counts ? slack : 0) }
-        return Lowered(
-            node: released, fields: fields, watermarks: watermarks, isSourceRows: false,
-            isAppendOnly: true, lateness: 0)
-    }
-
-    private static func running(_ call: OverCall) -> RunningFunction {
-        switch call.function {
-        case .lag: .lag(distance: call.distance, defaultValue: call.defaultValue)
-        case .rowNumber: .rowNumber
-        case .sum: .sum
-        case .count: .count
-        case .min: .min
-        case .max: .max
-        }
     }
 }

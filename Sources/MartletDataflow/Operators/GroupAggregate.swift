@@ -40,13 +40,29 @@ package final class GroupAggregate: Operator {
 
     /// By time key; under 0 where there is none.
     private var tables: [Int64: AggregateTable] = [:]
+    /// Of the calls to which a withdrawn value is lost (min, max): their values by group, where rows may be taken back.
+    private var histories: [Int64: PartitionTable] = [:]
+    /// Columns of the input that histories keep, each once.
+    private let historyColumns: [Int]
     private var changed: Set<Int64> = []
     private var earliest = Int64.max
 
-    package init(_ layout: GroupLayout, timeKey: TimeKey?, emission: Emission, view: Int, context: ShardContext) {
+    /// - Parameter isChanging: rows of the input may be taken back.
+    package init(
+        _ layout: GroupLayout, timeKey: TimeKey?, emission: Emission, isChanging: Bool = false, view: Int, context: ShardContext
+    ) {
         self.layout = layout
+        var kept: [Int] = []
+        if isChanging {
+            for (call, spec) in layout.calls.enumerated() where spec.needsHistory {
+                for column in [layout.arguments[call], layout.filters[call]].compactMap({ $0 }) where !kept.contains(column) {
+                    kept.append(column)
+                }
+            }
+        }
+        historyColumns = kept
         tableLayout = AggregateLayout(
-            keys: layout.keys, calls: layout.calls, tracksChanges: emission == .onChange)
+            keys: layout.keys, calls: layout.calls, tracksChanges: emission == .onChange || !kept.isEmpty)
         self.timeKey = timeKey
         self.emission = emission
         self.view = view
@@ -79,6 +95,38 @@ package final class GroupAggregate: Operator {
             keys: layout.keys.indices.map { batch.columns[$0] }, rows: rows, count: batch.count,
             arguments: layout.arguments.map { $0.map { batch.columns[$0] } },
             filters: layout.filters.map { $0.map { batch.columns[$0] } }, weights: batch.weights)
+        if !historyColumns.isEmpty { remember(time, rows.map { batch.gather($0) } ?? batch) }
+    }
+
+    // MARK: - Values that may be withdrawn
+
+    private func remember(_ time: Int64, _ batch: Batch) {
+        let keys = layout.keys.indices.map { batch.columns[$0] }
+        let history: PartitionTable
+        if let known = histories[time] {
+            history = known
+        } else {
+            history = PartitionTable(
+                partition: layout.keys, rows: layout.keys + historyColumns.map { batch.columns[$0].type }, isChanging: true)
+            histories[time] = history
+        }
+        let columns = keys + historyColumns.map { batch.columns[$0] }
+        let numbers = history.numbers(keys, count: batch.count)
+        history.apply(columns, partitions: numbers, weights: batch.weights)
+    }
+
+    /// Finds least and greatest values again where one was withdrawn.
+    private func recall(_ time: Int64) {
+        guard let history = histories[time], let table = tables[time] else { return }
+        let (keys, count) = table.takeWithdrawn()
+        guard count > 0 else { return }
+        let rows = history.rows(of: history.numbers(keys, count: count))
+        func column(_ place: Int?) -> Column? {
+            place.flatMap { historyColumns.firstIndex(of: $0) }.map { rows.columns[layout.keys.count + $0] }
+        }
+        table.restore(
+            keys: Array(rows.columns.prefix(layout.keys.count)), count: rows.slots.count,
+            arguments: layout.arguments.map { column($0) }, filters: layout.filters.map { column($0) })
     }
 
     /// The table of a time, which is about to change.
@@ -93,7 +141,9 @@ package final class GroupAggregate: Operator {
 
     package func advance(to watermark: Watermark, into output: any Output) {
         guard let timeKey else {
-            if emission == .onClose, watermark == .end, let table = tables.removeValue(forKey: 0) {
+            if emission == .onClose, watermark == .end, let table = tables[0] {
+                recall(0)
+                tables[0] = nil
                 emitAll(table, into: output)
             }
             return
@@ -101,8 +151,12 @@ package final class GroupAggregate: Operator {
         if emission == .onChange { emitChanges(into: output) }
         guard watermark == .end || timeKey.isPassed(earliest, by: watermark) else { return }
         for time in tables.keys.filter({ watermark == .end || timeKey.isPassed($0, by: watermark) }).sorted() {
-            if emission == .onClose, let table = tables[time] { emitAll(table, into: output) }
+            if emission == .onClose, let table = tables[time] {
+                recall(time)
+                emitAll(table, into: output)
+            }
             tables[time] = nil
+            histories[time] = nil
         }
         earliest = tables.keys.min() ?? .max
     }
@@ -112,18 +166,20 @@ package final class GroupAggregate: Operator {
     }
 
     private func emitAll(_ table: AggregateTable, into output: any Output) {
+        let groups = layout.keys.isEmpty ? Array(0..<table.groupCount) : table.liveGroups
         var from = 0
-        while from < table.groupCount {
-            let to = min(from + 4096, table.groupCount)
+        while from < groups.count {
+            let part = Array(groups[from..<min(from + 4096, groups.count)])
             let errors = RowErrors()
-            let columns = table.emit(from..<to, errors: errors)
-            send(Batch(count: to - from, columns: columns), errors, into: output)
-            from = to
+            let columns = table.emit(part, errors: errors)
+            send(Batch(count: part.count, columns: columns), errors, into: output)
+            from += part.count
         }
     }
 
     private func emitChanges(into output: any Output) {
         for time in changed.sorted() {
+            recall(time)
             guard let changes = tables[time]?.takeChanges() else { continue }
             send(changes.batch, changes.errors, into: output)
         }

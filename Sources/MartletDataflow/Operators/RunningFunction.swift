@@ -1,9 +1,13 @@
+internal import MartletColumns
 package import MartletCore
+package import MartletState
 
 /// A function of OVER (… ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), or of an earlier row.
 package enum RunningFunction: Sendable, Equatable {
     case lag(distance: Int, defaultValue: Value)
     case rowNumber
+    case rank
+    case denseRank
     /// With an argument: its values that are not NULL; without: rows.
     case count
     case sum
@@ -11,12 +15,16 @@ package enum RunningFunction: Sendable, Equatable {
     case max
     case firstValue
     case lastValue
+    /// Any other aggregate.
+    case aggregate(AggregateSpec)
 }
 
 /// The state of one running function in one partition.
 struct RunningState {
     private let function: RunningFunction
     private var count: Int64 = 0
+    private var rank: Int64 = 0
+    private var table: AggregateTable?
     private var value: Value = .null
     /// The last `distance` values, oldest first, as a ring.
     private var earlier: [Value] = []
@@ -27,13 +35,23 @@ struct RunningState {
     }
 
     /// The function's value at the next row.
-    mutating func next(_ argument: Value?, result: DataType) throws(SQLError) -> Value {
+    ///
+    /// - Parameter isPeer: the row sorts equal to the one before it.
+    mutating func next(_ argument: Value?, isPeer: Bool, result: DataType) throws(SQLError) -> Value {
         switch function {
         case .lag(let distance, let defaultValue):
             return lag(argument ?? .null, distance: distance, defaultValue: defaultValue)
         case .rowNumber:
             count += 1
             return .bigint(count)
+        case .rank:
+            count += 1
+            if !isPeer { rank = count }
+            return .bigint(rank)
+        case .denseRank:
+            if !isPeer { rank += 1 }
+            return .bigint(rank)
+        case .aggregate(let spec): return try aggregate(spec, argument)
         case .count:
             if argument.map({ !$0.isNull }) ?? true { count += 1 }
             return .bigint(count)
@@ -62,6 +80,17 @@ struct RunningState {
         earlier[oldest] = argument
         oldest = (oldest + 1) % distance
         return earlier.count == distance ? found : defaultValue
+    }
+
+    private mutating func aggregate(_ spec: AggregateSpec, _ argument: Value?) throws(SQLError) -> Value {
+        let table = table ?? AggregateTable(keys: [], calls: [spec])
+        self.table = table
+        let column = spec.argumentType.map { Column($0, [argument ?? .null]) }
+        table.update(keys: [], count: 1, arguments: [column], filters: [nil])
+        let errors = RowErrors()
+        let result = table.emit(0..<1, errors: errors)[0].value(at: 0)
+        if let error = errors.error(at: 0) { throw error }
+        return result
     }
 
     private mutating func add(_ argument: Value, _ result: DataType) throws(SQLError) {

@@ -43,11 +43,14 @@ package final class SortedRelease: Operator {
         package var function: RunningFunction
         package var argument: Int?
         package var type: DataType
+        /// The value at the last of the rows that sort equal counts for all of them (RANGE).
+        package var includesPeers: Bool
 
-        package init(function: RunningFunction, argument: Int?, type: DataType) {
+        package init(function: RunningFunction, argument: Int?, type: DataType, includesPeers: Bool = false) {
             self.function = function
             self.argument = argument
             self.type = type
+            self.includesPeers = includesPeers
         }
     }
 
@@ -129,12 +132,7 @@ package final class SortedRelease: Operator {
             }
         }
         leaving.sort { precedes($0, $1) }
-        var from = 0
-        while from < leaving.count {
-            let to = min(from + 4096, leaving.count)
-            release(Selection(Array(leaving[from..<to])), into: output)
-            from = to
-        }
+        if !leaving.isEmpty { release(Selection(leaving), into: output) }
         let rest = Selection(staying)
         // Detached, so that the bytes of rows that left are let go.
         waiting = waiting.map { column in
@@ -180,29 +178,52 @@ package final class SortedRelease: Operator {
             context.reject(errors, of: batch, view: view, countsSourceRows: false)
             batch = batch.without(errors)
         }
-        if batch.count > 0 { output.emit(batch) }
+        var from = 0
+        while from < batch.count {
+            let part = min(4096, batch.count - from)
+            output.emit(batch.slice(from, part))
+            from += part
+        }
     }
 
-    /// The running functions' values at rows that stand in order.
+    /// The running functions' values at rows that stand in order. Peers leave together: they have the same time.
     private func run(_ columns: [Column], count: Int, _ errors: RowErrors) -> [Column] {
         guard !layout.calls.isEmpty else { return [] }
-        let results = layout.calls.map { Column($0.type, capacity: count) }
         let numbers = UnsafeMutablePointer<UInt32>.allocate(capacity: count)
         defer { numbers.deallocate() }
         partitions.find(layout.partition.map { columns[$0] }, count: count, into: numbers)
         while states.count < partitions.count { states.append(layout.calls.map { RunningState($0.function) }) }
-        for row in 0..<count {
-            let partition = Int(numbers[row])
-            for (index, call) in layout.calls.enumerated() {
+        let peers = peers(columns, count, numbers)
+        return layout.calls.indices.map { index in
+            let call = layout.calls[index]
+            var values = [Value](repeating: .null, count: count)
+            for row in 0..<count {
+                let partition = Int(numbers[row])
                 let argument = call.argument.map { columns[$0].value(at: row) }
                 do throws(SQLError) {
-                    results[index].append(try states[partition][index].next(argument, result: call.type))
+                    values[row] = try states[partition][index].next(argument, isPeer: peers.first[row] != row, result: call.type)
                 } catch {
-                    results[index].append(.null)
                     errors.add(row, error)
                 }
             }
+            guard call.includesPeers else { return Column(call.type, values) }
+            return Column(call.type, (0..<count).map { values[peers.last[$0]] })
         }
-        return results
+    }
+
+    /// The first and the last row of the same partition that sort equal to each row.
+    private func peers(_ columns: [Column], _ count: Int, _ numbers: UnsafePointer<UInt32>) -> (first: [Int], last: [Int]) {
+        var first = Array(0..<count)
+        var last = Array(0..<count)
+        var latest: [UInt32: Int] = [:]
+        for row in 0..<count {
+            if let before = latest[numbers[row]], layout.order.allSatisfy({ columns[$0.column].equals(row, columns[$0.column], before) }) {
+                first[row] = first[before]
+                last[first[row]] = row
+            }
+            latest[numbers[row]] = row
+        }
+        for row in 0..<count { last[row] = last[first[row]] }
+        return (first, last)
     }
 }

@@ -30,8 +30,10 @@ package final class WindowExpand: Operator {
         let stamps = batch.watermarks?.int64s
         var rows: [Int32] = []
         var starts: [Int64] = []
+        var ends: [Int64] = []
         rows.reserveCapacity(batch.count)
         starts.reserveCapacity(batch.count)
+        ends.reserveCapacity(batch.count)
         var counted: UInt64 = 0
         var outside: UInt64 = 0
         for row in 0..<batch.count {
@@ -40,19 +42,16 @@ package final class WindowExpand: Operator {
                 continue
             }
             let judged = (stamps?[row] ?? .start).delayed(by: allowedLateness)
-            var start = shape.firstWindowEnd(times[row]) &- shape.size
-            let last = shape.lastWindowStart(times[row])
-            if last &+ shape.size <= judged {
+            if shape.lastEnd(times[row]) <= judged {
                 context.addLate(batch, row, eventTime: times[row], view: view, countsSourceRows: countsSourceRows)
                 continue
             }
             counted += 1
-            while start <= last {
-                if start &+ shape.size > judged {
-                    rows.append(Int32(truncatingIfNeeded: row))
-                    starts.append(start)
-                }
-                start &+= shape.hop
+            shape.forEachWindow(of: times[row]) { start, end in
+                guard end > judged else { return }
+                rows.append(Int32(truncatingIfNeeded: row))
+                starts.append(start)
+                ends.append(end)
             }
         }
         if countsSourceRows {
@@ -69,7 +68,7 @@ package final class WindowExpand: Operator {
         for at in rows.indices {
             selection.indexes[at] = rows[at]
             startColumn.int64s[at] = starts[at]
-            endColumn.int64s[at] = starts[at] &+ shape.size
+            endColumn.int64s[at] = ends[at]
         }
         var expanded = batch.gather(selection)
         expanded.columns += [startColumn, endColumn]

@@ -2,15 +2,14 @@ internal import MartletCore
 
 /// Function calls: scalar functions by Core's signatures, aggregates, window functions, and the clocks.
 extension Binder {
-    private static let aggregateNames: Set<String> = ["count", "sum", "avg", "min", "max"]
-    private static let overNames: Set<String> = ["lag", "row_number"]
+    static let aggregateNames: Set<String> = ["count", "sum", "avg", "min", "max"]
+    static let overNames: Set<String> = [
+        "lag", "lead", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "first_value", "last_value", "nth_value",
+    ]
     private static let laterAggregates: Set<String> = [
         "string_agg", "array_agg", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor", "stddev", "stddev_pop", "stddev_samp",
         "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "jsonb_agg", "jsonb_object_agg", "json_agg", "mode",
         "percentile_cont", "percentile_disc", "approx_count_distinct", "approx_percentile", "any_value", "regr_slope", "grouping",
-    ]
-    private static let laterOverFunctions: Set<String> = [
-        "lead", "first_value", "last_value", "nth_value", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile",
     ]
 
     mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
@@ -27,10 +26,11 @@ extension Binder {
     @inline(never)
     private mutating func specialCall(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         let isAggregate = Self.aggregateNames.contains(name)
+        if name == "grouping", call.over == nil { return try grouping(call, block) }
         if call.ignoresNulls { throw .notSupported("IGNORE NULLS", at: call.position) }
         if let over = call.over {
             guard isAggregate || Self.overNames.contains(name) else {
-                if Self.laterOverFunctions.contains(name) || Self.laterAggregates.contains(name) {
+                if Self.laterAggregates.contains(name) {
                     throw .notSupported("\(name) with OVER", at: call.position)
                 }
                 throw SQLError(
@@ -39,7 +39,7 @@ extension Binder {
             return try overCall(name, call, over, block)
         }
         if isAggregate { return try aggregate(name, call, block) }
-        if Self.overNames.contains(name) || Self.laterOverFunctions.contains(name) {
+        if Self.overNames.contains(name) {
             throw SQLError(.wrongObjectType, "window function \(name) requires an OVER clause", at: call.position)
         }
         if Self.laterAggregates.contains(name) { throw .notSupported("the aggregate function \(name)", at: call.position) }
@@ -47,7 +47,7 @@ extension Binder {
             throw SQLError(
                 .wrongObjectType, "\(word) specified, but \(name) is not an aggregate function", at: call.position)
         }
-        if let clock = try self.clock(name, call) { return clock }
+        if let clock = try self.clock(name, call, block) { return clock }
         return try scalar(name, call, block)
     }
 
@@ -97,7 +97,7 @@ extension Binder {
 
     /// now() and its kin: the statement's time. In a query that lives on they would be a moving condition.
     @inline(never)
-    private func clock(_ name: String, _ call: CallSyntax) throws(SQLError) -> Bound? {
+    private func clock(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound? {
         let zoned = Value.timestamptz(context.now)
         let type: DataType
         switch name {
@@ -109,13 +109,32 @@ extension Binder {
         default: return nil
         }
         guard call.arguments.isEmpty else { return nil }
+        if isContinuous, type == .timestamptz, block.clause == .condition { return Bound(.column(Block.now, .timestamptz)) }
         if isContinuous {
-            throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position, hint: "Use the event time of the rows.")
+            throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position, hint: "In WHERE now() may be compared with a time of the rows; elsewhere use their event time.")
         }
         let value = type == .timestamptz ? zoned : try locating(call.position) { () throws(SQLError) in
             try zoned.cast(to: type, explicit: true, context: context)
         }
         return Bound(.literal(value, type))
+    }
+
+    /// GROUPING(a, b): a bit for each argument that the row's grouping leaves out, the last one lowest.
+    @inline(never)
+    private mutating func grouping(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard (1...31).contains(call.arguments.count), !call.isStar else {
+            throw SQLError(.tooManyArguments, "GROUPING must have fewer than 32 arguments", at: call.position)
+        }
+        guard block.clause.allowsAggregates else {
+            throw SQLError(.groupingError, "grouping operations are not allowed in \(block.clause.rawValue)", at: call.position)
+        }
+        let outer = block.clause
+        block.clause = .aggregate
+        defer { block.clause = outer }
+        var arguments: [Expression] = []
+        for argument in call.arguments { arguments.append(try bind(argument, block).expression) }
+        block.groupings.append((arguments, call.position))
+        return Bound(.column(Block.groupingBase + block.groupings.count - 1, .integer))
     }
 
     // MARK: Aggregates
@@ -151,7 +170,7 @@ extension Binder {
 
     /// The function, its bound argument and PostgreSQL's result type.
     @inline(never)
-    private mutating func aggregateArgument(
+    mutating func aggregateArgument(
         _ name: String, _ call: CallSyntax, _ block: Block
     ) throws(SQLError) -> (AggregateFunction, Expression?, DataType) {
         if call.isDistinct { throw .notSupported("DISTINCT in an aggregate function", at: call.position) }
@@ -224,127 +243,5 @@ extension Binder {
         case .smallint, .integer, .bigint, .numeric, .real, .double, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval: true
         case .boolean, .jsonb, .uuid, .unknown: false
         }
-    }
-
-    // MARK: OVER
-
-    @inline(never)
-    private mutating func overCall(_ name: String, _ call: CallSyntax, _ over: OverSyntax, _ block: Block) throws(SQLError) -> Bound {
-        guard block.clause.allowsOver else {
-            if block.clause == .over { throw SQLError(.windowingError, "window function calls cannot be nested", at: call.position) }
-            let place = block.clause == .aggregate ? "aggregate function calls cannot contain window function calls"
-                : "window functions are not allowed in \(block.clause.rawValue)"
-            throw SQLError(block.clause == .aggregate ? .groupingError : .windowingError, place, at: call.position)
-        }
-        if call.filter != nil { throw .notSupported("FILTER with OVER", at: call.position) }
-        let outer = block.clause
-        block.clause = .over
-        defer { block.clause = outer }
-
-        let definition = try overDefinition(over, block)
-        var bound = try overFunction(name, call, block)
-        var partition: [Expression] = []
-        for key in definition.partition { partition.append(try typed(key, block).expression) }
-        var order: [SortKey] = []
-        for item in definition.order {
-            let key = try typed(item.expression, block)
-            order.append(SortKey(expression: key.expression, descending: item.descending, nullsFirst: item.nullsFirst ?? item.descending))
-        }
-        if order.isEmpty {
-            throw .notSupported("OVER without ORDER BY", at: over.position, hint: "Order the rows by their event time.")
-        }
-        bound.includesPeers = try includesPeers(definition, isAggregate: Self.aggregateNames.contains(name), block)
-        let entry = BoundOver(call: bound, partition: partition, order: order, position: call.position)
-        block.overs.append(entry)
-        return Bound(.column(Block.overBase + block.overs.count - 1, bound.type))
-    }
-
-    /// Puts a named window's definition in.
-    private func overDefinition(_ over: OverSyntax, _ block: Block) throws(SQLError) -> OverSyntax {
-        guard let name = over.name else { return over }
-        guard var base = block.windows[name.text] else {
-            let near = Suggestion.nearest(to: name.text, among: block.windows.keys.sorted())
-            throw SQLError(
-                .undefinedObject, "window \"\(name.text)\" does not exist", at: name.position,
-                hint: near.map { "Perhaps you meant the window \"\($0)\"." })
-        }
-        if base.name != nil { throw .notSupported("a window defined by another window", at: name.position) }
-        if !over.partition.isEmpty {
-            throw SQLError(.windowingError, "cannot override PARTITION BY clause of window \"\(name.text)\"", at: name.position)
-        }
-        if !over.order.isEmpty {
-            if !base.order.isEmpty {
-                throw SQLError(.windowingError, "cannot override ORDER BY clause of window \"\(name.text)\"", at: name.position)
-            }
-            base.order = over.order
-        }
-        if over.frame != nil { base.frame = over.frame }
-        return base
-    }
-
-    /// The default frame (RANGE) ends with the last row that sorts equal; ROWS ends with the row itself.
-    private func includesPeers(_ over: OverSyntax, isAggregate: Bool, _ block: Block) throws(SQLError) -> Bool {
-        guard let frame = over.frame else { return isAggregate }
-        guard case .unboundedPreceding = frame.start else {
-            throw .notSupported("a frame that does not start at UNBOUNDED PRECEDING", at: frame.position)
-        }
-        if let end = frame.end {
-            guard case .currentRow = end else {
-                throw .notSupported("a frame that does not end at CURRENT ROW", at: frame.position)
-            }
-        }
-        return isAggregate && frame.unit != .rows
-    }
-
-    @inline(never)
-    private mutating func overFunction(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> OverCall {
-        if name == "row_number" {
-            guard call.arguments.isEmpty, !call.isStar else {
-                throw SQLError(.undefinedFunction, "function row_number with arguments does not exist", at: call.position)
-            }
-            return OverCall(function: .rowNumber, arguments: [], distance: 0, defaultValue: .null, type: .bigint)
-        }
-        if name == "lag" { return try lag(call, block) }
-        let (function, argument, type) = try aggregateArgument(name, call, block)
-        let over: OverFunction
-        switch function {
-        case .countAll, .count: over = .count
-        case .sum: over = .sum
-        case .min: over = .min
-        case .max: over = .max
-        case .avg: throw .notSupported("avg with OVER", at: call.position, hint: "Divide sum(…) OVER by count(…) OVER.")
-        }
-        return OverCall(function: over, arguments: argument.map { [$0] } ?? [], distance: 0, defaultValue: .null, type: type)
-    }
-
-    @inline(never)
-    private mutating func lag(_ call: CallSyntax, _ block: Block) throws(SQLError) -> OverCall {
-        guard (1...3).contains(call.arguments.count), !call.isStar else {
-            throw SQLError(
-                .undefinedFunction, "function lag with \(call.arguments.count) arguments does not exist", at: call.position,
-                hint: "lag takes a value, and optionally a distance in rows and a default.")
-        }
-        var value = try typed(call.arguments[0], block)
-        var distance = 1
-        if call.arguments.count > 1 {
-            guard case .integer(let rows) = try constant(call.arguments[1], as: .integer, "the distance of lag"), rows >= 0, rows <= 100_000 else {
-                throw SQLError(
-                    .invalidParameterValue, "the distance of lag must be between 0 and 100000", at: call.arguments[1].position)
-            }
-            distance = Int(rows)
-        }
-        var defaultValue = Value.null
-        if call.arguments.count > 2 {
-            let bound = try bind(call.arguments[2], block)
-            guard let common = DataType.common([value.type, bound.type]) else {
-                throw Self.noCommonType("lag", [value.type, bound.type], call.arguments[2].position)
-            }
-            value = try coerce(value, to: common, at: call.arguments[0].position)
-            guard let constant = try coerce(bound, to: common, at: call.arguments[2].position).expression.literalValue else {
-                throw .notSupported("a default of lag that is not constant", at: call.arguments[2].position)
-            }
-            defaultValue = constant
-        }
-        return OverCall(function: .lag, arguments: [value.expression], distance: distance, defaultValue: defaultValue, type: value.type)
     }
 }

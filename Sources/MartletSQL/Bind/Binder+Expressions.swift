@@ -82,8 +82,7 @@ extension Binder {
         case .inList(let operand, let items, let negated): return try inList(operand, items, negated, at: syntax.position, block)
         case .like(let operand, let pattern, let escape, let negated, let caseInsensitive):
             return try like(operand, pattern, escape, negated, caseInsensitive, at: syntax.position, block)
-        case .inSubquery(_, let query, _), .subquery(let query), .exists(let query):
-            throw .notSupported("a subquery in an expression", at: query.position)
+        case .inSubquery, .subquery, .exists: return try pending(syntax, block)
         case .row: throw .notSupported("a row constructor", at: syntax.position)
         case .array: throw .notSupported("an array", at: syntax.position)
         case .subscripted: throw .notSupported("a subscript", at: syntax.position)
@@ -123,9 +122,27 @@ extension Binder {
     // MARK: Leaves
 
     private mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
-        let ordinal = try block.scope.resolve(parts)
+        let ordinal: Int
+        do {
+            ordinal = try block.scope.resolve(parts)
+        } catch {
+            guard error.state != .ambiguousColumn, let outer = outerColumn(parts) else { throw error }
+            if outer < 0 { throw .notSupported("a column of a query two levels up", at: parts[0].position) }
+            return Bound(.column(Block.outerBase + outer, outerBlocks[outerBlocks.count - 1].scope.columns[outer].type))
+        }
         if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
         return Bound(.column(ordinal, block.scope.columns[ordinal].type))
+    }
+
+    /// The column of the query around this one; −1 where it belongs to one further out; nil where there is none.
+    private func outerColumn(_ parts: [Identifier]) -> Int? {
+        for (level, block) in outerBlocks.reversed().enumerated() {
+            guard let ordinal = try? block.scope.resolve(parts) else { continue }
+            guard level == 0 else { return -1 }
+            if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
+            return ordinal
+        }
+        return nil
     }
 
     private func integer(_ digits: String, at position: Int) throws(SQLError) -> Bound {

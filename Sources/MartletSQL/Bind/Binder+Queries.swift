@@ -15,11 +15,11 @@ extension Binder {
             throw .notSupported(
                 "EMIT ON WINDOW CLOSE inside a query", at: emit, hint: "It stands at the end of a materialized view's or a sink's query.")
         }
-        if let item = syntax.orderBy.first {
-            throw .notSupported("ORDER BY of a query", at: item.expression.position, hint: "Leave it out: a stream has no last row.")
+        if let item = syntax.orderBy.first, syntax.limit == nil {
+            throw .notSupported(
+                "ORDER BY of a query", at: item.expression.position, hint: "Leave it out: a stream has no last row. With LIMIT it keeps the first rows.")
         }
-        if let limit = syntax.limit { throw .notSupported("LIMIT", at: limit.position) }
-        if let offset = syntax.offset { throw .notSupported("OFFSET", at: offset.position) }
+        if let offset = syntax.offset, syntax.limit == nil { throw .notSupported("OFFSET without LIMIT", at: offset.position) }
 
         let outer = commonTables
         defer { commonTables = outer }
@@ -35,8 +35,53 @@ extension Binder {
             // Counted where it is used.
             planNodes = before
         }
-        let plan = try body(syntax.body)
+        var plan = try body(syntax.body)
+        if let limit = syntax.limit { plan = try limited(try settled(plan, at: syntax.position), limit, syntax) }
         return syntax.emitOnWindowClose == nil ? plan : .emitOnWindowClose(plan)
+    }
+
+    /// ORDER BY … LIMIT n OFFSET m: the rows by their number in that order.
+    private mutating func limited(_ plan: Plan, _ limit: ExpressionSyntax, _ syntax: QuerySyntax) throws(SQLError) -> Plan {
+        let block = Block(scope: Scope(relation: "", fields: plan.fields))
+        block.clause = .orderBy
+        var order: [SortKey] = []
+        for item in syntax.orderBy {
+            var key = try typed(item.expression, block).expression
+            if case .integer(let digits) = item.expression.kind {
+                guard let place = Int(digits), place >= 1, place <= plan.fields.count else {
+                    throw SQLError(
+                        .invalidColumnReference, "ORDER BY position \(digits) is not in select list", at: item.expression.position)
+                }
+                key = .column(place - 1, plan.fields[place - 1].type)
+            }
+            if !block.aggregates.isEmpty || !block.overs.isEmpty || !block.subqueries.isEmpty {
+                throw .notSupported("this ORDER BY", at: item.expression.position, hint: "Give the expression a name in the select list.")
+            }
+            order.append(SortKey(expression: key, descending: item.descending, nullsFirst: item.nullsFirst ?? item.descending))
+        }
+        let count = try rowCount(limit, "LIMIT")
+        let skipped = try syntax.offset.map { (offset) throws(SQLError) in try rowCount(offset, "OFFSET") } ?? 0
+        guard count > 0 else { return .values([], fields: plan.fields) }
+        let (last, overflow) = count.addingReportingOverflow(skipped)
+        let number = OverCall(function: .rowNumber, arguments: [], type: .bigint)
+        let fields = plan.fields
+        let over = Plan.over(
+            plan, partition: [], order: order, calls: [number], limit: RankLimit(function: .rowNumber, rank: overflow ? .max : last),
+            fields: fields + [Field(name: "row_number", type: .bigint)])
+        let isBehind = Expression.call(.greater, [.column(fields.count, .bigint), .literal(.bigint(skipped), .bigint)], .boolean)
+        let rows = skipped == 0 ? over : Plan.filter(over, isBehind)
+        let columns = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        return try counted(.project(rows, columns, fields), 3, at: limit.position)
+    }
+
+    private mutating func rowCount(_ syntax: ExpressionSyntax, _ what: String) throws(SQLError) -> Int64 {
+        guard case .bigint(let count) = try constant(syntax, as: .bigint, what) else {
+            throw .notSupported("\(what) NULL", at: syntax.position)
+        }
+        guard count >= 0 else {
+            throw SQLError(SQLState(what == "LIMIT" ? "2201W" : "2201X"), "\(what) must not be negative", at: syntax.position)
+        }
+        return count
     }
 
     private mutating func body(_ syntax: QueryBodySyntax) throws(SQLError) -> Plan {
@@ -45,23 +90,68 @@ extension Binder {
         case .values(let rows, let position): return try values(rows, at: position)
         case .parenthesized(let query): return try unsettled(query, isTop: false)
         case .combined(let symbol, let all, let arms, let position):
-            guard symbol == .union else { throw .notSupported(symbol.rawValue, at: position) }
             var plans: [Plan] = []
             for arm in arms { plans.append(try body(arm)) }
-            let union = try self.union(plans, arms, at: position)
+            if symbol != .union { return try compared(symbol, all: all, plans, arms, at: position) }
+            let union = try self.union(plans, arms, symbol, at: position)
             return all ? union : try distinct(try settled(union, at: position), at: position)
         }
     }
 
     // MARK: UNION and VALUES
 
-    private mutating func union(_ arms: [Plan], _ syntax: [QueryBodySyntax], at position: Int) throws(SQLError) -> Plan {
+    /// INTERSECT and EXCEPT: how often each row stands in the first arm and in the others decides how often it comes out.
+    private mutating func compared(
+        _ symbol: SetOperator, all: Bool, _ arms: [Plan], _ syntax: [QueryBodySyntax], at position: Int
+    ) throws(SQLError) -> Plan {
+        let union = try settled(try self.union(arms, syntax, symbol, at: position), at: position)
+        guard case .unionAll(let converted, let fields) = union else { return union }
+        let width = fields.count
+        var result = converted[0].renamed(fields)
+        let columns = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        let mark = Field(name: "arm", type: .integer)
+        for arm in converted.dropFirst() {
+            let marked = [result, arm].enumerated().map { side, plan in
+                Plan.project(plan, columns + [.literal(.integer(Int32(side)), .integer)], fields + [mark])
+            }
+            let both = Plan.unionAll(marked, fields: fields + [mark])
+            let calls = (0...1).map { side in
+                let isOfSide = Expression.call(.equal, [.column(width, .integer), .literal(.integer(Int32(side)), .integer)], .boolean)
+                return AggregateCall(function: .countAll, argument: nil, filter: isOfSide, type: .bigint)
+            }
+            let counts = [Field(name: "first", type: .bigint), Field(name: "second", type: .bigint)]
+            let counted = Plan.aggregate(both, keys: columns, calls: calls, window: nil, fields: fields + counts)
+            result = Self.chosen(symbol, all: all, counted, width: width, columns, fields)
+            _ = try self.counted(result, 6, at: position)
+        }
+        return result
+    }
+
+    private static func chosen(
+        _ symbol: SetOperator, all: Bool, _ counted: Plan, width: Int, _ columns: [Expression], _ fields: [Field]
+    ) -> Plan {
+        let (first, second) = (Expression.column(width, .bigint), Expression.column(width + 1, .bigint))
+        let zero = Expression.literal(.bigint(0), .bigint)
+        func positive(_ count: Expression) -> Expression { .call(.greater, [count, zero], .boolean) }
+        if !all {
+            let other = symbol == .intersect ? positive(second) : Expression.call(.equal, [second, zero], .boolean)
+            return .project(.filter(counted, .and([positive(first), other])), columns, fields)
+        }
+        let times: Expression =
+            symbol == .intersect
+            ? .call(.least, [first, second], .bigint)
+            : .call(.greatest, [.call(.subtract, [first, second], .bigint), zero], .bigint)
+        let rows = Plan.filter(.project(counted, columns + [times], fields + [Field(name: "times", type: .bigint)]), positive(.column(width, .bigint)))
+        return .project(.repeated(rows, times: .column(width, .bigint)), columns, fields)
+    }
+
+    private mutating func union(_ arms: [Plan], _ syntax: [QueryBodySyntax], _ symbol: SetOperator, at position: Int) throws(SQLError) -> Plan {
         guard let first = arms.first else { return .values([], fields: []) }
         let width = first.fields.count
         var fields: [Field] = []
         if let odd = arms.firstIndex(where: { $0.fields.count != width }) {
             let place = syntax[odd].columnPosition(0) ?? position
-            throw SQLError(.syntaxError, "each UNION query must have the same number of columns", at: place)
+            throw SQLError(.syntaxError, "each \(symbol.rawValue) query must have the same number of columns", at: place)
         }
         let types = arms.map { $0.fields.map(\.type) }
         for column in 0..<width {
@@ -72,7 +162,7 @@ extension Binder {
             }
             guard let common = DataType.common(candidates) else {
                 let odd = candidates.firstIndex { DataType.common([candidates[0], $0]) == nil } ?? 0
-                throw Self.noCommonType("UNION", candidates, syntax[odd].columnPosition(column) ?? position)
+                throw Self.noCommonType(symbol.rawValue, candidates, syntax[odd].columnPosition(column) ?? position)
             }
             fields.append(Field(name: first.fields[column].name, type: common))
         }
@@ -115,7 +205,7 @@ extension Binder {
             for arm in arms { result.append(try converted(arm, to: fields, at: position)) }
             return .unionAll(result, fields: named(fields, as: given))
         case .emitOnWindowClose(let input): return .emitOnWindowClose(try converted(input, to: fields, at: position))
-        case .source, .relation, .view, .filter, .window, .aggregate, .over:
+        case .source, .relation, .view, .filter, .window, .session, .aggregate, .over, .join, .temporal, .repeated:
             var result: [Expression] = []
             for (ordinal, field) in fields.enumerated() {
                 result.append(try coerce(Bound(.column(ordinal, given[ordinal].type)), to: field.type, at: position).expression)
@@ -237,7 +327,7 @@ extension Plan {
         case .unionAll(let arms, _): .unionAll(arms, fields: fields)
         case .aggregate(let input, let keys, let calls, let window, _): .aggregate(input, keys: keys, calls: calls, window: window, fields: fields)
         case .emitOnWindowClose(let input): .emitOnWindowClose(input.renamed(fields))
-        case .source, .relation, .view, .filter, .window, .over:
+        case .source, .relation, .view, .filter, .window, .session, .over, .join, .temporal, .repeated:
             .project(self, self.fields.enumerated().map { .column($0.offset, $0.element.type) }, fields)
         }
     }

@@ -14,30 +14,31 @@ extension Binder {
         var (plan, scope) = try from(syntax.from, at: syntax.position)
         let block = Block(scope: scope)
         for window in syntax.windows { block.windows[window.name.text] = window.definition }
-        if let condition = syntax.condition {
-            block.clause = .condition
-            let bound = try boolean(condition, "WHERE", block)
-            plan = try counted(.filter(plan, bound.expression), at: condition.position)
-            block.uses = []
-        }
+        if let condition = syntax.condition { plan = try filtered(plan, by: condition, block) }
         var outputs = try outputs(syntax, block)
-        let groups = try groupKeys(syntax.groupBy, outputs, block)
+        let sets = try groupingSets(syntax, outputs, block)
+        var groups = sets?.keys ?? []
+        if sets == nil { groups = try groupKeys(syntax.groupBy, outputs, block) }
         var having: Expression?
         if let condition = syntax.having {
             block.clause = .having
             having = try boolean(condition, "HAVING", block).expression
         }
-        if !syntax.groupBy.isEmpty || having != nil || !block.aggregates.isEmpty {
-            let names = names(of: Block.aggregateBase..<Block.overBase, outputs)
-            let grouping = Grouping(keys: groups, plan: plan, block: block, names: names)
-            for index in outputs.indices { outputs[index].expression = try grouping.rewritten(outputs[index].expression) }
-            for index in block.overs.indices { try grouping.rewrite(&block.overs[index]) }
-            plan = try counted(grouping.plan(over: plan), at: syntax.position)
-            if let having { plan = try counted(.filter(plan, try grouping.rewritten(having)), at: syntax.position) }
+        let isGrouped = !syntax.groupBy.isEmpty || sets != nil || having != nil || !block.aggregates.isEmpty
+        plan = try attached(plan, block, at: syntax.position) { !isGrouped || !$0.clause.isAfterGrouping }
+        if isGrouped {
+            plan = try grouped(plan, groups, sets?.sets, &outputs, having, block, at: syntax.position)
+        } else {
+            if let call = block.groupings.first {
+                throw SQLError(.groupingError, "arguments to GROUPING must be grouping expressions of the associated query level", at: call.position)
+            }
+            for index in block.overs.indices { block.overs[index] = block.overs[index].mapped(block.resolved) }
         }
-        let overOrdinals = try addOvers(block.overs, names(of: Block.overBase..<Int.max, outputs), to: &plan, at: syntax.position)
+        let overOrdinals = try addOvers(block.overs, names(of: Block.overBase..<Block.outerBase, outputs), to: &plan, at: syntax.position)
         let expressions = outputs.map { output in
-            output.expression.renumbered { $0 >= Block.overBase ? overOrdinals[$0 - Block.overBase] : $0 }
+            block.resolved(output.expression).renumbered {
+                $0 >= Block.overBase && $0 < Block.outerBase ? overOrdinals[$0 - Block.overBase] : $0
+            }
         }
         let fields = zip(outputs, expressions).map { Field(name: $0.name, type: $1.type) }
         if case .values(let rows, _) = plan, rows == [[]] {
@@ -50,6 +51,30 @@ extension Binder {
         case .rows: return try distinct(try typedProject(plan), at: syntax.position)
         case .on(_, let position): throw .notSupported("DISTINCT ON", at: position)
         }
+    }
+
+    /// The plan behind GROUP BY and HAVING; outputs and OVER calls come to read its columns.
+    private mutating func grouped(
+        _ input: Plan, _ keys: [Expression], _ sets: [[Int]]?, _ outputs: inout [Output], _ having: Expression?, _ block: Block,
+        at position: Int
+    ) throws(SQLError) -> Plan {
+        for index in block.aggregates.indices { block.aggregates[index] = block.aggregates[index].mapped(block.resolved) }
+        let names = names(of: Block.aggregateBase..<Block.overBase, outputs)
+        let grouping = Grouping(keys: keys.map(block.resolved), plan: input, block: block, names: names)
+        var plan = grouping.plan(over: input)
+        if let sets { plan = try grouping.plan(over: input, sets: sets) }
+        plan = try counted(plan, sets?.count ?? 1, at: position)
+        plan = try attached(plan, block, at: position, where: { $0.clause.isAfterGrouping }, outer: grouping.rewritten)
+        for index in outputs.indices { outputs[index].expression = try grouping.rewritten(outputs[index].expression) }
+        for index in block.overs.indices {
+            try grouping.rewrite(&block.overs[index])
+            block.overs[index] = block.overs[index].mapped(block.resolved)
+        }
+        if let having {
+            let bound = block.resolved(try grouping.rewritten(having))
+            plan = try counted(.filter(plan, bound), at: position)
+        }
+        return plan
     }
 
     /// DISTINCT compares, so its literals need a type.
@@ -106,7 +131,8 @@ extension Binder {
     }
 
     private func expand(_ relation: String?, at position: Int, _ block: Block, into outputs: inout [Output]) {
-        for (ordinal, column) in block.scope.columns.enumerated() where !column.isHidden && (relation == nil || column.relation == relation) {
+        for (ordinal, column) in block.scope.columns.enumerated() 
+        where !column.isHidden && (relation == nil ? !column.isMerged : column.relation == relation) {
             block.uses.append((ordinal, position))
             outputs.append(Output(name: column.name, expression: .column(ordinal, column.type), position: position, alias: column.name))
         }
@@ -159,6 +185,51 @@ extension Binder {
         return try bind(item, block).expression
     }
 
+    /// The keys of all grouping sets, and each set as places among them; nil: GROUP BY has no sets.
+    private mutating func groupingSets(
+        _ syntax: SelectSyntax, _ outputs: [Output], _ block: Block
+    ) throws(SQLError) -> (keys: [Expression], sets: [[Int]])? {
+        guard !syntax.groupingSets.isEmpty else { return nil }
+        var lists: [[ExpressionSyntax]] = [[]]
+        for item in syntax.groupingSets {
+            let choices = try Self.expanded(item)
+            guard lists.count * choices.count <= 4096 else {
+                throw SQLError(.statementTooComplex, "too many grouping sets present (maximum 4096)", at: syntax.position)
+            }
+            lists = lists.flatMap { list in choices.map { list + $0 } }
+        }
+        var keys: [Expression] = []
+        var sets: [[Int]] = []
+        for list in lists {
+            var set: [Int] = []
+            for key in try groupKeys(list, outputs, block) {
+                let place = keys.firstIndex(of: key) ?? keys.count
+                if place == keys.count { keys.append(key) }
+                if !set.contains(place) { set.append(place) }
+            }
+            sets.append(set)
+        }
+        return (keys, sets)
+    }
+
+    private static func expanded(_ item: GroupingSyntax) throws(SQLError) -> [[ExpressionSyntax]] {
+        switch item {
+        case .columns(let columns): return [columns]
+        case .rollup(let lists): return (0...lists.count).reversed().map { Array(lists.prefix($0).joined()) }
+        case .cube(let lists, let position):
+            guard lists.count <= 12 else {
+                throw SQLError(.tooManyColumns, "CUBE is limited to 12 elements", at: position)
+            }
+            return (0..<(1 << lists.count)).map { mask in
+                Array(lists.indices.filter { mask & (1 << (lists.count - 1 - $0)) == 0 }.map { lists[$0] }.joined())
+            }
+        case .sets(let items):
+            var all: [[ExpressionSyntax]] = []
+            for item in items { all += try expanded(item) }
+            return all
+        }
+    }
+
     // MARK: OVER
 
     /// Adds one node per different PARTITION BY and ORDER BY; answers the ordinal of each call's column.
@@ -178,7 +249,7 @@ extension Binder {
                 fields.append(Field(name: name, type: overs[index].call.type))
             }
             plan = try counted(
-                .over(plan, partition: overs[first].partition, order: overs[first].order, calls: calls, fields: fields), at: position)
+                .over(plan, partition: overs[first].partition, order: overs[first].order, calls: calls, limit: nil, fields: fields), at: position)
         }
         return ordinals
     }
@@ -196,7 +267,7 @@ struct Grouping {
     init(keys given: [Expression], plan: Plan, block: Block, names: [Int: String]) {
         var keys = given
         // A window's end follows from its start and the other way round.
-        let bounds = plan.windowBounds
+        let bounds: (start: Int?, end: Int?) = plan.hasFixedWindows ? plan.windowBounds : (nil, nil)
         if let start = bounds.start, let end = bounds.end {
             let types = plan.fields
             for (ordinal, partner) in [(start, end), (end, start)] {
@@ -229,11 +300,48 @@ struct Grouping {
         return .aggregate(input, keys: keys, calls: block.aggregates, window: nil, fields: keyFields + callFields)
     }
 
+    /// One aggregation for each grouping set, over the same input: keys (NULL where the set leaves them out), aggregates, and
+    /// the values of the calls of GROUPING.
+    func plan(over input: Plan, sets: [[Int]]) throws(SQLError) -> Plan {
+        var masks: [[Int]] = []
+        for call in block.groupings {
+            var places: [Int] = []
+            for argument in call.arguments {
+                guard let key = keys.firstIndex(of: argument) else {
+                    throw SQLError(
+                        .groupingError, "arguments to GROUPING must be grouping expressions of the associated query level", at: call.position)
+                }
+                places.append(key)
+            }
+            masks.append(places)
+        }
+        let whole = plan(over: input).fields
+        let fields = whole + masks.map { _ in Field(name: "grouping", type: .integer) }
+        let arms = sets.map { set -> Plan in
+            let own = set.map { keys[$0] }
+            let names = set.map { whole[$0] } + whole.dropFirst(keys.count)
+            let aggregate = Plan.aggregate(input, keys: own, calls: block.aggregates, window: nil, fields: names)
+            var columns: [Expression] = keys.indices.map { key in
+                set.firstIndex(of: key).map { .column($0, keys[key].type) } ?? .literal(.null, keys[key].type)
+            }
+            columns += block.aggregates.indices.map { .column(own.count + $0, block.aggregates[$0].type) }
+            columns += masks.map { places in
+                let bits = places.reduce(Int32(0)) { $0 << 1 | (set.contains($1) ? 0 : 1) }
+                return .literal(.integer(bits), .integer)
+            }
+            return .project(aggregate, columns, fields)
+        }
+        return arms.count == 1 ? arms[0] : .unionAll(arms, fields: fields)
+    }
+
     /// Throws 42803 for a column that is neither.
     func rewritten(_ expression: Expression) throws(SQLError) -> Expression {
         switch expression {
         case .literal: return expression
         case .column(let ordinal, let type):
+            if ordinal >= Block.groupingBase, ordinal < Block.innerBase {
+                return .column(keys.count + block.aggregates.count + ordinal - Block.groupingBase, type)
+            }
             if ordinal >= Block.overBase { return expression }
             if ordinal >= Block.aggregateBase { return .column(keys.count + ordinal - Block.aggregateBase, type) }
             if let key = columnKeys[ordinal] { return .column(key, type) }
@@ -252,11 +360,42 @@ struct Grouping {
         for index in over.partition.indices { over.partition[index] = try rewritten(over.partition[index]) }
         for index in over.order.indices { over.order[index].expression = try rewritten(over.order[index].expression) }
         for index in over.call.arguments.indices { over.call.arguments[index] = try rewritten(over.call.arguments[index]) }
+        if let filter = over.call.filter { over.call.filter = try rewritten(filter) }
     }
 }
 
+extension BoundOver {
+    func mapped(_ transform: (Expression) -> Expression) -> BoundOver {
+        var copy = self
+        copy.call = call.mapped(transform)
+        copy.partition = partition.map(transform)
+        copy.order = order.map { $0.mapped(transform) }
+        return copy
+    }
+}
+
+extension Clause {
+    /// Expressions of this clause see groups, where there are any.
+    var isAfterGrouping: Bool { self == .select || self == .having || self == .orderBy || self == .over }
+}
+
 extension OverFunction {
-    package var sqlName: String { self == .rowNumber ? "row_number" : rawValue }
+    package var sqlName: String {
+        switch self {
+        case .lag: "lag"
+        case .lead: "lead"
+        case .rowNumber: "row_number"
+        case .rank: "rank"
+        case .denseRank: "dense_rank"
+        case .percentRank: "percent_rank"
+        case .cumeDist: "cume_dist"
+        case .ntile: "ntile"
+        case .firstValue: "first_value"
+        case .lastValue: "last_value"
+        case .nthValue: "nth_value"
+        case .aggregate(let function): function.sqlName
+        }
+    }
 }
 
 extension AggregateFunction {

@@ -40,8 +40,9 @@ extension Binder {
     private mutating func explain(_ syntax: StatementSyntax, text: [UInt8]) throws(SQLError) -> String {
         switch try statement(syntax, text: text) {
         case .select(let plan, _): return plan.explain()
-        case .createView(let view), .createMaterializedView(let view): return view.plan.explain()
-        case .createSink(let sink): return sink.plan.explain()
+        case .createView(let view): return view.plan.explain()
+        case .createMaterializedView(let view): return view.plan.explain(in: catalog)
+        case .createSink(let sink): return sink.plan.explain(in: catalog)
         case .createSource(let source):
             return Plan.source(name: source.name, columns: Array(source.columns.indices), fields: source.fields).explain()
         case .explain, .set, .show, .skipped: throw .syntaxError("EXPLAIN takes a query or a CREATE statement", at: syntax.start)

@@ -14,6 +14,8 @@ struct Binder {
     var isContinuous = false
     /// Common table expressions in sight, inner ones first.
     var commonTables: [CommonTable] = []
+    /// The blocks around a subquery, the innermost last.
+    var outerBlocks: [Block] = []
     /// Plan nodes so far, those inside views and common tables each time they are used.
     var planNodes = 0
     /// Inside operands that need not be evaluated (CASE, COALESCE, AND, OR): a constant's error there is left to run time.
@@ -95,6 +97,7 @@ enum Clause: String {
     case aggregate = "aggregate function calls"
     case over = "window function calls"
     case orderBy = "ORDER BY"
+    case join = "JOIN conditions"
     case values = "VALUES"
     case constant = "this place"
 
@@ -115,6 +118,11 @@ final class Block {
     var uses: [(ordinal: Int, position: Int)] = []
     /// Position of the first aggregate call; nil: none.
     var firstAggregate: Int?
+
+    /// Subqueries of expressions; the i-th is column `subqueryBase + i`.
+    var subqueries: [PendingSubquery] = []
+    /// Calls of GROUPING; the i-th is column `groupingBase + i`.
+    var groupings: [(arguments: [Expression], position: Int)] = []
 
     static let aggregateBase = 1 << 40
     static let overBase = 1 << 41

@@ -14,13 +14,19 @@ struct ContinuousCheck {
                 .featureNotSupported, "EMIT ON WINDOW CLOSE needs a watermark", at: emit,
                 detail: "Nothing this query reads says when a window is complete.", hint: Self.watermarkHint)
         }
+        if let emit, case .emitOnWindowClose(let input) = plan, !input.isAppendOnly(in: catalog, onClose: true) {
+            throw SQLError(
+                .featureNotSupported, "EMIT ON WINDOW CLOSE needs rows that become final", at: emit,
+                detail: "Rows of this query may be taken back at any time.",
+                hint: "Join on event time: equal window_start or window_end, or times within an interval of each other.")
+        }
         try check(plan, emit: emit, query)
     }
 
     private func check(_ plan: Plan, emit: Int?, _ query: QuerySyntax) throws(SQLError) {
         for input in plan.inputs { try check(input, emit: emit, query) }
         switch plan {
-        case .window(let input, let time, _, let fields):
+        case .window(let input, let time, _, let fields), .session(let input, let time, _, let fields):
             guard input.eventTimeColumns(in: catalog).contains(time) else {
                 throw SQLError(
                     .featureNotSupported, "a window over \"\(fields[time].name)\" needs a watermark for it", at: query.position,
@@ -33,24 +39,22 @@ struct ContinuousCheck {
                     .featureNotSupported, "EMIT ON WINDOW CLOSE needs window_start, window_end or the watermark's column in GROUP BY", at: emit,
                     hint: "Read the source through TUMBLE or HOP and group by window_start.")
             }
-            // A filter that compares a window's bounds with other columns stays between window and aggregate.
-            if case .filter(.window, _) = input {
+        case .over(let input, let partition, let order, let calls, _, _):
+            guard let emit else { return }
+            let eventTime = input.eventTimeColumns(in: catalog)
+            func isTime(_ expression: Expression?) -> Bool { expression?.columnOrdinal.map(eventTime.contains) ?? false }
+            if partition.contains(where: isTime) { return }
+            guard isTime(order.first?.expression), order.first?.descending == false else {
                 throw .notSupported(
-                    "a condition that compares window_start or window_end below an aggregate", at: query.position,
-                    hint: "Put it on the grouped result (HAVING), or into FILTER (WHERE …).")
+                    "OVER that is not ordered by event time, ascending", at: emit,
+                    hint: "ORDER BY the watermark's column or window_start first, or add window_start to PARTITION BY.")
             }
-        case .over(let input, _, let order, _, _):
-            guard let emit else {
+            if let call = calls.first(where: { !$0.isRunning }) {
                 throw .notSupported(
-                    "OVER in a query that emits on change", at: query.position, hint: "End the query with EMIT ON WINDOW CLOSE.")
+                    "\(call.function.sqlName) over rows that are yet to come, with EMIT ON WINDOW CLOSE", at: emit,
+                    hint: "Add window_start to PARTITION BY, or leave EMIT ON WINDOW CLOSE out.")
             }
-            guard case .column(let ordinal, _)? = order.first?.expression, order.first?.descending == false,
-                input.eventTimeColumns(in: catalog).contains(ordinal)
-            else {
-                throw .notSupported(
-                    "OVER that is not ordered by event time, ascending", at: emit, hint: "ORDER BY the watermark's column or window_start first.")
-            }
-        case .source, .relation, .view, .filter, .project, .unionAll, .values, .emitOnWindowClose: break
+        case .source, .relation, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .emitOnWindowClose: break
         }
     }
 
@@ -65,5 +69,16 @@ struct ContinuousCheck {
     private func sourceHasWatermark(_ plan: Plan) -> Bool {
         guard case .source(let name, _, _) = plan, case .source(let source)? = catalog.relation(named: name)?.kind else { return false }
         return source.watermark != nil
+    }
+}
+
+extension OverCall {
+    /// Whether the result is known once the rows up to the current one, and its peers, are.
+    package var isRunning: Bool {
+        switch function {
+        case .lag, .rowNumber, .rank, .denseRank: filter == nil
+        case .firstValue, .lastValue, .aggregate: frame.isRunning && filter == nil
+        case .lead, .percentRank, .cumeDist, .ntile, .nthValue: false
+        }
     }
 }

@@ -9,6 +9,8 @@ struct Scope: Sendable {
         var type: DataType
         /// Not found by name and not part of `*`: covered by a window function's column of the same name.
         var isHidden = false
+        /// Merged by USING: found by its relation's name, but not by its own alone, nor part of `*`.
+        var isMerged = false
     }
 
     var columns: [Column] = []
@@ -29,6 +31,7 @@ struct Scope: Sendable {
         var found: Int?
         for (ordinal, column) in columns.enumerated() where column.name == name.text && !column.isHidden {
             if let qualifier, column.relation != qualifier { continue }
+            if column.isMerged, qualifier == nil { continue }
             if found != nil {
                 throw SQLError(.ambiguousColumn, "column reference \"\(name.text)\" is ambiguous", at: first.position)
             }

@@ -47,7 +47,8 @@ enum Fusion {
                 input, keys: newKeys, calls: calls.map { call in call.mapped { $0.substituting(inner) } }, window: window, fields: fields)
         case .filter(.filter(let input, let inner), let outer):
             return .filter(input, Simplifier.and([inner, outer]))
-        case .source, .relation, .view, .filter, .project, .window, .aggregate, .over, .unionAll, .values, .emitOnWindowClose:
+        case .source, .relation, .view, .filter, .project, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unionAll,
+            .values, .emitOnWindowClose:
             return mapped
         }
     }
@@ -65,7 +66,9 @@ enum Fusion {
     /// Names the keys of aggregates that are the bounds of the window node below.
     static func withWindows(_ plan: Plan) -> Plan {
         let mapped = plan.mapInputs(withWindows)
-        guard case .aggregate(let input, let keys, let calls, _, let fields) = mapped, case .window(_, _, _, let inputFields) = input else {
+        guard case .aggregate(let input, let keys, let calls, _, let fields) = mapped, case .window(_, _, let shape, let inputFields) = input,
+            !shape.isCumulative
+        else {
             return mapped
         }
         func key(_ ordinal: Int) -> Int? {

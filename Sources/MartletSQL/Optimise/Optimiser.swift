@@ -39,7 +39,7 @@ struct Optimiser {
     // MARK: Conditions
 
     /// `plan` under `conditions` (over its output), each as far down as it may go.
-    private func pushed(_ plan: Plan, _ conditions: [Expression]) -> Plan {
+    func pushed(_ plan: Plan, _ conditions: [Expression]) -> Plan {
         switch plan {
         case .filter(let input, let condition):
             // Inner conditions first: they were written to guard the outer ones.
@@ -65,7 +65,7 @@ struct Optimiser {
             // A condition on the input that reads window bounds alone, all of them keys, is a condition on the groups.
             var conditions = conditions
             var rest = pushed(input, [])
-            if case .filter(let below, let condition) = rest, case .window(_, _, let hop, let inputFields) = below {
+            if case .filter(let below, let condition) = rest, case .window(_, _, let hop, let inputFields) = below, !hop.isCumulative {
                 var kept: [Expression] = []
                 for conjunct in Self.conjuncts(condition) {
                     if let moved = Self.onGroups(conjunct, keys, inputFields, hop) { conditions.append(moved) } else { kept.append(conjunct) }
@@ -73,8 +73,21 @@ struct Optimiser {
                 rest = Self.filtered(below, kept)
             }
             return Self.filtered(.aggregate(rest, keys: keys, calls: calls, window: window, fields: fields), conditions)
-        case .over(let input, let partition, let order, let calls, let fields):
-            return Self.filtered(.over(pushed(input, []), partition: partition, order: order, calls: calls, fields: fields), conditions)
+        case .over(let input, let partition, let order, let calls, let limit, let fields):
+            // What holds for whole partitions may go below.
+            let owners = Set(partition.compactMap(\.columnOrdinal))
+            let (below, rest) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.isSubset(of: owners) }
+            var rank = limit
+            let above = Self.withoutRanks(rest, width: fields.count - calls.count, calls, limit: &rank)
+            return Self.filtered(
+                .over(pushed(input, below), partition: partition, order: order, calls: calls, limit: rank, fields: fields), above)
+        case .session(let input, let time, let session, let fields):
+            let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.isSubset(of: Set(session.partition)) }
+            return Self.filtered(.session(pushed(input, below), time: time, session, fields: fields), above)
+        case .join(let left, let right, let type, let condition, let fields):
+            return pushedJoin(left, right, type, condition, fields, conditions)
+        case .temporal(let input, let from, let until): return .temporal(pushed(input, conditions), from: from, until: until)
+        case .repeated(let input, let times): return .repeated(pushed(input, conditions), times: times)
         case .emitOnWindowClose(let input):
             return Self.filtered(.emitOnWindowClose(pushed(input, [])), conditions)
         case .source, .relation, .view, .values: return Self.filtered(plan, conditions)
@@ -113,7 +126,7 @@ struct Optimiser {
         return .filter(plan, condition)
     }
 
-    private static func split(_ conditions: [Expression], _ isFirst: (Expression) -> Bool) -> ([Expression], [Expression]) {
+    static func split(_ conditions: [Expression], _ isFirst: (Expression) -> Bool) -> ([Expression], [Expression]) {
         var first: [Expression] = []
         var second: [Expression] = []
         for condition in conditions {
@@ -133,8 +146,13 @@ extension Plan {
         case .window(let input, let time, let hop, let fields): .window(transform(input), time: time, hop, fields: fields)
         case .aggregate(let input, let keys, let calls, let window, let fields):
             .aggregate(transform(input), keys: keys, calls: calls, window: window, fields: fields)
-        case .over(let input, let partition, let order, let calls, let fields):
-            .over(transform(input), partition: partition, order: order, calls: calls, fields: fields)
+        case .over(let input, let partition, let order, let calls, let limit, let fields):
+            .over(transform(input), partition: partition, order: order, calls: calls, limit: limit, fields: fields)
+        case .session(let input, let time, let session, let fields): .session(transform(input), time: time, session, fields: fields)
+        case .join(let left, let right, let type, let condition, let fields):
+            .join(transform(left), transform(right), type, condition: condition, fields: fields)
+        case .temporal(let input, let from, let until): .temporal(transform(input), from: from, until: until)
+        case .repeated(let input, let times): .repeated(transform(input), times: times)
         case .unionAll(let arms, let fields): .unionAll(arms.map(transform), fields: fields)
         case .emitOnWindowClose(let input): .emitOnWindowClose(transform(input))
         }
@@ -144,15 +162,20 @@ extension Plan {
     func mapExpressions(_ transform: (Expression) -> Expression) -> Plan {
         let mapped = mapInputs { $0.mapExpressions(transform) }
         switch mapped {
-        case .source, .relation, .view, .window, .unionAll, .emitOnWindowClose: return mapped
+        case .source, .relation, .view, .window, .session, .unionAll, .emitOnWindowClose: return mapped
+        case .join(let left, let right, let type, let condition, let fields):
+            return .join(left, right, type, condition: transform(condition), fields: fields)
+        case .temporal(let input, let from, let until):
+            return .temporal(input, from: from.map(transform), until: until.map(transform))
+        case .repeated(let input, let times): return .repeated(input, times: transform(times))
         case .filter(let input, let condition): return .filter(input, transform(condition))
         case .project(let input, let expressions, let fields): return .project(input, expressions.map(transform), fields)
         case .aggregate(let input, let keys, let calls, let window, let fields):
             return .aggregate(input, keys: keys.map(transform), calls: calls.map { $0.mapped(transform) }, window: window, fields: fields)
-        case .over(let input, let partition, let order, let calls, let fields):
+        case .over(let input, let partition, let order, let calls, let limit, let fields):
             return .over(
                 input, partition: partition.map(transform), order: order.map { $0.mapped(transform) }, calls: calls.map { $0.mapped(transform) },
-                fields: fields)
+                limit: limit, fields: fields)
         case .values(let rows, let fields): return .values(rows.map { $0.map(transform) }, fields: fields)
         }
     }
@@ -180,8 +203,14 @@ extension OverCall {
     func mapped(_ transform: (Expression) -> Expression) -> OverCall {
         var copy = self
         copy.arguments = arguments.map(transform)
+        copy.filter = filter.map(transform)
         return copy
     }
+}
+
+extension OverCall {
+    /// The expressions it evaluates per row.
+    var operands: [Expression] { arguments + (filter.map { [$0] } ?? []) }
 }
 
 extension SortKey {

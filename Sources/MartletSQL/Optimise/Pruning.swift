@@ -42,12 +42,12 @@ enum Pruning {
                 .aggregate(below, keys: keys.map { $0.moved(inner) }, calls: newCalls, window: window, fields: kept.map { fields[$0] }),
                 places(kept)
             )
-        case .over(let input, let partition, let order, let calls, let fields):
+        case .over(let input, let partition, let order, let calls, let limit, let fields):
             let width = fields.count - calls.count
             let keptCalls = calls.indices.filter { needed.contains(width + $0) }
             var wanted = needed.filter { $0 < width }
-            if keptCalls.isEmpty { return pruned(input, needed: wanted) }
-            for expression in partition + order.map(\.expression) + keptCalls.flatMap({ calls[$0].arguments }) {
+            if keptCalls.isEmpty, limit == nil { return pruned(input, needed: wanted) }
+            for expression in partition + order.map(\.expression) + keptCalls.flatMap({ calls[$0].operands }) {
                 expression.forEachColumn { wanted.insert($0) }
             }
             let (below, inner) = pruned(input, needed: wanted)
@@ -57,9 +57,27 @@ enum Pruning {
             return (
                 .over(
                     below, partition: partition.map { $0.moved(inner) }, order: order.map { key in key.mapped { $0.moved(inner) } },
-                    calls: keptCalls.map { index in calls[index].mapped { $0.moved(inner) } }, fields: belowFields + keptCalls.map { fields[width + $0] }),
+                    calls: keptCalls.map { index in calls[index].mapped { $0.moved(inner) } }, limit: limit, fields: belowFields + keptCalls.map { fields[width + $0] }),
                 places
             )
+        case .session(let input, let time, let session, let fields):
+            let width = fields.count - 2
+            let (below, inner) = pruned(input, needed: needed.filter { $0 < width }.union(session.partition + [time]))
+            let newFields = below.fields + fields.suffix(2)
+            var places = inner
+            places[width] = newFields.count - 2
+            places[width + 1] = newFields.count - 1
+            let moved = SessionWindow(partition: session.partition.map { inner[$0] ?? 0 }, gap: session.gap)
+            return (.session(below, time: inner[time] ?? 0, moved, fields: newFields), places)
+        case .join(let left, let right, let type, let condition, let fields):
+            return prunedJoin(left, right, type, condition, fields, needed)
+        case .temporal(let input, let from, let until):
+            let read = (from?.columns ?? []).union(until?.columns ?? [])
+            let (below, places) = pruned(input, needed: needed.union(read))
+            return (.temporal(below, from: from?.moved(places), until: until?.moved(places)), places)
+        case .repeated(let input, let times):
+            let (below, places) = pruned(input, needed: needed.union(times.columns))
+            return (.repeated(below, times: times.moved(places)), places)
         case .unionAll(let arms, let fields):
             let kept = needed.sorted()
             let newFields = kept.map { fields[$0] }
@@ -75,6 +93,25 @@ enum Pruning {
             let (below, places) = pruned(input, needed: needed)
             return (.emitOnWindowClose(below), places)
         }
+    }
+
+    private static func prunedJoin(
+        _ left: Plan, _ right: Plan, _ type: JoinType, _ condition: Expression, _ fields: [Field], _ needed: Set<Int>
+    ) -> (plan: Plan, places: [Int: Int]) {
+        let width = left.fields.count
+        let wanted = needed.union(condition.columns)
+        let (newLeft, lefts) = pruned(left, needed: wanted.filter { $0 < width })
+        let (newRight, rights) = pruned(right, needed: Set(wanted.lazy.filter { $0 >= width }.map { $0 - width }))
+        let newWidth = newLeft.fields.count
+        var all = lefts
+        for (old, new) in rights { all[old + width] = new + newWidth }
+        let isLeftOnly = type == .semi || type == .anti
+        // Names of the node's own where its fields were renamed.
+        var newFields = newLeft.fields + (isLeftOnly ? [] : newRight.fields)
+        for (old, new) in all where old < fields.count && new < newFields.count { newFields[new].name = fields[old].name }
+        return (
+            .join(newLeft, newRight, type, condition: condition.moved(all), fields: newFields), isLeftOnly ? lefts : all
+        )
     }
 
     private static func places(_ kept: [Int]) -> [Int: Int] {

@@ -174,7 +174,7 @@ extension Parser {
         if try accept(.group, then: .by) {
             if accept(.distinct) { throw .notSupported("GROUP BY DISTINCT", at: position) }
             _ = accept(.all)
-            repeat { select.groupBy.append(try groupItem()) } while accept(.comma)
+            try groupBy(&select)
         }
         if accept(.having) { select.having = try expression() }
         if accept(.window) {
@@ -187,12 +187,62 @@ extension Parser {
         return select
     }
 
-    private mutating func groupItem() throws(SQLError) -> ExpressionSyntax {
+    /// Plain expressions, or a mixture with GROUPING SETS, ROLLUP and CUBE.
+    private mutating func groupBy(_ select: inout SelectSyntax) throws(SQLError) {
+        var items: [GroupingSyntax] = []
+        var isPlain = true
+        repeat {
+            let item = try groupItem()
+            if case .columns(let columns) = item, columns.count == 1 { select.groupBy += columns } else { isPlain = false }
+            items.append(item)
+        } while accept(.comma)
+        if isPlain { return }
+        select.groupBy = []
+        select.groupingSets = items
+    }
+
+    private mutating func groupItem() throws(SQLError) -> GroupingSyntax {
         let isCall = ahead(1).symbol == .leftParenthesis
-        if at(.cube) && isCall || at(.rollup) && isCall || at(.grouping) && ahead(1).keyword == .sets {
-            throw .notSupported("\(sourceText(of: current).uppercasedASCII)\(at(.grouping) ? " SETS" : "")", at: position)
+        if at(.rollup) && isCall {
+            advance()
+            return .rollup(try groupLists())
         }
-        return try expression()
+        if at(.cube) && isCall {
+            let start = position
+            advance()
+            return .cube(try groupLists(), position: start)
+        }
+        if at(.grouping) && ahead(1).keyword == .sets {
+            advance()
+            advance()
+            try expect(.leftParenthesis)
+            let items = try nested { (parser) throws(SQLError) in
+                var items: [GroupingSyntax] = []
+                repeat { items.append(try parser.groupItem()) } while parser.accept(.comma)
+                return items
+            }
+            try expect(.rightParenthesis)
+            return .sets(items)
+        }
+        if at(.leftParenthesis), ahead(1).symbol == .rightParenthesis {
+            advance()
+            advance()
+            return .columns([])
+        }
+        return .columns(Self.listed(try expression()))
+    }
+
+    /// `(a, b)` is a list, `(a)` is `a`.
+    private static func listed(_ expression: ExpressionSyntax) -> [ExpressionSyntax] {
+        if case .row(let items) = expression.kind { return items }
+        return [expression]
+    }
+
+    private mutating func groupLists() throws(SQLError) -> [[ExpressionSyntax]] {
+        try expect(.leftParenthesis)
+        let items = try nested { (parser) throws(SQLError) in try parser.expressionList() }
+        try expect(.rightParenthesis)
+        return items.map(Self.listed)
     }
 
     private mutating func selectItem() throws(SQLError) -> SelectItemSyntax {
@@ -258,15 +308,24 @@ extension Parser {
     private mutating func fromItem() throws(SQLError) -> FromSyntax {
         var left = try fromPrimary()
         var joins = 0
-        while let kind = try acceptJoin() {
+        while true {
+            let isNatural = accept(.natural)
+            guard let kind = try acceptJoin() else {
+                if isNatural { throw unexpected() }
+                break
+            }
             let start = position
             let right = try nested { (parser) throws(SQLError) in try parser.fromPrimary() }
-            var condition = JoinSyntax.Condition.none
-            if accept(.on) {
+            var condition = isNatural ? JoinSyntax.Condition.natural : .none
+            if isNatural || kind == .cross {
+                // Nothing follows.
+            } else if accept(.on) {
                 condition = .on(try expression())
             } else if at(.using) {
                 advance()
                 condition = .using(try identifierList())
+            } else {
+                throw unexpected()
             }
             left = .join(JoinSyntax(kind: kind, left: left, right: right, condition: condition, position: start))
             joins += 1
@@ -286,9 +345,6 @@ extension Parser {
         }
         let kind: JoinSyntax.Kind
         switch current.keyword {
-        case .natural:
-            advance()
-            return try acceptJoin()
         case .left: kind = .left
         case .right: kind = .right
         case .full: kind = .full
@@ -302,25 +358,26 @@ extension Parser {
 
     private mutating func fromPrimary() throws(SQLError) -> FromSyntax {
         let start = position
-        if at(.lateral) { throw .notSupported("LATERAL", at: start) }
+        let isLateral = accept(.lateral)
+        if isLateral, !at(.leftParenthesis) { throw .notSupported("LATERAL before a table function", at: position) }
         _ = accept(.only)
         if at(.table), ahead(1).symbol == .leftParenthesis {
             // Flink: TABLE(TUMBLE(TABLE rel, DESCRIPTOR(ts), …)).
             advance()
             advance()
-            let call = try nested { (parser) throws(SQLError) in try parser.nameOrCall() }
+            let function = try relationName()
+            guard at(.leftParenthesis) else { throw .syntaxError("TABLE(…) takes a table function", at: function.position) }
+            let arguments = try nested { (parser) throws(SQLError) in try parser.tableCall() }
             try expect(.rightParenthesis)
-            guard case .call(let function) = call.kind else {
-                throw .syntaxError("TABLE(…) takes a table function", at: call.position)
-            }
-            return .function(function.name, function.arguments, try tableAlias())
+            return .function(function, arguments, try tableAlias())
         }
         if at(.leftParenthesis) {
             if leadsToQuery() {
                 advance()
                 let query = try nested { (parser) throws(SQLError) in try parser.query() }
                 try expect(.rightParenthesis)
-                return .subquery(query, try tableAlias(), position: start)
+                let alias = try tableAlias()
+                return isLateral ? .lateral(query, alias, position: start) : .subquery(query, alias, position: start)
             }
             advance()
             let inner = try nested { (parser) throws(SQLError) in try parser.fromItem() }
@@ -347,9 +404,30 @@ extension Parser {
     private mutating func tableCall() throws(SQLError) -> [ExpressionSyntax] {
         try expect(.leftParenthesis)
         var arguments: [ExpressionSyntax] = []
-        if !at(.rightParenthesis) { arguments = try expressionList() }
+        if !at(.rightParenthesis) {
+            repeat {
+                if at(.partition) {
+                    // At the end: all the rest are keys.
+                    arguments.append(try partition(isLast: true))
+                    break
+                }
+                arguments.append(try expression())
+                if at(.partition) { arguments.append(try partition(isLast: false)) }
+            } while accept(.comma)
+        }
         try expect(.rightParenthesis)
         return arguments
+    }
+
+    /// PARTITION BY inside a table function, as an argument named `partition`: one key, or several in parentheses, or (at
+    /// the end) a list.
+    private mutating func partition(isLast: Bool) throws(SQLError) -> ExpressionSyntax {
+        let start = position
+        advance()
+        try expect(.by)
+        let keys = isLast ? try expressionList().flatMap(Self.listed) : Self.listed(try expression())
+        let row = make(.row(keys), at: start, overAll: keys)
+        return make(.named(Identifier(text: "partition", position: start), row), at: start, overAll: [row])
     }
 
     private mutating func tableAlias() throws(SQLError) -> AliasSyntax? {

@@ -64,11 +64,11 @@ extension Expression {
     }
 
     /// Column `n` becomes column `mapping(n)`.
-    func renumbered(_ mapping: (Int) -> Int) -> Expression {
+    package func renumbered(_ mapping: (Int) -> Int) -> Expression {
         rewritingColumns { ordinal, type in .column(mapping(ordinal), type) }
     }
 
-    private func rewritingColumns(_ replace: (Int, DataType) -> Expression) -> Expression {
+    func rewritingColumns(_ replace: (Int, DataType) -> Expression) -> Expression {
         if case .column(let ordinal, let type) = self { return replace(ordinal, type) }
         // The transform throws nothing.
         return (try? mapChildren { (child) throws(SQLError) in child.rewritingColumns(replace) }) ?? self

@@ -15,7 +15,7 @@ extension Plan {
     }
 
     private var title: String {
-        let names = inputs.first?.fields.map(\.name) ?? []
+        let names = inputs.count == 2 ? inputs.flatMap(\.fields).map(\.name) : inputs.first?.fields.map(\.name) ?? []
         func sql(_ expression: Expression) -> String { expression.sql(names) }
         switch self {
         case .source(let name, _, let fields): return "Source \(quoted(name)) (\(Self.list(fields)))"
@@ -26,6 +26,11 @@ extension Plan {
             return "Project " + zip(expressions, fields).map { named(sql($0), $1.name) }.joined(separator: ", ")
         case .window(_, let time, let hop, _):
             let size = Value.interval(Interval(micros: hop.size)).text
+            if hop.isCumulative {
+                let step = Value.interval(Interval(micros: hop.hop)).text
+                let offset = hop.offset == 0 ? "" : ", offset \(Value.interval(Interval(micros: hop.offset)).text)"
+                return "Cumulate \(quoted(names[time])), step \(step), size \(size)\(offset)"
+            }
             var text = hop.hop == hop.size ? "Tumble \(quoted(names[time])), size \(size)" : "Hop \(quoted(names[time])), hop \(Value.interval(Interval(micros: hop.hop)).text), size \(size)"
             if hop.offset != 0 { text += ", offset \(Value.interval(Interval(micros: hop.offset)).text)" }
             return text
@@ -38,11 +43,23 @@ extension Plan {
             let bounds = [window?.startKey, window?.endKey].compactMap { $0 }.map { quoted(fields[$0].name) }
             if !bounds.isEmpty { parts.append("per window " + bounds.joined(separator: ", ")) }
             return "Aggregate " + parts.joined(separator: " ")
-        case .over(_, let partition, let order, let calls, let fields):
-            var text = "Over " + zip(calls, fields.suffix(calls.count)).map { named($0.sql(names), $1.name) }.joined(separator: ", ")
+        case .over(_, let partition, let order, let calls, let limit, let fields):
+            var text = limit.map { "Top \($0.rank) by \($0.function.sqlName)" } ?? "Over"
+            let shown = zip(calls, fields.suffix(calls.count)).map { named($0.sql(names), $1.name) }.joined(separator: ", ")
+            if !shown.isEmpty { text += " " + shown }
             if !partition.isEmpty { text += " partition by " + partition.map(sql).joined(separator: ", ") }
-            text += " order by " + order.map { sql($0.expression) + ($0.descending ? " DESC" : "") }.joined(separator: ", ")
+            if !order.isEmpty {
+                text += " order by " + order.map { sql($0.expression) + ($0.descending ? " DESC" : "") }.joined(separator: ", ")
+            }
             return text
+        case .session(_, let time, let session, _):
+            let gap = Value.interval(Interval(micros: session.gap)).text
+            let partition = session.partition.map { quoted(names[$0]) }.joined(separator: ", ")
+            return "Session \(quoted(names[time])), gap \(gap)" + (partition.isEmpty ? "" : " partition by \(partition)")
+        case .join(_, _, let type, let condition, _): return "Join \(type.rawValue) on \(sql(condition))"
+        case .temporal(_, let from, let until):
+            return "Valid" + (from.map { " from \(sql($0))" } ?? "") + (until.map { " until \(sql($0))" } ?? "")
+        case .repeated(_, let times): return "Repeat \(sql(times)) times"
         case .unionAll(let arms, _): return "Union all of \(arms.count)"
         case .values(let rows, let fields):
             let shown = rows.prefix(3).map { "(" + $0.map(sql).joined(separator: ", ") + ")" }.joined(separator: ", ")
@@ -71,12 +88,17 @@ extension AggregateCall {
 extension OverCall {
     func sql(_ names: [String]) -> String {
         var items = arguments.map { $0.sql(names) }
-        if function == .lag {
+        switch function {
+        case .lag, .lead:
             if distance != 1 || !defaultValue.isNull { items.append(String(distance)) }
             if !defaultValue.isNull { items.append(Expression.literal(defaultValue, type).sql([])) }
+        case .ntile, .nthValue: items.append(String(distance))
+        case .aggregate(let function): if function == .countAll { items = ["*"] }
+        case .rowNumber, .rank, .denseRank, .percentRank, .cumeDist, .firstValue, .lastValue: break
         }
-        if function == .count, items.isEmpty { items = ["*"] }
-        return "\(function.sqlName)(\(items.joined(separator: ", ")))" + (includesPeers ? " with peers" : "")
+        let text = "\(function.sqlName)(\(items.joined(separator: ", ")))" + (filter.map { " FILTER (WHERE \($0.sql(names)))" } ?? "")
+        guard function.readsFrame, frame != .standard else { return text }
+        return text + " \(frame.sql)"
     }
 }
 
@@ -85,4 +107,77 @@ func quoted(_ name: String) -> String {
     let isPlain = name.utf8.first.map { isIdentifierStart($0) && $0 < 0x80 } ?? false && name.utf8.allSatisfy { isIdentifierPart($0) && !($0 &- 65 < 26) }
     if isPlain, Keyword(rawValue: name)?.isReserved != true { return name }
     return "\"" + String(decoding: name.utf8.flatMap { $0 == UInt8(ascii: "\"") ? [$0, $0] : [$0] }, as: UTF8.self) + "\""
+}
+
+extension OverFunction {
+    /// Whether its result depends on the frame.
+    package var readsFrame: Bool {
+        switch self {
+        case .firstValue, .lastValue, .nthValue, .aggregate: true
+        case .lag, .lead, .rowNumber, .rank, .denseRank, .percentRank, .cumeDist, .ntile: false
+        }
+    }
+}
+
+extension WindowFrame {
+    var sql: String { "\(unit.rawValue) BETWEEN \(Self.sql(start)) AND \(Self.sql(end))" }
+
+    private static func sql(_ bound: Bound) -> String {
+        switch bound {
+        case .unboundedPreceding: "UNBOUNDED PRECEDING"
+        case .currentRow: "CURRENT ROW"
+        case .unboundedFollowing: "UNBOUNDED FOLLOWING"
+        case .preceding(let distance): "\(distance) PRECEDING"
+        case .following(let distance): "\(distance) FOLLOWING"
+        }
+    }
+}
+
+// MARK: State
+
+extension Plan {
+    /// The plan as text, followed by what its state depends on where nothing bounds it.
+    package func explain(in catalog: any CatalogReader) -> String {
+        let notes = unboundedState(in: catalog)
+        return explain() + notes.map { "State without bound: \($0)\n" }.joined()
+    }
+
+    /// What would grow for as long as rows come: one sentence per node, from the top down.
+    package func unboundedState(in catalog: any CatalogReader, onClose: Bool = false) -> [String] {
+        var notes: [String] = []
+        switch self {
+        case .emitOnWindowClose(let input): return input.unboundedState(in: catalog, onClose: true)
+        case .join(let left, let right, _, let condition, _):
+            let bound = JoinCondition(condition, leftWidth: left.fields.count)
+                .bound(left.eventTimeColumns(in: catalog), right.eventTimeColumns(in: catalog))
+            let moving = [left, right].filter(\.readsStream)
+            if bound == nil, !moving.isEmpty {
+                notes.append("the join keeps every row of \(moving.count == 2 ? "both inputs" : "one input")")
+            }
+        case .aggregate(let input, let keys, _, _, let fields):
+            let times = input.eventTimeColumns(in: catalog)
+            let isTimed = keys.contains { $0.columnOrdinal.map(times.contains) ?? false }
+            if !keys.isEmpty, input.readsStream, !isTimed {
+                notes.append("the aggregation keeps a group for each " + fields.prefix(keys.count).map { quoted($0.name) }.joined(separator: ", "))
+            }
+        case .over(let input, let partition, let order, _, let limit, _):
+            let times = input.eventTimeColumns(in: catalog)
+            func isTime(_ expression: Expression?) -> Bool { expression?.columnOrdinal.map(times.contains) ?? false }
+            let isBound = partition.contains(where: isTime) || onClose && isTime(order.first?.expression)
+            if input.readsStream, !isBound {
+                let what = limit == nil || !input.isAppendOnly(in: catalog, onClose: onClose) ? "every row" : "\(limit?.rank ?? 0) rows a partition"
+                notes.append("OVER keeps \(what)")
+            }
+        case .source, .relation, .view, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values: break
+        }
+        return notes + inputs.flatMap { $0.unboundedState(in: catalog, onClose: onClose) }
+    }
+
+    /// Whether rows keep coming.
+    private var readsStream: Bool {
+        switch self {
+        case .source, .relation, .view: true
+        default: inputs.contains(where: \.readsStream)
+        }
+    }
 }

@@ -16,8 +16,10 @@ extension Plan {
     /// Ordinals of the output columns that are the bounds of the nearest window node below, seen through filters, projections and OVER.
     package var windowBounds: (start: Int?, end: Int?) {
         switch self {
-        case .window(_, _, _, let fields): return (fields.count - 2, fields.count - 1)
-        case .filter(let input, _), .over(let input, _, _, _, _), .emitOnWindowClose(let input): return input.windowBounds
+        case .window(_, _, _, let fields), .session(_, _, _, let fields): return (fields.count - 2, fields.count - 1)
+        case .filter(let input, _), .over(let input, _, _, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
+            .emitOnWindowClose(let input):
+            return input.windowBounds
         case .project(let input, let expressions, _):
             let below = input.windowBounds
             func find(_ ordinal: Int?) -> Int? {
@@ -25,7 +27,18 @@ extension Plan {
                 return expressions.firstIndex { $0.columnOrdinal == ordinal }
             }
             return (find(below.start), find(below.end))
-        case .source, .relation, .view, .aggregate, .unionAll, .values: return (nil, nil)
+        case .source, .relation, .view, .aggregate, .join, .unionAll, .values: return (nil, nil)
+        }
+    }
+
+    /// True where a window's end follows from its start, in the nearest window node below.
+    var hasFixedWindows: Bool {
+        switch self {
+        case .window(_, _, let window, _): return !window.isCumulative
+        case .filter(let input, _), .over(let input, _, _, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
+            .emitOnWindowClose(let input), .project(let input, _, _):
+            return input.hasFixedWindows
+        case .source, .relation, .view, .aggregate, .join, .session, .unionAll, .values: return false
         }
     }
 
@@ -39,14 +52,22 @@ extension Plan {
         case .view(let name, _):
             guard case .materializedView(let view)? = catalog.relation(named: name)?.kind else { return [] }
             return Set(view.eventTimeColumns)
-        case .relation, .values: return []
-        case .filter(let input, _), .over(let input, _, _, _, _), .emitOnWindowClose(let input): return input.eventTimeColumns(in: catalog)
+        case .relation, .values, .temporal: return []
+        case .filter(let input, _), .repeated(let input, _), .emitOnWindowClose(let input):
+            return input.eventTimeColumns(in: catalog)
+        case .over(let input, _, _, _, _, _): return input.eventTimeColumns(in: catalog)
         case .project(let input, let expressions, _): return Self.carried(expressions, input.eventTimeColumns(in: catalog))
         case .aggregate(let input, let keys, _, _, _): return Self.carried(keys, input.eventTimeColumns(in: catalog))
-        case .window(let input, let time, _, let fields):
+        case .window(let input, let time, _, let fields), .session(let input, let time, _, let fields):
             var columns = input.eventTimeColumns(in: catalog)
             if columns.contains(time) { columns.formUnion([fields.count - 2, fields.count - 1]) }
             return columns
+        case .join(let left, let right, let type, let condition, _):
+            let width = left.fields.count
+            let (lefts, rights) = (left.eventTimeColumns(in: catalog), right.eventTimeColumns(in: catalog))
+            let bounds = JoinCondition(condition, leftWidth: width).bounds(lefts, rights)
+            let isLeftOnly = type == .semi || type == .anti
+            return Set(bounds.flatMap { isLeftOnly ? [$0.left] : [$0.left, $0.right + width] })
         case .unionAll(let arms, _):
             guard let first = arms.first else { return [] }
             return arms.dropFirst().reduce(first.eventTimeColumns(in: catalog)) { $0.intersection($1.eventTimeColumns(in: catalog)) }
@@ -61,8 +82,8 @@ extension Plan {
         return result
     }
 
-    /// True where the plan's output only grows: no row is ever taken back.
-    package func isAppendOnly(in catalog: any CatalogReader) -> Bool {
+    /// True where the plan's output only grows: no row is ever taken back. `onClose`: it stands under EMIT ON WINDOW CLOSE.
+    package func isAppendOnly(in catalog: any CatalogReader, onClose: Bool = false) -> Bool {
         switch self {
         case .source(let name, _, _):
             if case .source(let source)? = catalog.relation(named: name)?.kind { return source.format == .plain }
@@ -71,9 +92,17 @@ extension Plan {
             if case .materializedView(let view)? = catalog.relation(named: name)?.kind { return view.isAppendOnly }
             return false
         case .relation, .values, .emitOnWindowClose: return true
-        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _): return input.isAppendOnly(in: catalog)
-        case .aggregate, .over: return false
-        case .unionAll(let arms, _): return arms.allSatisfy { $0.isAppendOnly(in: catalog) }
+        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .repeated(let input, _):
+            return input.isAppendOnly(in: catalog, onClose: onClose)
+        case .aggregate, .over, .session: return onClose
+        case .temporal(let input, _, let until): return until == nil && input.isAppendOnly(in: catalog, onClose: onClose)
+        case .join(let left, let right, let type, let condition, _):
+            guard left.isAppendOnly(in: catalog, onClose: onClose), right.isAppendOnly(in: catalog, onClose: onClose) else { return false }
+            if type == .inner || type == .semi { return true }
+            // Rows without a match can wait until none can come any more.
+            return JoinCondition(condition, leftWidth: left.fields.count)
+                .bound(left.eventTimeColumns(in: catalog), right.eventTimeColumns(in: catalog)) != nil
+        case .unionAll(let arms, _): return arms.allSatisfy { $0.isAppendOnly(in: catalog, onClose: onClose) }
         }
     }
 

@@ -30,36 +30,102 @@ package struct HopWindow: Hashable, Sendable {
     package var size: Int64
     package var hop: Int64
     package var offset: Int64
+    /// CUMULATE: windows of up to `size` that share a start and grow by `hop`.
+    package var isCumulative: Bool
 
-    package init(size: Int64, hop: Int64, offset: Int64) {
+    package init(size: Int64, hop: Int64, offset: Int64, isCumulative: Bool = false) {
         self.size = size
         self.hop = hop
         self.offset = offset
+        self.isCumulative = isCumulative
     }
 }
 
-package enum OverFunction: String, Hashable, Sendable {
-    case lag, rowNumber, sum, count, min, max
+/// SESSION: rows of one partition no further apart than `gap` (microseconds) share a session, which ends `gap` behind its
+/// last row.
+package struct SessionWindow: Hashable, Sendable {
+    /// Ordinals of the input's columns.
+    package var partition: [Int]
+    package var gap: Int64
+
+    package init(partition: [Int], gap: Int64) {
+        self.partition = partition
+        self.gap = gap
+    }
 }
 
-/// One function of an OVER clause. Running aggregates go from the first row of the partition to the current one.
+/// Which rows a join gives.
+package enum JoinType: String, Hashable, Sendable {
+    case inner, left, right, full
+    /// Left rows that have, or have not, a match; once each.
+    case semi, anti
+}
+
+package enum OverFunction: Hashable, Sendable {
+    case lag, lead, rowNumber, rank, denseRank, percentRank, cumeDist, ntile, firstValue, lastValue, nthValue
+    case aggregate(AggregateFunction)
+
+    /// The result is the row's place in its partition.
+    package var isRank: Bool { self == .rowNumber || self == .rank || self == .denseRank }
+}
+
+/// The rows of a partition that a function of OVER takes in.
+package struct WindowFrame: Hashable, Sendable {
+    package enum Unit: String, Hashable, Sendable { case rows = "ROWS", range = "RANGE", groups = "GROUPS" }
+    package enum Bound: Hashable, Sendable {
+        case unboundedPreceding, currentRow, unboundedFollowing
+        /// Rows, groups of peers, or (RANGE) microseconds or units of the sort key.
+        case preceding(Int64), following(Int64)
+    }
+
+    package var unit: Unit
+    package var start: Bound
+    package var end: Bound
+
+    package init(unit: Unit, start: Bound, end: Bound) {
+        self.unit = unit
+        self.start = start
+        self.end = end
+    }
+
+    /// SQL's own: from the partition's first row to the last one that sorts equal to the current one.
+    package static let standard = WindowFrame(unit: .range, start: .unboundedPreceding, end: .currentRow)
+    package static let whole = WindowFrame(unit: .rows, start: .unboundedPreceding, end: .unboundedFollowing)
+
+    /// From the first row on, to the current one or its peers: what can be told as rows come in order.
+    package var isRunning: Bool { start == .unboundedPreceding && end == .currentRow }
+}
+
+/// One function of an OVER clause.
 package struct OverCall: Hashable, Sendable {
     package var function: OverFunction
-    /// lag, sum, min, max: the operand; count: the operand, none for count(*); rowNumber: none.
+    /// The operand, where the function has one.
     package var arguments: [Expression]
-    /// lag's distance in rows.
+    package var filter: Expression?
+    /// lag's and lead's distance in rows, ntile's parts, nth_value's place.
     package var distance: Int
     package var defaultValue: Value
     package var type: DataType
-    /// Running aggregates: rows that sort equal to the current one count too (RANGE, SQL's default frame; false for ROWS).
-    package var includesPeers = false
+    package var frame = WindowFrame.standard
 
-    package init(function: OverFunction, arguments: [Expression], distance: Int, defaultValue: Value, type: DataType) {
+    package init(function: OverFunction, arguments: [Expression], distance: Int = 0, defaultValue: Value = .null, type: DataType) {
         self.function = function
         self.arguments = arguments
         self.distance = distance
         self.defaultValue = defaultValue
         self.type = type
+    }
+}
+
+/// Only rows whose rank is at most `rank` are wanted: Top-N.
+package struct RankLimit: Hashable, Sendable {
+    /// row_number, rank or dense_rank; need not be among the calls.
+    package var function: OverFunction
+    package var rank: Int64
+
+    package init(function: OverFunction, rank: Int64) {
+        self.function = function
+        self.rank = rank
     }
 }
 
@@ -90,8 +156,16 @@ package indirect enum Plan: Hashable, Sendable {
     /// Output: keys, then aggregates. `window` says which of `keys` are window_start and window_end, where the input is a window
     /// node and the keys contain at least one of them.
     case aggregate(Plan, keys: [Expression], calls: [AggregateCall], window: AggregateWindow?, fields: [Field])
-    /// Adds one column per call after the input's columns.
-    case over(Plan, partition: [Expression], order: [SortKey], calls: [OverCall], fields: [Field])
+    /// Adds one column per call after the input's columns; rows beyond the limit may be left out.
+    case over(Plan, partition: [Expression], order: [SortKey], calls: [OverCall], limit: RankLimit?, fields: [Field])
+    /// Adds window_start and window_end of the row's session after the input's columns.
+    case session(Plan, time: Int, SessionWindow, fields: [Field])
+    /// The condition is over the left side's columns, then the right side's. Output: both, or (semi, anti) the left side's.
+    case join(Plan, Plan, JoinType, condition: Expression, fields: [Field])
+    /// Rows valid by the clock: from an instant (nil: always) up to another, not included (nil: for ever). TIMESTAMPTZ.
+    case temporal(Plan, from: Expression?, until: Expression?)
+    /// Each row as often as the expression says (BIGINT, not negative).
+    case repeated(Plan, times: Expression)
     case unionAll([Plan], fields: [Field])
     case values([[Expression]], fields: [Field])
     /// Rows and results leave when the watermark passes them (EMIT ON WINDOW CLOSE); stands at the top of a view's plan.
@@ -114,10 +188,10 @@ extension Plan {
     package var fields: [Field] {
         switch self {
         case .source(_, _, let fields), .relation(_, let fields), .view(_, let fields), .project(_, _, let fields),
-            .window(_, _, _, let fields), .aggregate(_, _, _, _, let fields), .over(_, _, _, _, let fields),
-            .unionAll(_, let fields), .values(_, let fields):
+            .window(_, _, _, let fields), .aggregate(_, _, _, _, let fields), .over(_, _, _, _, _, let fields),
+            .session(_, _, _, let fields), .join(_, _, _, _, let fields), .unionAll(_, let fields), .values(_, let fields):
             fields
-        case .filter(let input, _), .emitOnWindowClose(let input): input.fields
+        case .filter(let input, _), .temporal(let input, _, _), .repeated(let input, _), .emitOnWindowClose(let input): input.fields
         }
     }
 
@@ -126,8 +200,10 @@ extension Plan {
         switch self {
         case .source, .relation, .view, .values: []
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .aggregate(let input, _, _, _, _),
-            .over(let input, _, _, _, _), .emitOnWindowClose(let input):
+            .over(let input, _, _, _, _, _), .session(let input, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
+            .emitOnWindowClose(let input):
             [input]
+        case .join(let left, let right, _, _, _): [left, right]
         case .unionAll(let inputs, _): inputs
         }
     }

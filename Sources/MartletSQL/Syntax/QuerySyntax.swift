@@ -49,9 +49,20 @@ package struct SelectSyntax: Sendable {
     package var from: [FromSyntax]
     package var condition: ExpressionSyntax?
     package var groupBy: [ExpressionSyntax]
+    /// Where GROUP BY has GROUPING SETS, ROLLUP or CUBE: all its items, in place of `groupBy`.
+    package var groupingSets: [GroupingSyntax] = []
     package var having: ExpressionSyntax?
     package var windows: [(name: Identifier, definition: OverSyntax)]
     package var position: Int
+}
+
+/// An item of a GROUP BY that makes several groupings.
+package indirect enum GroupingSyntax: Sendable {
+    /// One expression, or several in parentheses (none: all rows together).
+    case columns([ExpressionSyntax])
+    case rollup([[ExpressionSyntax]])
+    case cube([[ExpressionSyntax]], position: Int)
+    case sets([GroupingSyntax])
 }
 
 package enum SelectItemSyntax: Sendable {
@@ -68,6 +79,8 @@ package struct AliasSyntax: Sendable {
 package indirect enum FromSyntax: Sendable {
     case relation(ObjectName, AliasSyntax?)
     case subquery(QuerySyntax, AliasSyntax?, position: Int)
+    /// May read the columns of what stands to its left.
+    case lateral(QuerySyntax, AliasSyntax?, position: Int)
     /// TUMBLE, HOP and other table functions.
     case function(ObjectName, [ExpressionSyntax], AliasSyntax?)
     case join(JoinSyntax)

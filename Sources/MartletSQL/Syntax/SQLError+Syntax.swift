@@ -34,3 +34,10 @@ extension SQLError {
 func locating<T>(_ offset: Int, _ body: () throws(SQLError) -> T) throws(SQLError) -> T {
     do { return try body() } catch { throw error.located(offset) }
 }
+
+extension SQLState {
+    static let tooManyArguments = SQLState("54023")
+    static let invalidFrameOffset = SQLState("22013")
+    static let invalidNtileArgument = SQLState("22014")
+    static let invalidNthValueArgument = SQLState("22016")
+}

@@ -40,7 +40,10 @@ extension Accumulator {
             }
         case .extreme(let extreme, let isMax):
             guard let column else { return }
-            if input.weights != nil, withdraws(input) { return }
+            if input.weights != nil {
+                add(extreme, isMax: isMax, withdrawing(input, extreme, isMax: isMax, column, scratch), column, scratch)
+                return
+            }
             add(extreme, isMax: isMax, input, column, scratch)
         }
         withExtendedLifetime(column) {}
@@ -119,16 +122,35 @@ extension Accumulator {
 
     // MARK: - Least and greatest
 
-    /// Marks groups of which a value is withdrawn: their least or greatest is unknown from then on.
-    private func withdraws(_ input: AccumulatorInput) -> Bool {
-        guard let weights = input.weights else { return false }
-        var isAny = false
-        for at in 0..<input.count where weights[at] < 0 {
-            isAny = true
-            flags(input.targets[at]).pointee |= withdrawn
+    /// Marks groups whose least or greatest value is withdrawn: it is unknown from then on. A value behind the one that the
+    /// group has was not it. The answer: the rows that are put in.
+    private func withdrawing(
+        _ input: AccumulatorInput, _ extreme: Extreme, isMax: Bool, _ column: Column, _ scratch: BlockScratch
+    ) -> AccumulatorInput {
+        guard let weights = input.weights, (0..<input.count).contains(where: { weights[$0] <= 0 }) else { return input }
+        let isInteger = extreme == .integer
+        let values = isInteger ? Accumulator.integers(column, input, scratch) : nil
+        var targets: [UnsafeMutableRawPointer] = []
+        var rows: [Int32] = []
+        for at in 0..<input.count {
+            let target = input.targets[at]
+            if weights[at] > 0 {
+                targets.append(target)
+                rows.append(Int32(truncatingIfNeeded: input.row(at) &- input.start))
+            } else if weights[at] < 0 {
+                if let values {
+                    let known = (target + offset).assumingMemoryBound(to: Int64.self).pointee
+                    if isMax ? values[at] < known : values[at] > known { continue }
+                }
+                flags(target).pointee |= withdrawn
+            }
         }
-        guard isAny else { return false }
-        return (0..<input.count).allSatisfy { weights[$0] < 0 }
+        for (at, target) in targets.enumerated() {
+            scratch.sources[at] = target
+            scratch.positive[at] = rows[at]
+        }
+        return AccumulatorInput(
+            targets: scratch.sources, count: targets.count, start: input.start, live: UnsafePointer(scratch.positive), weights: nil)
     }
 
     @inline(__always)

@@ -108,10 +108,11 @@ extension AggregateTable {
                 accumulator.releaseText(UnsafeMutableRawPointer(mutating: image), keptBy: row)
             }
             row.storeBytes(of: 0, toByteOffset: mark, as: UInt64.self)
-            // A group without rows starts afresh when one comes: what is left in a sum of doubles must not live on.
+            // A group without rows is gone, and starts afresh when one comes: what is left in a sum of doubles must not live on.
             if !isGlobal, row.load(as: Int64.self) == 0 {
                 releaseTexts(of: row)
                 rows.reset(row)
+                rows.remove(row)
             }
         }
         changed.removeAll(keepingCapacity: changed.count < 4096)

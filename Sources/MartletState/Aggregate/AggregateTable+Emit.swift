@@ -9,6 +9,11 @@ extension AggregateTable {
         return columns(of: range.map { rows[$0] }, errors: errors)
     }
 
+    /// The same for the groups of these numbers.
+    package func emit(_ groups: [Int], errors: RowErrors) -> [Column] {
+        columns(of: groups.map { rows[$0] }, errors: errors)
+    }
+
     /// Makes the one row of a table without keys, which SQL shows although no row came.
     package func ensureGlobalGroup() {
         guard layout.keys.fields.isEmpty, groupCount == 0 else { return }

@@ -39,6 +39,9 @@ package final class AggregateTable {
 
     package var groupCount: Int { rows.count }
 
+    /// Numbers of the groups that have rows, in order.
+    package var liveGroups: [Int] { (0..<rows.count).filter { rows[$0].load(as: Int64.self) > 0 } }
+
     /// Bytes allocated, a little less resident.
     package var memoryBytes: Int { rows.memoryBytes + (before?.memoryBytes ?? 0) }
 
@@ -144,6 +147,16 @@ package final class AggregateTable {
         }
     }
 
+    /// Feeds the least and greatest values alone, for rows whose groups are `scratch.targets`.
+    func addExtremes(_ scratch: BlockScratch, _ start: Int, _ count: Int, _ arguments: [Column?], _ filters: [Column?]) {
+        let whole = AccumulatorInput(targets: scratch.targets, count: count, start: start, live: nil, weights: nil)
+        var feeder = Feeder(whole: whole, arguments: arguments, filters: filters, scratch: scratch)
+        for accumulator in layout.accumulators {
+            guard case .extreme = accumulator.kind else { continue }
+            apply(accumulator, feeder.input(accumulator.call), arguments[accumulator.call], scratch)
+        }
+    }
+
     /// The rows that each call takes of a block: the same for calls of one argument and filter.
     private struct Feeder {
         let whole: AccumulatorInput
@@ -203,8 +216,8 @@ package final class AggregateTable {
         // The images of this tick's changes refer to the strings as they were.
         for at in 0..<input.count {
             let row = input.targets[at]
-            if let weights = input.weights, weights[at] < 0 {
-                accumulator.flags(row).pointee |= accumulator.withdrawn
+            if let weights = input.weights, weights[at] <= 0 {
+                if weights[at] < 0 { accumulator.flags(row).pointee |= accumulator.withdrawn }
             } else {
                 accumulator.addText(argument.views[input.row(at)], isMax: isMax, row, image(of: row))
             }

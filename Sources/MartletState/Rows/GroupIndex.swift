@@ -67,6 +67,50 @@ struct GroupIndex {
         segment.pointee.used &+= 1
     }
 
+    /// The first row with the hash's tag for which `isRight`; nil: none.
+    @inline(__always)
+    func first(_ hash: UInt64, where isRight: (Int) -> Bool) -> Int? {
+        let tag = hash &>> 32
+        let segment = segment(hash)
+        let slots = segment.pointee.slots
+        let mask = segment.pointee.mask
+        var position = GroupIndex.position(tag, mask)
+        while slots[position] != 0 {
+            if slots[position] &>> 32 == tag {
+                let id = Int(truncatingIfNeeded: slots[position] & 0xFFFF_FFFF) &- 1
+                if isRight(id) { return id }
+            }
+            position = (position &+ 1) & mask
+        }
+        return nil
+    }
+
+    /// Takes out the row numbered `id`, which is there under `hash`. Slots behind it move up where they may, so that
+    /// no grave is left. O(length of the run).
+    mutating func remove(_ hash: UInt64, id: Int) {
+        let segment = segment(hash)
+        let slots = segment.pointee.slots
+        let mask = segment.pointee.mask
+        let wanted = (hash & 0xFFFF_FFFF_0000_0000) | UInt64(id + 1)
+        var hole = GroupIndex.position(hash &>> 32, mask)
+        while slots[hole] != wanted {
+            precondition(slots[hole] != 0, "a row that is not in the index")
+            hole = (hole &+ 1) & mask
+        }
+        var at = (hole &+ 1) & mask
+        while slots[at] != 0 {
+            let home = GroupIndex.position(slots[at] &>> 32, mask)
+            // A slot may move up to any place from its home on.
+            if (at &- home) & mask >= (at &- hole) & mask {
+                slots[hole] = slots[at]
+                hole = at
+            }
+            at = (at &+ 1) & mask
+        }
+        slots[hole] = 0
+        segment.pointee.used &-= 1
+    }
+
     private mutating func grow(_ target: UnsafeMutablePointer<Segment>) {
         let old = target.pointee
         if segmentMask == 0, old.mask + 1 >= GroupIndex.singleMax {

@@ -23,6 +23,8 @@ final class BlockScratch {
     let live: UnsafeMutablePointer<Int32>
     let liveWeights: UnsafeMutablePointer<Int64>
     let values: UnsafeMutablePointer<Int64>
+    /// Rows that are put in, where others are withdrawn.
+    let positive: UnsafeMutablePointer<Int32>
 
     init(keyWords: Int, rows: Int) {
         let rows = max(min(rows, BlockScratch.rows), 1)
@@ -35,6 +37,7 @@ final class BlockScratch {
         live = .allocate(capacity: rows)
         liveWeights = .allocate(capacity: rows)
         values = .allocate(capacity: rows)
+        positive = .allocate(capacity: rows)
     }
 
     deinit {
@@ -47,6 +50,7 @@ final class BlockScratch {
         live.deallocate()
         liveWeights.deallocate()
         values.deallocate()
+        positive.deallocate()
     }
 }
 

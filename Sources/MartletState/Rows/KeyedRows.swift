@@ -16,6 +16,10 @@ final class KeyedRows {
     /// Bytes of long strings in keys. Never overwritten: columns given out point into them.
     private var heaps: [ByteHeap] = []
     private var heapBytes = 0
+    /// Bytes in `heaps` of keys that were taken out.
+    private var deadBytes = 0
+    /// Numbers of rows that were taken out, for reuse, the last first.
+    private var free: [UInt32] = []
 
     /// `template`: the bytes behind header and key.
     init(_ layout: KeyLayout, template rest: [UInt8] = []) {
@@ -35,7 +39,11 @@ final class KeyedRows {
         index.deallocate()
     }
 
+    /// Rows ever numbered, those taken out included.
     var count: Int { store.count }
+
+    /// Rows that are there.
+    var liveCount: Int { store.count - free.count }
 
     var memoryBytes: Int { store.memoryBytes + index.memoryBytes + heapBytes }
 
@@ -48,6 +56,43 @@ final class KeyedRows {
         index.clear()
         heaps = []
         heapBytes = 0
+        deadBytes = 0
+        free = []
+    }
+
+    /// The weight of a row that was taken out.
+    static let takenOut = Int64.min
+
+    /// Takes a row out; its number goes to a later key. Pointers to it are void.
+    func remove(_ row: UnsafeMutableRawPointer) {
+        let hash = UInt64(row.load(fromByteOffset: KeyLayout.tag, as: UInt32.self)) &<< 32
+        guard let id = index.first(hash, where: { store[$0] == row }) else {
+            preconditionFailure("a row that is not in the table")
+        }
+        index.remove(hash, id: id)
+        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+        for field in layout.fields where field.physical == .view {
+            let view = StringView(head: key[field.word], tail: key[field.word + 1])
+            if !view.isInline { deadBytes += view.count }
+            key[field.word] = 0
+        }
+        row.storeBytes(of: KeyedRows.takenOut, as: Int64.self)
+        free.append(UInt32(truncatingIfNeeded: id))
+        if deadBytes > 1 << 20, deadBytes * 2 > heapBytes { copyBytes() }
+    }
+
+    /// Moves the long strings of the keys that are there into heaps of their own, so that the others' bytes go.
+    private func copyBytes() {
+        heaps = []
+        heapBytes = 0
+        deadBytes = 0
+        for id in 0..<store.count {
+            let key = (store[id] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+            for field in layout.fields where field.physical == .view {
+                let view = StringView(head: key[field.word], tail: key[field.word + 1])
+                if !view.isInline { key[field.word + 1] = UInt64(UInt(bitPattern: keep(view))) }
+            }
+        }
     }
 
     /// Copies the values behind header and key of a new row over those of `row`.
@@ -247,8 +292,15 @@ final class KeyedRows {
 
     /// Adds a row for a key that is absent.
     private func insert(_ hash: UInt64, _ words: UnsafePointer<UInt64>, _ nulls: UInt16) -> Int {
-        let id = store.count
-        let row = store.append()
+        let id: Int
+        let row: UnsafeMutableRawPointer
+        if let old = free.popLast() {
+            id = Int(old)
+            row = store[id]
+        } else {
+            id = store.count
+            row = store.append()
+        }
         memcpy(row, template, store.rowBytes)
         row.storeBytes(of: UInt32(truncatingIfNeeded: hash &>> 32), toByteOffset: KeyLayout.tag, as: UInt32.self)
         row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
@@ -275,30 +327,7 @@ final class KeyedRows {
 
     /// Key column `key` of the given rows. Long strings are not copied: the column keeps the table's bytes alive.
     func keyColumn(_ key: Int, of rows: UnsafePointer<UnsafeMutableRawPointer>, count: Int) -> Column {
-        let field = layout.fields[key]
-        let column = Column(field.type, capacity: count)
-        column.count = count
-        let offset = KeyLayout.keys + field.word * 8
-        @inline(__always)
-        func each(_ body: (Int, UnsafePointer<UInt64>) -> Void) {
-            for at in 0..<count { body(at, (rows[at] + offset).assumingMemoryBound(to: UInt64.self)) }
-        }
-        switch field.physical {
-        case .bool: each { column.bools[$0] = UInt8(truncatingIfNeeded: $1[0]) }
-        case .int16: each { column.int16s[$0] = Int16(truncatingIfNeeded: $1[0]) }
-        case .int32: each { column.int32s[$0] = Int32(truncatingIfNeeded: $1[0]) }
-        case .int64: each { column.int64s[$0] = Int64(bitPattern: $1[0]) }
-        case .float: each { column.floats[$0] = Float(Double(bitPattern: $1[0])) }
-        case .double: each { column.doubles[$0] = Double(bitPattern: $1[0]) }
-        case .view, .interval, .uuid:
-            let pairs = column.values(SIMD2<UInt64>.self)
-            each { pairs[$0] = SIMD2($1[0], $1[1]) }
-            if field.physical == .view { column.heaps = heaps }
-        case .decimal:
-            each { column.setDecimal($0, Words.decimal($1)) }
-        }
-        for at in 0..<count where layout.isNull(key, in: rows[at]) { column.setNull(at) }
-        return column
+        layout.column(key, of: rows, count: count, heaps: heaps)
     }
 }
 

@@ -96,6 +96,38 @@ struct KeyLayout: Sendable {
     }
 }
 
+extension KeyLayout {
+    /// Column `key` of the given rows. `heaps` hold the bytes of long strings, which are not copied.
+    func column(
+        _ key: Int, of rows: UnsafePointer<UnsafeMutableRawPointer>, count: Int, heaps: [ByteHeap]
+    ) -> Column {
+        let field = fields[key]
+        let column = Column(field.type, capacity: count)
+        column.count = count
+        let offset = KeyLayout.keys + field.word * 8
+        @inline(__always)
+        func each(_ body: (Int, UnsafePointer<UInt64>) -> Void) {
+            for at in 0..<count { body(at, (rows[at] + offset).assumingMemoryBound(to: UInt64.self)) }
+        }
+        switch field.physical {
+        case .bool: each { column.bools[$0] = UInt8(truncatingIfNeeded: $1[0]) }
+        case .int16: each { column.int16s[$0] = Int16(truncatingIfNeeded: $1[0]) }
+        case .int32: each { column.int32s[$0] = Int32(truncatingIfNeeded: $1[0]) }
+        case .int64: each { column.int64s[$0] = Int64(bitPattern: $1[0]) }
+        case .float: each { column.floats[$0] = Float(Double(bitPattern: $1[0])) }
+        case .double: each { column.doubles[$0] = Double(bitPattern: $1[0]) }
+        case .view, .interval, .uuid:
+            let pairs = column.values(SIMD2<UInt64>.self)
+            each { pairs[$0] = SIMD2($1[0], $1[1]) }
+            if field.physical == .view { column.heaps = heaps }
+        case .decimal:
+            each { column.setDecimal($0, Words.decimal($1)) }
+        }
+        for at in 0..<count where isNull(key, in: rows[at]) { column.setNull(at) }
+        return column
+    }
+}
+
 extension KeyField {
     @inline(__always)
     fileprivate func areEqual(_ a: UnsafePointer<UInt64>, _ b: UnsafePointer<UInt64>) -> Bool {

@@ -101,6 +101,11 @@ package struct DataflowModel {
                 total = .max
             } else if let least = active.map({ max($0.floor, $0.newest.map { $0 - script.delay } ?? .min) }).min() {
                 total = max(total, least)
+            } else {
+                // All that are left are silent: the furthest of them.
+                let silent = partitions.filter { !$0.isFinished }
+                let furthest = silent.map { max($0.floor, $0.newest.map { $0 - script.delay } ?? .min) }.max()
+                total = max(total, furthest ?? .min)
             }
         }
         watermarks[source] = total

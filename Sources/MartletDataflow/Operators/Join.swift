@@ -1,0 +1,295 @@
+package import MartletColumns
+package import MartletCore
+internal import MartletState
+
+/// Which rows of a join come out.
+package enum JoinKind: Sendable, Equatable {
+    case inner, left, right, full
+    /// Left rows with, or without, a match; each once.
+    case semi, anti
+
+    var emitsPairs: Bool { self != .semi && self != .anti }
+    /// Left rows without a match come out: with NULLs, or (anti) as they are.
+    var emitsLonelyLeft: Bool { self == .left || self == .full || self == .anti }
+    var emitsLonelyRight: Bool { self == .right || self == .full }
+}
+
+/// What a join does, made once and shared by the shards.
+package struct JoinLayout: Sendable {
+    package struct Side: Sendable {
+        package var types: [DataType]
+        /// Where the key lies; the same types on both sides.
+        package var keys: [Int]
+        package var isChanging: Bool
+        package var time: TimeBound?
+
+        package init(types: [DataType], keys: [Int], isChanging: Bool, time: TimeBound?) {
+            self.types = types
+            self.keys = keys
+            self.isChanging = isChanging
+            self.time = time
+        }
+    }
+
+    /// When a row of this side can meet no further row of the other: once the watermark, held back by `delay`, is beyond
+    /// the row's time plus `reach`.
+    package struct TimeBound: Sendable {
+        package var column: Int
+        /// How much later than the row's time a row of the other side may be, at most (may be negative).
+        package var reach: Int64
+        /// What the other side's times may lie behind its watermark.
+        package var delay: Int64
+        /// The other side's times lie strictly above its watermark minus the delay.
+        package var isExclusive: Bool
+
+        package init(column: Int, reach: Int64, delay: Int64, isExclusive: Bool) {
+            self.column = column
+            self.reach = reach
+            self.delay = delay
+            self.isExclusive = isExclusive
+        }
+
+        /// Rows with times below this are done.
+        func limit(_ watermark: Watermark) -> Int64 {
+            if watermark == .end || watermark == .start { return watermark }
+            let (sum, overflow) = delay.addingReportingOverflow(reach)
+            if overflow { return sum < 0 ? .max : .start }
+            let (limit, wrapped) = watermark.subtractingReportingOverflow(sum)
+            if wrapped { return sum > 0 ? .start : .max }
+            return isExclusive && limit < .max ? limit + 1 : limit
+        }
+    }
+
+    package var kind: JoinKind
+    package var left: Side
+    package var right: Side
+    /// Over the left side's columns, then the right side's; nil: equal keys are enough.
+    package var condition: Expression?
+    /// Rows without a match come out only once no match can come any more, so that nothing is taken back.
+    package var waitsForTime: Bool
+
+    package init(kind: JoinKind, left: Side, right: Side, condition: Expression?, waitsForTime: Bool) {
+        self.kind = kind
+        self.left = left
+        self.right = right
+        self.condition = condition
+        self.waitsForTime = waitsForTime
+    }
+}
+
+/// Joins two inputs by key, at the shard that owns the key. Insertions and deletions may come on both sides; what leaves
+/// in a tick is what all of the tick's changes come to, so that no row is seen without its match while both arrive
+/// together.
+package final class Join: Operator {
+    private let layout: JoinLayout
+    private let table: JoinTable
+    private let condition: ExpressionEvaluator?
+    private let view: Int
+    private let context: ShardContext
+    private var pending: [[Batch]] = [[], []]
+    private var watermark: Watermark = .start
+    /// What this tick has found, until it is net of the tick.
+    private var found: [Batch] = []
+    private let needsNet: Bool
+
+    package init(_ layout: JoinLayout, view: Int, context: ShardContext) throws(SQLError) {
+        self.layout = layout
+        self.view = view
+        self.context = context
+        condition = try layout.condition.map { (expression) throws(SQLError) in
+            try ExpressionEvaluator(expression, context: context.evaluation)
+        }
+        let kind = layout.kind
+        table = JoinTable(
+            keys: layout.left.keys.map { layout.left.types[$0] },
+            left: Join.side(layout.left, counts: kind.emitsLonelyLeft || kind == .semi),
+            right: Join.side(layout.right, counts: kind.emitsLonelyRight))
+        needsNet = layout.left.isChanging || layout.right.isChanging || (!layout.waitsForTime && kind != .inner && kind != .semi)
+    }
+
+    private static func side(_ side: JoinLayout.Side, counts: Bool) -> JoinTable.Side {
+        JoinTable.Side(
+            types: side.types, isChanging: side.isChanging, counts: counts, time: side.time?.column,
+            timeStep: max(1, (side.time?.reach.magnitude).map { Int64(clamping: $0 / 64) } ?? 1))
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        pending[input].append(batch)
+    }
+
+    package func advance(to watermark: Watermark, into output: any Output) {
+        meet(into: output)
+        self.watermark = watermark
+        forget(into: output)
+    }
+
+    package func flush(into output: any Output) {
+        guard !pending[0].isEmpty || !pending[1].isEmpty else { return }
+        meet(into: output)
+        forget(into: output)
+    }
+
+    // MARK: - Changes
+
+    /// One side's changes of the tick, those without a key apart: they match nothing.
+    private struct Delta {
+        var batch: Batch
+        var keys: [UInt32]
+
+        var weights: Column? { batch.weights }
+    }
+
+    private func take(_ side: Int) -> Delta? {
+        let batches = pending[side]
+        pending[side] = []
+        guard let batch = Consolidation.net(batches) else { return nil }
+        let keys = side == 0 ? layout.left.keys : layout.right.keys
+        let columns = keys.map { batch.columns[$0] }
+        guard columns.contains(where: { $0.validity != nil }) else {
+            return Delta(batch: batch, keys: table.keyNumbers(columns, count: batch.count))
+        }
+        let isKeyed = (0..<batch.count).map { row in !columns.contains { $0.isNull(row) } }
+        let keyless = batch.gather(Selection((0..<batch.count).filter { !isKeyed[$0] }))
+        if side == 0 ? layout.kind.emitsLonelyLeft : layout.kind.emitsLonelyRight {
+            lonely(side, keyless.columns, keyless.weights, count: keyless.count)
+        }
+        let keyed = batch.gather(Selection((0..<batch.count).filter { isKeyed[$0] }))
+        return Delta(batch: keyed, keys: table.keyNumbers(keys.map { keyed.columns[$0] }, count: keyed.count))
+    }
+
+    /// Joins what came since the last time.
+    private func meet(into output: any Output) {
+        guard !pending[0].isEmpty || !pending[1].isEmpty else { return }
+        let left = take(0)
+        let right = take(1)
+        let newRight = right.map { table.apply(1, $0.batch.columns, keys: $0.keys, weights: $0.weights) }
+        let leftMatches = left.map { probe($0, from: 0) } ?? []
+        if let right, let newRight { addMatches(1, newRight, probe(right, from: 1)) }
+        if let left {
+            addMatches(0, table.apply(0, left.batch.columns, keys: left.keys, weights: left.weights), leftMatches)
+        }
+        settleTouched(0)
+        settleTouched(1)
+        table.settle(searched: [left?.keys ?? [], right?.keys ?? []])
+        emit(into: output)
+    }
+
+    /// Rows that were there before have their matches from the other side's probe.
+    private func addMatches(_ side: Int, _ applied: JoinTable.Applied, _ matches: [Int64]) {
+        guard !matches.isEmpty else { return }
+        let fresh = applied.slots.indices.filter { applied.isNew[$0] }
+        table.addMatches(side, fresh.map { applied.slots[$0] }, fresh.map { matches[$0] })
+    }
+
+    /// Meets one side's changes with the rows kept of the other: pairs go to `found`, the others' matches are counted.
+    /// The answer: matches of each changed row, where the side counts them.
+    private func probe(_ delta: Delta, from side: Int) -> [Int64] {
+        let other = 1 - side
+        let needsColumns = layout.kind.emitsPairs || condition != nil
+        let weights = delta.weights?.int64s
+        var matches = [Int64](repeating: 0, count: countsMatches(side) ? delta.batch.count : 0)
+        table.probe(other, keys: delta.keys) { pairs in
+            var pairs = pairs
+            var columns: [Column] = []
+            if needsColumns {
+                let mine = pairs.rows.withUnsafeBufferPointer { rows in
+                    delta.batch.columns.map { $0.gather(rows.baseAddress.unsafelyUnwrapped, count: rows.count) }
+                }
+                let theirs = table.gather(other, pairs.slots)
+                columns = side == 0 ? mine + theirs : theirs + mine
+                if let condition { restrict(&pairs, &columns, by: condition) }
+            }
+            guard !pairs.rows.isEmpty else { return }
+            if !matches.isEmpty {
+                for at in pairs.rows.indices { matches[Int(pairs.rows[at])] += pairs.weights[at] }
+            }
+            if countsMatches(other) {
+                table.addMatches(other, pairs.slots, pairs.rows.map { weights?[Int($0)] ?? 1 })
+            }
+            guard layout.kind.emitsPairs else { return }
+            var batch = Batch(count: pairs.rows.count, columns: columns)
+            if weights != nil || isChanging(other) {
+                let products = Column(.bigint, capacity: batch.count)
+                products.count = batch.count
+                for at in 0..<batch.count { products.int64s[at] = pairs.weights[at] &* (weights?[Int(pairs.rows[at])] ?? 1) }
+                batch.weights = products
+            }
+            found.append(batch)
+        }
+        withExtendedLifetime(delta.weights) {}
+        return matches
+    }
+
+    private func countsMatches(_ side: Int) -> Bool {
+        side == 0 ? layout.kind.emitsLonelyLeft || layout.kind == .semi : layout.kind.emitsLonelyRight
+    }
+
+    private func isChanging(_ side: Int) -> Bool { side == 0 ? layout.left.isChanging : layout.right.isChanging }
+
+    /// Leaves the pairs that meet the condition.
+    private func restrict(_ pairs: inout JoinTable.Pairs, _ columns: inout [Column], by condition: ExpressionEvaluator) {
+        let errors = RowErrors()
+        let batch = Batch(count: pairs.rows.count, columns: columns)
+        let kept = condition.select(batch, errors: errors)
+        if !errors.isEmpty { context.reject(errors, of: batch, view: view, countsSourceRows: false) }
+        guard kept.count < batch.count else { return }
+        columns = columns.map { $0.gather(kept) }
+        pairs = pairs.picked(kept.rows)
+    }
+
+    // MARK: - Rows by themselves
+
+    /// Rows of one side as they come out without a match: with NULLs for the other side's columns, unless they are the
+    /// whole result.
+    private func lonely(_ side: Int, _ columns: [Column], _ weights: Column?, count: Int) {
+        guard count > 0 else { return }
+        var all = columns
+        if layout.kind.emitsPairs {
+            let others = (side == 0 ? layout.right.types : layout.left.types).map { Column.nulls($0, count: count) }
+            all = side == 0 ? columns + others : others + columns
+        }
+        found.append(Batch(count: count, columns: all, weights: weights))
+    }
+
+    /// Rows whose being there depends on whether they have a match: what the tick changed about that.
+    private func settleTouched(_ side: Int) {
+        guard countsMatches(side) else { return }
+        let touched = table.takeTouched(side)
+        let isSemi = layout.kind == .semi
+        if layout.waitsForTime && !isSemi { return }
+        var slots: [UInt32] = []
+        let weights = Column(.bigint, capacity: touched.slots.count)
+        for at in touched.slots.indices {
+            let before = (touched.matchesBefore[at] == 0) != isSemi ? touched.weightsBefore[at] : 0
+            let after = (touched.matches[at] == 0) != isSemi ? touched.weights[at] : 0
+            if before == after { continue }
+            slots.append(touched.slots[at])
+            weights.append(.bigint(after - before))
+        }
+        guard !slots.isEmpty else { return }
+        lonely(side, table.gather(side, slots), needsNet ? weights : nil, count: slots.count)
+    }
+
+    /// Lets go of the rows that can meet no further row.
+    private func forget(into output: any Output) {
+        guard watermark != .start else { return }
+        for side in 0...1 {
+            guard let bound = side == 0 ? layout.left.time : layout.right.time else { continue }
+            table.forget(side, before: bound.limit(watermark)) { columns, weights in
+                guard layout.waitsForTime, layout.kind != .semi else { return }
+                lonely(side, columns, nil, count: weights.count)
+            }
+        }
+        emit(into: output)
+    }
+
+    private func emit(into output: any Output) {
+        let batches = found
+        found = []
+        if needsNet, batches.count > 1 || batches.first?.weights != nil {
+            if let net = Consolidation.net(batches) { output.emit(net) }
+        } else {
+            for batch in batches { output.emit(batch) }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+package import MartletColumns
+package import MartletCore
+internal import MartletState
+
+/// OVER for rows that may come in any order and be taken back, Top-N, and sessions: keeps each partition's rows; where a
+/// tick touched a partition, its results before and after are compared, and the difference is emitted. With a time to
+/// wait for, results leave once instead, when the watermark has passed it.
+///
+/// Results before are computed again rather than kept: they follow from the rows alone, ties being ordered by content.
+/// A partition costs O(n log n) for n rows whenever it is touched; with a limit on the rank, n is the limit.
+package final class OverPartitions: Operator {
+    /// What says that rows are final.
+    package enum Completion: Sendable {
+        case never
+        /// This column (one of the partition's) passed by the watermark, held back by `delay`.
+        case column(Int, delay: Int64, isExclusive: Bool)
+        /// The call whose result is the end of the row's session.
+        case session(call: Int, delay: Int64)
+    }
+
+    package struct Layout: Sendable {
+        package var types: [DataType]
+        /// Columns that are passed on: the first ones.
+        package var width: Int
+        package var partition: [Int]
+        package var order: [SortedRelease.Order]
+        package var calls: [OverFunctionCall]
+        /// Calls whose results are passed on, in order.
+        package var shown: [Int]
+        /// Only rows for which the call's result (a rank) is at most the limit.
+        package var limit: (call: Int, rank: Int64)?
+        package var completion: Completion
+        package var isChanging: Bool
+        package var emission: GroupAggregate.Emission
+
+        package init(
+            types: [DataType], width: Int, partition: [Int], order: [SortedRelease.Order], calls: [OverFunctionCall],
+            shown: [Int], limit: (call: Int, rank: Int64)?, completion: Completion, isChanging: Bool,
+            emission: GroupAggregate.Emission
+        ) {
+            self.types = types
+            self.width = width
+            self.partition = partition
+            self.order = order
+            self.calls = calls
+            self.shown = shown
+            self.limit = limit
+            self.completion = completion
+            self.isChanging = isChanging
+            self.emission = emission
+        }
+    }
+
+    private let layout: Layout
+    private let view: Int
+    private let context: ShardContext
+    private let table: PartitionTable
+    /// Rows beyond the limit will never be within it, so they are not kept.
+    private let forgetsBeyondLimit: Bool
+    private var pending: [Batch] = []
+    private var watermark: Watermark = .start
+    /// Partitions by the time at which something of theirs may be final.
+    private var due: [Int64: Set<UInt32>] = [:]
+    private var times = WindowEnds()
+
+    package init(_ layout: Layout, view: Int, context: ShardContext) {
+        self.layout = layout
+        self.view = view
+        self.context = context
+        table = PartitionTable(
+            partition: layout.partition.map { layout.types[$0] }, rows: layout.types, isChanging: layout.isChanging)
+        let isRank = layout.calls.allSatisfy { [.rowNumber, .rank, .denseRank].contains($0.kind) }
+        forgetsBeyondLimit = layout.limit != nil && !layout.isChanging && isRank
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        pending.append(batch)
+    }
+
+    package func advance(to watermark: Watermark, into output: any Output) {
+        apply(into: output)
+        self.watermark = watermark
+        complete(into: output)
+    }
+
+    package func flush(into output: any Output) {
+        guard !pending.isEmpty else { return }
+        apply(into: output)
+        complete(into: output)
+    }
+
+    // MARK: - Changes
+
+    private func apply(into output: any Output) {
+        let batches = pending
+        pending = []
+        guard let delta = Consolidation.net(batches) else { return }
+        let numbers = table.numbers(layout.partition.map { delta.columns[$0] }, count: delta.count)
+        var seen: Set<UInt32> = []
+        let touched = numbers.filter { seen.insert($0).inserted }
+        var changes: [Batch] = []
+        if layout.emission == .onChange, let old = results(touched)?.batch { changes.append(old.weighted(-1)) }
+        // Where the last row goes the partition's number does too; the rows that come keep it.
+        table.apply(delta.columns, partitions: numbers, weights: delta.weights)
+        guard let new = results(touched) else {
+            if let net = Consolidation.net(changes) { output.emit(net) }
+            return
+        }
+        note(new)
+        if layout.emission == .onChange {
+            changes.append(new.batch.weighted(1))
+            if let net = Consolidation.net(changes) { output.emit(net) }
+        }
+        if !new.beyond.isEmpty { table.remove(new.beyond) }
+    }
+
+    private struct Results {
+        var batch: Batch
+        var slots: [UInt32]
+        var partitions: [UInt32]
+        /// All calls' results.
+        var values: [Column]
+        /// Slots of rows that the limit leaves out for good.
+        var beyond: [UInt32]
+    }
+
+    /// The results of some partitions; nil: they have no rows.
+    private func results(_ numbers: [UInt32]) -> Results? {
+        let rows = table.rows(of: numbers)
+        guard !rows.slots.isEmpty else { return nil }
+        var permutation = Array(rows.slots.indices)
+        let places = Dictionary(uniqueKeysWithValues: numbers.enumerated().map { ($0.element, $0.offset) })
+        let place = rows.partitions.map { places[$0] ?? 0 }
+        let (columns, order) = (rows.columns, layout.order)
+        permutation.sort { left, right in
+            if place[left] != place[right] { return place[left] < place[right] }
+            return OrderedPartitions.precedes(columns, order, left, right)
+        }
+        let ordered = OrderedPartitions(columns, permutation: permutation, partitions: rows.partitions, order: order)
+        let errors = RowErrors()
+        let values = layout.calls.map { ordered.evaluate($0, errors: errors) }
+        var batch = Batch(count: ordered.count, columns: ordered.columns.prefix(layout.width) + layout.shown.map { values[$0] })
+        var slots = permutation.map { rows.slots[$0] }
+        var partitions = permutation.map { rows.partitions[$0] }
+        var all = values
+        var beyond: [UInt32] = []
+        var kept = Array(0..<batch.count)
+        if let limit = layout.limit {
+            let ranks = values[limit.call].int64s
+            kept = kept.filter { ranks[$0] <= limit.rank }
+            if forgetsBeyondLimit { beyond = (0..<batch.count).filter { ranks[$0] > limit.rank }.map { slots[$0] } }
+        }
+        if !errors.isEmpty {
+            context.reject(errors, of: batch, view: view, countsSourceRows: false)
+            kept = kept.filter { !errors.contains($0) }
+        }
+        if kept.count < batch.count {
+            let selection = Selection(kept)
+            batch = batch.gather(selection)
+            all = values.map { $0.gather(selection) }
+            slots = kept.map { slots[$0] }
+            partitions = kept.map { partitions[$0] }
+        }
+        return Results(batch: batch, slots: slots, partitions: partitions, values: all, beyond: beyond)
+    }
+
+    // MARK: - Completion
+
+    /// When each row of some results is final; nil: never.
+    private func ends(_ results: Results) -> (column: Column, delay: Int64, isExclusive: Bool)? {
+        switch layout.completion {
+        case .never: nil
+        case .column(let column, let delay, let isExclusive): (results.batch.columns[column], delay, isExclusive)
+        case .session(let call, let delay): (results.values[call], delay, false)
+        }
+    }
+
+    private func note(_ results: Results) {
+        guard let (column, _, _) = ends(results) else { return }
+        for row in results.partitions.indices {
+            let end = column.isNull(row) ? Int64.max : column.int64s[row]
+            if due[end, default: []].insert(results.partitions[row]).inserted { times.insert(end) }
+        }
+    }
+
+    private func complete(into output: any Output) {
+        let delay: Int64
+        let isExclusive: Bool
+        switch layout.completion {
+        case .never: return
+        case .column(_, let held, let exclusive): (delay, isExclusive) = (held, exclusive)
+        case .session(_, let held): (delay, isExclusive) = (held, false)
+        }
+        let limit = watermark.delayed(by: delay)
+        guard limit != .start else { return }
+        // Times up to this are passed.
+        let last = limit == .end || isExclusive ? limit : limit - 1
+        var numbers: Set<UInt32> = []
+        while let end = times.popFirst(upTo: last) { numbers.formUnion(due.removeValue(forKey: end) ?? []) }
+        guard !numbers.isEmpty, let results = results(numbers.sorted()), let (column, _, _) = ends(results) else { return }
+        let final = (0..<results.batch.count).filter { (column.isNull($0) ? .max : column.int64s[$0]) <= last }
+        if layout.emission == .onClose, !final.isEmpty { output.emit(results.batch.gather(Selection(final))) }
+        let gone = Set(final.map { results.slots[$0] })
+        table.remove(gone.sorted())
+        if gone.count < results.slots.count {
+            var rest = results
+            let selection = Selection((0..<results.batch.count).filter { !gone.contains(results.slots[$0]) })
+            rest.batch = results.batch.gather(selection)
+            rest.values = results.values.map { $0.gather(selection) }
+            rest.partitions = selection.rows.map { results.partitions[$0] }
+            note(rest)
+        }
+    }
+}
+
+extension Batch {
+    /// The same rows, each with this weight.
+    func weighted(_ weight: Int64) -> Batch {
+        Batch(count: count, columns: columns, weights: .constant(.bigint(weight), type: .bigint, count: count))
+    }
+}

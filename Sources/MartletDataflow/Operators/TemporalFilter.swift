@@ -1,0 +1,30 @@
+package import MartletColumns
+package import MartletCore
+internal import MartletState
+
+/// Rows that are valid for a time by the clock (`now()` in a filter): they come out when their time has come, and are
+/// taken back when it is over. The last two columns of the input are the first instant of a row's span and the first one
+/// behind it, as timestamps; they are not passed on.
+package final class TemporalFilter: Operator {
+    private let rows: TimedRows
+    private let context: ShardContext
+
+    /// - Parameter types: of the input's columns.
+    package init(types: [DataType], context: ShardContext) {
+        rows = TimedRows(types)
+        self.context = context
+    }
+
+    package func process(_ batch: Batch, from input: Int, into output: any Output) {
+        move(into: output)
+        if let shown = rows.apply(batch) { output.emit(shown) }
+    }
+
+    package func flush(into output: any Output) {
+        move(into: output)
+    }
+
+    private func move(into output: any Output) {
+        if let changes = rows.advance(to: context.now) { output.emit(changes) }
+    }
+}

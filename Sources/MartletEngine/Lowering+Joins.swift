@@ -1,0 +1,155 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+internal import MartletState
+
+// MARK: Joins, and rows that are valid for a time
+
+extension Lowering {
+    /// Ends the life of rows as a source's own: they are counted, and with a time column, late ones refused.
+    mutating func admit(_ lowered: inout Lowered, time: Int?, view: Int) {
+        guard lowered.isSourceRows else { return }
+        lowered.isSourceRows = false
+        guard let time, lowered.watermarks[time] != nil else {
+            lowered.node = graph.addOperator("count", inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
+            lowered.watermarks = [:]
+            return
+        }
+        let lateness = lowered.lateness
+        lowered.node = graph.addOperator("refuse late rows", inputs: [lowered.node]) {
+            AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
+        }
+        lowered.watermarks = lowered.watermarks.mapValues { $0.later(by: lateness) }
+        lowered.lateness = 0
+    }
+
+    mutating func lowerJoin(
+        _ left: Plan, _ right: Plan, _ type: JoinType, _ condition: Expression, _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var lefts = try lower(left, view: view, onClose: onClose)
+        var rights = try lower(right, view: view, onClose: onClose)
+        let parts = JoinCondition(condition, leftWidth: lefts.fields.count)
+        let bounds = parts.bounds(Set(lefts.watermarks.keys), Set(rights.watermarks.keys))
+        admit(&lefts, time: bounds.first?.left, view: view)
+        admit(&rights, time: bounds.first?.right, view: view)
+
+        let (width, rightWidth) = (lefts.fields.count, rights.fields.count)
+        let (leftInput, leftKeys) = keyed(lefts, parts.keys.map(\.left), view: view)
+        let (rightInput, rightKeys) = keyed(rights, parts.keys.map(\.right), view: view)
+        let shift = leftInput.fields.count - width
+        let rest = parts.rest.map { $0.renumbered { $0 < width ? $0 : $0 + shift } }
+        let residual: Expression? = rest.isEmpty ? nil : rest.count == 1 ? rest[0] : .and(rest)
+        let isAppendOnly = lefts.isAppendOnly && rights.isAppendOnly
+        let waits = isAppendOnly && !bounds.isEmpty
+        let kind = JoinKind(type)
+        let layout = JoinLayout(
+            kind: kind,
+            left: JoinLayout.Side(
+                types: leftInput.fields.map(\.type), keys: leftKeys, isChanging: !lefts.isAppendOnly,
+                time: bounds.first.map { Lowering.bound($0.left, reach: $0.high, rights.watermarks[$0.right]) }),
+            right: JoinLayout.Side(
+                types: rightInput.fields.map(\.type), keys: rightKeys, isChanging: !rights.isAppendOnly,
+                time: bounds.first.map { Lowering.bound($0.right, reach: -$0.low, lefts.watermarks[$0.left]) }),
+            condition: residual, waitsForTime: waits)
+        let node = graph.addOperator(
+            "join", inputs: [
+                graph.addExchange(leftInput.node, keys: leftKeys), graph.addExchange(rightInput.node, keys: rightKeys),
+            ]
+        ) { (context) throws(SQLError) in try Join(layout, view: view, context: context) }
+
+        var joined = Lowered(
+            node: node, fields: leftInput.fields + rightInput.fields, watermarks: [:], isSourceRows: false,
+            isAppendOnly: isAppendOnly && (type == .inner || type == .semi || waits), lateness: 0)
+        for bound in bounds {
+            guard let first = lefts.watermarks[bound.left], let second = rights.watermarks[bound.right] else { continue }
+            joined.watermarks[bound.left] = first.later(than: second, by: bound.high)
+            joined.watermarks[leftInput.fields.count + bound.right] = second.later(than: first, by: -bound.low)
+        }
+        let isLeftOnly = type == .semi || type == .anti
+        if isLeftOnly {
+            joined.fields = leftInput.fields
+            joined.watermarks = joined.watermarks.filter { $0.key < width }
+        }
+        // Columns that were added for the keys go again.
+        let kept = Array(0..<width) + (isLeftOnly ? [] : Array(leftInput.fields.count..<leftInput.fields.count + rightWidth))
+        if kept.count < joined.fields.count {
+            joined = project(joined, kept.map { .column($0, joined.fields[$0].type) }, fields, view: view)
+        }
+        joined.fields = fields
+        return joined
+    }
+
+    /// The input with its key expressions as columns, and where they lie.
+    private mutating func keyed(_ input: Lowered, _ keys: [Expression], view: Int) -> (Lowered, [Int]) {
+        var expressions = input.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        var places: [Int] = []
+        for key in keys {
+            let known = key.column ?? expressions.firstIndex(of: key)
+            places.append(known ?? expressions.count)
+            if known == nil { expressions.append(key) }
+        }
+        if expressions.count == input.fields.count { return (input, places) }
+        let names = input.fields + expressions.dropFirst(input.fields.count).map { Field(name: "", type: $0.type) }
+        return (project(input, expressions, names, view: view), places)
+    }
+
+    private static func bound(_ column: Int, reach: Int64, _ other: ColumnWatermark?) -> JoinLayout.TimeBound {
+        JoinLayout.TimeBound(column: column, reach: reach, delay: other?.delay ?? .max, isExclusive: other?.isExclusive ?? false)
+    }
+
+    // MARK: The clock, and repetition
+
+    mutating func lowerTemporal(
+        _ input: Plan, from: Expression?, until: Expression?, view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var below = try lower(input, view: view, onClose: onClose)
+        admit(&below, time: nil, view: view)
+        let fields = below.fields
+        let own = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        let span = [
+            from ?? .literal(.timestamptz(.min), .timestamptz), until ?? .literal(.timestamptz(.max), .timestamptz),
+        ]
+        let names = fields + [Field(name: "", type: .timestamptz), Field(name: "", type: .timestamptz)]
+        let projected = project(below, own + span, names, view: view)
+        let types = names.map(\.type)
+        // Where identical rows meet, so that a deletion finds its row.
+        let exchanged = graph.addExchange(projected.node, keys: Array(fields.indices))
+        let node = graph.addOperator("valid", inputs: [exchanged]) { TemporalFilter(types: types, context: $0) }
+        return Lowered(
+            node: node, fields: fields, watermarks: [:], isSourceRows: false, isAppendOnly: below.isAppendOnly && until == nil,
+            lateness: 0)
+    }
+
+    mutating func lowerRepeated(_ input: Plan, _ times: Expression, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
+        let below = try lower(input, view: view, onClose: onClose)
+        let fields = below.fields
+        let own = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        var repeated = project(below, own + [times], fields + [Field(name: "", type: .bigint)], view: view)
+        let place = fields.count
+        repeated.node = graph.addOperator("repeat", inputs: [repeated.node]) { _ in Repeat(times: place) }
+        return project(repeated, own, fields, view: view)
+    }
+}
+
+extension JoinKind {
+    init(_ type: JoinType) {
+        self =
+            switch type {
+            case .inner: .inner
+            case .left: .left
+            case .right: .right
+            case .full: .full
+            case .semi: .semi
+            case .anti: .anti
+            }
+    }
+}
+
+extension ColumnWatermark {
+    /// The column behind a join, whose rows wait for ones of the other side that may be later by `reach`.
+    func later(than other: ColumnWatermark, by reach: Int64) -> ColumnWatermark {
+        let (sum, overflow) = other.delay.addingReportingOverflow(reach)
+        return ColumnWatermark(delay: max(delay, overflow ? .max : sum), isExclusive: isExclusive && other.isExclusive && reach == 0)
+    }
+}

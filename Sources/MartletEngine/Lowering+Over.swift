@@ -1,0 +1,246 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+internal import MartletState
+
+// MARK: Order by event time
+
+extension Lowering {
+    /// Whether a plan's results already wait for the watermark below its top.
+    static func holdsBack(_ plan: Plan) -> Bool {
+        switch plan {
+        case .aggregate, .over, .session: true
+        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .temporal(let input, _, _),
+            .repeated(let input, _):
+            holdsBack(input)
+        case .join(let left, let right, _, _, _): holdsBack(left) && holdsBack(right)
+        case .unionAll(let inputs, _): inputs.allSatisfy { holdsBack($0) }
+        case .source, .relation, .view, .values, .emitOnWindowClose: false
+        }
+    }
+
+    /// Plain rows under EMIT ON WINDOW CLOSE: they leave when the watermark passes them.
+    mutating func lowerRelease(_ below: Lowered, view: Int) throws(SQLError) -> Lowered {
+        guard let (time, watermark) = below.watermarks.min(by: { ($0.value.delay, $0.key) < ($1.value.delay, $1.key) })
+        else {
+            throw SQLError(
+                .featureNotSupported, "EMIT ON WINDOW CLOSE needs a column with a watermark in the result",
+                hint: "Select the column that the source's WATERMARK clause names.")
+        }
+        return release(
+            below, width: below.fields.count, fields: below.fields, partition: [], order: [
+                SortedRelease.Order(column: time, descending: false, nullsFirst: false)
+            ], calls: [], watermark: watermark, view: view, node: below.node)
+    }
+
+    /// A node with OVER.
+    struct OverPlan {
+        var partition: [Expression]
+        var order: [SortKey]
+        var calls: [OverCall]
+        var limit: RankLimit?
+        var fields: [Field]
+    }
+
+    /// What OVER reads, as columns behind the input's own.
+    private struct OverColumns {
+        var expressions: [Expression]
+        var partition: [Int] = []
+        var order: [SortedRelease.Order] = []
+
+        init(_ fields: [Field], _ over: OverPlan) {
+            expressions = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+            for key in over.partition { partition.append(place(key)) }
+            for key in over.order {
+                order.append(SortedRelease.Order(column: place(key.expression), descending: key.descending, nullsFirst: key.nullsFirst))
+            }
+        }
+
+        mutating func place(_ expression: Expression) -> Int {
+            if let at = expressions.firstIndex(of: expression) { return at }
+            expressions.append(expression)
+            return expressions.count - 1
+        }
+    }
+
+    mutating func lowerOver(_ input: Plan, _ over: OverPlan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
+        var below = try lower(input, view: view, onClose: onClose)
+        let timed = over.partition.compactMap(\.column).first { below.watermarks[$0] != nil }
+        if onClose, timed == nil {
+            guard below.isAppendOnly else {
+                throw SQLError(.featureNotSupported, "OVER with EMIT ON WINDOW CLOSE over rows that change is not supported yet")
+            }
+            guard let first = over.order.first, let time = first.expression.column, !first.descending,
+                let watermark = below.watermarks[time], over.calls.allSatisfy(\.isRunning)
+            else {
+                throw SQLError(
+                    .featureNotSupported, "OVER must be ordered by a column with a watermark, ascending",
+                    hint: "ORDER BY the column that the source's WATERMARK clause names, or window_start or window_end.")
+            }
+            return lowerRunning(below, over, watermark, view: view)
+        }
+        admit(&below, time: onClose ? timed : nil, view: view)
+        var columns = OverColumns(below.fields, over)
+        var calls = over.calls.map { call in
+            OverFunctionCall(
+                kind: Lowering.kind(call), argument: call.arguments.first.map { columns.place($0) },
+                filter: call.filter.map { columns.place($0) }, type: call.type, frame: Lowering.frame(call.frame))
+        }
+        let shown = Array(calls.indices)
+        var limit: (call: Int, rank: Int64)?
+        if let wanted = over.limit {
+            let kind = Lowering.kind(OverCall(function: wanted.function, arguments: [], type: .bigint))
+            let place = calls.firstIndex { $0.kind == kind } ?? calls.count
+            if place == calls.count { calls.append(OverFunctionCall(kind: kind, argument: nil, type: .bigint, frame: .standard)) }
+            limit = (place, wanted.rank)
+        }
+        let projected = project(below, columns.expressions, columns.expressions.map { Field(name: "", type: $0.type) }, view: view)
+        let exchanged = graph.addExchange(projected.node, keys: columns.partition)
+        let completion: OverPartitions.Completion =
+            timed.map { time in
+                let watermark = below.watermarks[time] ?? ColumnWatermark(delay: .max, isExclusive: false)
+                return .column(time, delay: watermark.delay, isExclusive: watermark.isExclusive)
+            } ?? .never
+        let layout = OverPartitions.Layout(
+            types: columns.expressions.map(\.type), width: below.fields.count, partition: columns.partition, order: columns.order,
+            calls: calls, shown: shown, limit: limit, completion: completion, isChanging: !below.isAppendOnly,
+            emission: onClose ? .onClose : .onChange)
+        let node = graph.addOperator(over.limit == nil ? "over" : "top", inputs: [exchanged]) {
+            OverPartitions(layout, view: view, context: $0)
+        }
+        // Rows leave late, but not later than their partition's time allows.
+        let owners = Set(over.partition.compactMap(\.column))
+        return Lowered(
+            node: node, fields: over.fields, watermarks: below.watermarks.filter { owners.contains($0.key) }, isSourceRows: false,
+            isAppendOnly: onClose, lateness: 0)
+    }
+
+    /// Running functions over rows in the order of event time.
+    private mutating func lowerRunning(_ below: Lowered, _ over: OverPlan, _ watermark: ColumnWatermark, view: Int) -> Lowered {
+        var columns = OverColumns(below.fields, over)
+        let running = over.calls.map { call in
+            SortedRelease.Call(
+                function: Lowering.running(call), argument: call.arguments.first.map { columns.place($0) }, type: call.type,
+                includesPeers: call.function.readsFrame && call.function != .firstValue && call.frame.unit != .rows)
+        }
+        let projected = project(
+            below, columns.expressions, columns.expressions.map { Field(name: "", type: $0.type) }, view: view)
+        let exchanged = graph.addExchange(projected.node, keys: columns.partition)
+        return release(
+            projected, width: below.fields.count, fields: over.fields, partition: columns.partition, order: columns.order, calls: running,
+            watermark: watermark, view: view, node: exchanged)
+    }
+
+    mutating func lowerSession(
+        _ input: Plan, time: Int, _ session: SessionWindow, _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var below = try lower(input, view: view, onClose: onClose)
+        admit(&below, time: time, view: view)
+        guard let watermark = below.watermarks[time] else {
+            throw SQLError(.featureNotSupported, "SESSION needs a column with a watermark")
+        }
+        let exchanged = graph.addExchange(below.node, keys: session.partition)
+        let type = below.fields[time].type
+        let calls = [OverKind.sessionStart(gap: session.gap), .sessionEnd(gap: session.gap)].map {
+            OverFunctionCall(kind: $0, argument: nil, type: type, frame: .standard)
+        }
+        let layout = OverPartitions.Layout(
+            types: below.fields.map(\.type), width: below.fields.count, partition: session.partition,
+            order: [SortedRelease.Order(column: time, descending: false, nullsFirst: false)], calls: calls, shown: [0, 1], limit: nil,
+            completion: .session(call: 1, delay: watermark.delay), isChanging: !below.isAppendOnly,
+            emission: onClose ? .onClose : .onChange)
+        let node = graph.addOperator("session", inputs: [exchanged]) { OverPartitions(layout, view: view, context: $0) }
+        return Lowered(
+            node: node, fields: fields,
+            watermarks: [fields.count - 1: ColumnWatermark(delay: watermark.delay, isExclusive: false)], isSourceRows: false,
+            isAppendOnly: onClose, lateness: 0)
+    }
+
+    private mutating func release(
+        _ below: Lowered, width: Int, fields: [Field], partition: [Int], order: [SortedRelease.Order],
+        calls: [SortedRelease.Call], watermark: ColumnWatermark, view: Int, node: NodeID
+    ) -> Lowered {
+        let counts = below.isSourceRows
+        let slack = counts ? below.lateness : watermark.delay
+        let layout = SortedRelease.Layout(width: width, partition: partition, order: order, calls: calls, slack: slack)
+        let types = below.fields.map(\.type)
+        let released = graph.addOperator("emit in order", inputs: [node]) {
+            SortedRelease(layout, types: types, view: view, countsSourceRows: counts, context: $0)
+        }
+        // A row leaves only once the watermark is beyond it and the allowed lateness.
+        let watermarks = below.watermarks.filter { $0.key < width }.mapValues { $0.later(by: counts ? slack : 0) }
+        return Lowered(
+            node: released, fields: fields, watermarks: watermarks, isSourceRows: false,
+            isAppendOnly: true, lateness: 0)
+    }
+
+    private static func running(_ call: OverCall) -> RunningFunction {
+        switch call.function {
+        case .lag: .lag(distance: call.distance, defaultValue: call.defaultValue)
+        case .rowNumber: .rowNumber
+        case .rank: .rank
+        case .denseRank: .denseRank
+        case .firstValue: .firstValue
+        case .lastValue: .lastValue
+        case .aggregate(let function): running(function, call)
+        case .lead, .percentRank, .cumeDist, .ntile, .nthValue: preconditionFailure("a function of rows that are yet to come")
+        }
+    }
+
+    private static func running(_ function: AggregateFunction, _ call: OverCall) -> RunningFunction {
+        switch function {
+        case .count, .countAll: .count
+        case .sum: .sum
+        case .min: .min
+        case .max: .max
+        default: .aggregate(spec(function, call))
+        }
+    }
+
+    private static func spec(_ function: AggregateFunction, _ call: OverCall) -> AggregateSpec {
+        AggregateSpec(
+            function: function, argumentType: call.arguments.first?.type, resultType: call.type, input: nil, isFiltered: call.filter != nil)
+    }
+
+    private static func kind(_ call: OverCall) -> OverKind {
+        switch call.function {
+        case .rowNumber: .rowNumber
+        case .rank: .rank
+        case .denseRank: .denseRank
+        case .percentRank: .percentRank
+        case .cumeDist: .cumeDist
+        case .ntile: .ntile(Int64(call.distance))
+        case .lag: .shifted(by: -call.distance, defaultValue: call.defaultValue)
+        case .lead: .shifted(by: call.distance, defaultValue: call.defaultValue)
+        case .firstValue: .nthValue(1)
+        case .lastValue: .nthValue(nil)
+        case .nthValue: .nthValue(call.distance)
+        case .aggregate(let function): .aggregate(spec(function, call))
+        }
+    }
+
+    private static func frame(_ frame: WindowFrame) -> OverFrame {
+        func bound(_ bound: WindowFrame.Bound) -> OverFrame.Bound {
+            switch bound {
+            case .unboundedPreceding: .unboundedPreceding
+            case .currentRow: .currentRow
+            case .unboundedFollowing: .unboundedFollowing
+            case .preceding(let distance): .preceding(distance)
+            case .following(let distance): .following(distance)
+            }
+        }
+        let unit: OverFrame.Unit =
+            switch frame.unit {
+            case .rows: .rows
+            case .range: .range
+            case .groups: .groups
+            }
+        return OverFrame(unit: unit, start: bound(frame.start), end: bound(frame.end))
+    }
+}
+
+extension Expression {
+    /// The ordinal of an expression that is a column.
+    var column: Int? { if case .column(let ordinal, _) = self { ordinal } else { nil } }
+}

@@ -1,0 +1,158 @@
+internal import MartletCore
+
+/// Joins in FROM.
+extension Binder {
+    /// One relation beside another, without a condition: their columns side by side.
+    mutating func crossed(_ left: (Plan, Scope), _ right: (Plan, Scope), at position: Int) throws(SQLError) -> (Plan, Scope) {
+        try joined(left, right, .inner, .literal(.boolean(true), .boolean), at: position)
+    }
+
+    private mutating func joined(
+        _ left: (Plan, Scope), _ right: (Plan, Scope), _ type: JoinType, _ condition: Expression, at position: Int
+    ) throws(SQLError) -> (Plan, Scope) {
+        let fields = left.0.fields + right.0.fields
+        guard fields.count <= SQLLimits.columnsMax else { throw tooManyColumns(at: position) }
+        let plan = try counted(.join(left.0, right.0, type, condition: condition, fields: fields), at: position)
+        return (plan, try beside(left.1, right.1, at: position))
+    }
+
+    /// Both scopes' columns, in order.
+    private func beside(_ left: Scope, _ right: Scope, at position: Int) throws(SQLError) -> Scope {
+        var scope = left
+        for relation in right.relations {
+            if !relation.isEmpty, left.relations.contains(relation) {
+                throw SQLError(.duplicateAlias, "table name \"\(relation)\" specified more than once", at: position)
+            }
+            scope.relations.append(relation)
+        }
+        scope.columns += right.columns
+        return scope
+    }
+
+    mutating func join(_ syntax: JoinSyntax) throws(SQLError) -> (Plan, Scope) {
+        let left = try item(syntax.left)
+        if case .lateral(let query, let alias, let position) = syntax.right {
+            return try lateral(left, query, alias, syntax, at: position)
+        }
+        let right = try item(syntax.right)
+        let type: JoinType
+        switch syntax.kind {
+        case .inner, .cross: type = .inner
+        case .left: type = .left
+        case .right: type = .right
+        case .full: type = .full
+        case .asof: throw .notSupported("ASOF JOIN", at: syntax.position)
+        }
+        switch syntax.condition {
+        case .none: return try joined(left, right, type, .literal(.boolean(true), .boolean), at: syntax.position)
+        case .on(let condition):
+            let scope = try beside(left.1, right.1, at: syntax.position)
+            let bound = try joinCondition(condition, scope)
+            return try joined(left, right, type, bound, at: syntax.position)
+        case .using(let names): return try merged(left, right, type, names, at: syntax.position)
+        case .natural:
+            var names: [Identifier] = []
+            for column in left.1.columns where !column.isHidden && !column.isMerged {
+                if right.1.contains(column.name) { names.append(Identifier(text: column.name, position: syntax.position)) }
+            }
+            return try merged(left, right, type, names, at: syntax.position)
+        }
+    }
+
+    private mutating func joinCondition(_ condition: ExpressionSyntax, _ scope: Scope) throws(SQLError) -> Expression {
+        let block = Block(scope: scope)
+        block.clause = .join
+        return try boolean(condition, "JOIN/ON", block).expression
+    }
+
+    /// USING and NATURAL: the named columns stand once, first; of a full join each is the one that is there.
+    private mutating func merged(
+        _ left: (Plan, Scope), _ right: (Plan, Scope), _ type: JoinType, _ names: [Identifier], at position: Int
+    ) throws(SQLError) -> (Plan, Scope) {
+        var conditions: [Expression] = []
+        var values: [Expression] = []
+        let width = left.1.columns.count
+        var taken: Set<Int> = []
+        for name in names {
+            let first = try usingColumn(name, left.1, "left")
+            let second = try usingColumn(name, right.1, "right")
+            let (a, b) = (
+                Bound(.column(first, left.1.columns[first].type)), Bound(.column(second + width, right.1.columns[second].type))
+            )
+            conditions.append(try resolved("=", [a, b], [name.position, name.position], isOperator: true, at: name.position).expression)
+            guard let common = DataType.common([a.type, b.type]) else {
+                throw Self.noCommonType("JOIN/USING", [a.type, b.type], name.position)
+            }
+            let (x, y) = (
+                try coerce(a, to: common, at: name.position).expression, try coerce(b, to: common, at: name.position).expression
+            )
+            values.append(type == .right ? y : type == .full ? .coalesce([x, y], common) : x)
+            taken.formUnion([first, second + width])
+        }
+        let (plan, scope) = try joined(left, right, type, Simplifier.and(conditions), at: position)
+        // The merged columns, then everything as it was; what was merged is found by its table's name alone.
+        var merged = Scope()
+        merged.relations = scope.relations
+        merged.columns = zip(names, values).map { Scope.Column(relation: "", name: $0.text, type: $1.type) }
+        for (ordinal, column) in scope.columns.enumerated() {
+            var column = column
+            if taken.contains(ordinal) { column.isMerged = true }
+            merged.columns.append(column)
+        }
+        let fields = merged.columns.map { Field(name: $0.name, type: $0.type) }
+        let all = plan.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        return (try counted(.project(plan, values + all, fields), at: position), merged)
+    }
+
+    private func usingColumn(_ name: Identifier, _ scope: Scope, _ side: String) throws(SQLError) -> Int {
+        let found = scope.columns.indices.filter { scope.columns[$0].name == name.text && !scope.columns[$0].isHidden && !scope.columns[$0].isMerged }
+        guard let first = found.first else {
+            throw SQLError(
+                .undefinedColumn, "column \"\(name.text)\" specified in USING clause does not exist in \(side) table", at: name.position)
+        }
+        guard found.count == 1 else {
+            throw SQLError(
+                .ambiguousColumn, "common column name \"\(name.text)\" appears more than once in \(side) table", at: name.position)
+        }
+        return first
+    }
+
+    // MARK: LATERAL
+
+    /// `left JOIN LATERAL (…) ON …`, also with a comma.
+    mutating func lateral(
+        _ left: (Plan, Scope), _ query: QuerySyntax, _ alias: AliasSyntax?, _ syntax: JoinSyntax?, at position: Int
+    ) throws(SQLError) -> (Plan, Scope) {
+        let kind = syntax?.kind ?? .cross
+        guard kind == .inner || kind == .cross || kind == .left else {
+            throw SQLError(
+                .invalidColumnReference, "a LATERAL subquery must be on the right of an inner or left join", at: position)
+        }
+        let outer = Block(scope: left.1)
+        outer.clause = .join
+        let subquery = try self.subquery(query, outer)
+        let width = left.0.fields.count
+        let names = subquery.fields
+        let (_, right) = try aliased(.values([], fields: names), alias, default: "")
+        let scope = try beside(left.1, right, at: position)
+        guard width == left.1.columns.count else { throw .notSupported("LATERAL here", at: position) }
+
+        let join = Plan.join(
+            left.0, subquery.plan, kind == .left ? .left : .inner, condition: Simplifier.and(subquery.conditions(width)),
+            fields: left.0.fields + subquery.plan.fields)
+        let columns = left.0.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        let results = subquery.results(width, isOptional: kind == .left)
+        let fields = left.0.fields + names
+        var plan = try counted(.project(join, columns + results, fields), 2, at: position)
+        if case .on(let condition)? = syntax?.condition {
+            let bound = try joinCondition(condition, scope)
+            if bound != .literal(.boolean(true), .boolean) {
+                guard kind != .left else {
+                    throw .notSupported("LEFT JOIN LATERAL … ON other than TRUE", at: condition.position, hint: "Put the condition into the subquery.")
+                }
+                plan = try counted(.filter(plan, bound), at: condition.position)
+            }
+        }
+        return (plan, scope)
+    }
+}

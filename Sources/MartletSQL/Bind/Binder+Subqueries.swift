@@ -1,0 +1,323 @@
+internal import MartletCore
+
+/// Subqueries in expressions and conditions: all of them become joins.
+extension Binder {
+    /// Binds a query that may read the columns of `outer`.
+    mutating func subquery(_ query: QuerySyntax, _ outer: Block) throws(SQLError) -> Subquery {
+        let outerGuard = guardDepth
+        guardDepth = 0
+        outerBlocks.append(outer)
+        defer {
+            guardDepth = outerGuard
+            outerBlocks.removeLast()
+        }
+        var subquery = try Decorrelation.subquery(try self.query(query), at: query.position)
+        subquery.addMarker()
+        return subquery
+    }
+
+    // MARK: WHERE
+
+    /// The plan under a WHERE clause. EXISTS and IN among its conjuncts filter by semi-joins and anti-joins; the clock
+    /// makes rows come and go.
+    mutating func filtered(_ plan: Plan, by condition: ExpressionSyntax, _ block: Block) throws(SQLError) -> Plan {
+        var plan = plan
+        block.clause = .condition
+        let outerUses = block.uses
+        let conjuncts = Self.conjuncts(condition)
+        var plain: [ExpressionSyntax] = []
+        var tests: [ExpressionSyntax] = []
+        for conjunct in conjuncts {
+            switch Self.withoutDoubleNot(conjunct).kind {
+            case .exists, .inSubquery: tests.append(conjunct)
+            case .not(let inner):
+                if case .exists = inner.kind { tests.append(conjunct) } else { plain.append(conjunct) }
+            default: plain.append(conjunct)
+            }
+        }
+        if !plain.isEmpty {
+            let syntax = plain.count == conjuncts.count
+                ? condition : ExpressionSyntax(kind: .and(plain), position: plain[0].position, depth: condition.depth)
+            var bound = try boolean(syntax, "WHERE", block).expression
+            plan = try attached(plan, block, at: condition.position)
+            bound = block.resolved(bound)
+            plan = try temporal(plan, bound, at: condition.position)
+        }
+        for test in tests {
+            plan = try tested(plan, Self.withoutDoubleNot(test), block)
+        }
+        block.uses = outerUses
+        return plan
+    }
+
+    private static func conjuncts(_ condition: ExpressionSyntax) -> [ExpressionSyntax] {
+        if case .and(let operands) = condition.kind { return operands.flatMap(conjuncts) }
+        return [condition]
+    }
+
+    private static func withoutDoubleNot(_ condition: ExpressionSyntax) -> ExpressionSyntax {
+        if case .not(let inner) = condition.kind, case .not(let operand) = inner.kind { return withoutDoubleNot(operand) }
+        if case .not(let inner) = condition.kind, case .inSubquery(let operand, let query, let negated) = inner.kind {
+            return ExpressionSyntax(kind: .inSubquery(operand, query, negated: !negated), position: inner.position, depth: inner.depth)
+        }
+        return condition
+    }
+
+    /// `plan`'s rows that pass an EXISTS or IN.
+    private mutating func tested(_ plan: Plan, _ test: ExpressionSyntax, _ block: Block) throws(SQLError) -> Plan {
+        switch test.kind {
+        case .exists(let query): return try joined(plan, try subquery(query, block), .semi, at: test.position)
+        case .not(let inner):
+            guard case .exists(let query) = inner.kind else { return plan }
+            return try joined(plan, try subquery(query, block), .anti, at: test.position)
+        case .inSubquery(let operand, let query, let negated):
+            return try inSubquery(plan, operand, query, negated, block, at: test.position)
+        default: return plan
+        }
+    }
+
+    private mutating func joined(_ plan: Plan, _ subquery: Subquery, _ type: JoinType, at position: Int, extra: [Expression] = []) throws(SQLError) -> Plan {
+        let condition = Simplifier.and(subquery.conditions(plan.fields.count) + extra)
+        return try counted(.join(plan, subquery.plan, type, condition: condition, fields: plan.fields), at: position)
+    }
+
+    private mutating func inSubquery(
+        _ plan: Plan, _ operand: ExpressionSyntax, _ query: QuerySyntax, _ negated: Bool, _ block: Block, at position: Int
+    ) throws(SQLError) -> Plan {
+        let value = try bind(operand, block)
+        let subquery = try self.subquery(query, block)
+        guard subquery.fields.count == 1 else {
+            throw SQLError(
+                .syntaxError, "subquery has too \(subquery.fields.isEmpty ? "few" : "many") columns", at: position)
+        }
+        let width = plan.fields.count
+        let result = subquery.results(width, isOptional: false)[0]
+        let equal = try resolved("=", [value, Bound(result)], [operand.position, query.position], isOperator: true, at: position).expression
+        guard negated else { return try joined(plan, subquery, .semi, at: position, extra: [equal]) }
+        // NOT IN: a row passes where no value is equal, none is NULL, and (unless there are no values) its own is not NULL.
+        var result1 = try joined(plan, subquery, .anti, at: position, extra: [equal])
+        if !(value.expression.literalValue.map { !$0.isNull } ?? false) {
+            var any = subquery
+            if !subquery.isCorrelated { any.plan = Self.presence(of: subquery.plan) }
+            result1 = try joined(result1, any, .anti, at: position, extra: [Simplifier.isNull(value.expression)])
+        }
+        var nulls = subquery
+        guard let output = subquery.outputs.first else { return result1 }
+        if subquery.isCorrelated {
+            return try joined(result1, nulls, .anti, at: position, extra: [Simplifier.isNull(result)])
+        }
+        nulls.plan = Self.presence(of: .filter(subquery.plan, Simplifier.isNull(output)))
+        return try joined(result1, nulls, .anti, at: position)
+    }
+
+    /// One row where `plan` has any.
+    private static func presence(of plan: Plan) -> Plan {
+        .aggregate(
+            .project(plan, [.literal(.boolean(true), .boolean)], [Field(name: "present", type: .boolean)]),
+            keys: [.column(0, .boolean)], calls: [], window: nil, fields: [Field(name: "present", type: .boolean)])
+    }
+
+    // MARK: In expressions
+
+    /// A scalar subquery, or EXISTS, as a column that `attached` will put beside the input's.
+    mutating func pending(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
+        switch syntax.kind {
+        case .subquery(let query):
+            let outerGuard = guardDepth
+            guardDepth = 0
+            outerBlocks.append(block)
+            defer {
+                guardDepth = outerGuard
+                outerBlocks.removeLast()
+            }
+            let plan = try self.query(query)
+            guard plan.fields.count == 1 else {
+                throw SQLError(.syntaxError, "subquery must return only one column", at: query.position)
+            }
+            guard plan.isSingleRow else {
+                throw .notSupported(
+                    "a subquery that may return more than one row", at: query.position,
+                    hint: "Make it one row with an aggregate such as max, or use EXISTS, IN or a join.")
+            }
+            var subquery = try Decorrelation.subquery(plan, at: query.position)
+            subquery.addMarker()
+            let type = plan.fields[0].type
+            let nothing = subquery.isCorrelated ? plan.valueOfNothing(context) : nil
+            return block.add(PendingSubquery(subquery: subquery, kind: .scalar(nothing), clause: block.clause, position: query.position), type)
+        case .exists(let query):
+            let subquery = try self.subquery(query, block)
+            return block.add(
+                PendingSubquery(subquery: try marked(subquery, at: query.position), kind: .exists, clause: block.clause, position: query.position),
+                .boolean)
+        default:
+            throw .notSupported(
+                "IN (SELECT …) inside an expression", at: syntax.position, hint: "Write it as a condition of WHERE of its own, joined by AND.")
+        }
+    }
+
+    /// A subquery with one row for each value that it is compared with, to tell by a left join whether there is any.
+    private mutating func marked(_ subquery: Subquery, at position: Int) throws(SQLError) -> Subquery {
+        var outers: [Expression] = []
+        var inners: [Expression] = []
+        for condition in subquery.correlations {
+            guard case .call(.equal, let operands, _) = condition, operands.count == 2,
+                let inner = operands.first(where: { $0.columns.allSatisfy { !Block.isOuter($0) } }),
+                let outer = operands.first(where: { !$0.columns.isEmpty && $0.columns.allSatisfy { Block.isOuter($0) } })
+            else {
+                throw .notSupported(
+                    "EXISTS inside an expression, correlated other than by equality", at: position,
+                    hint: "Write it as a condition of WHERE of its own, joined by AND.")
+            }
+            outers.append(outer)
+            inners.append(inner)
+        }
+        let keys = inners.isEmpty ? [Expression.literal(.boolean(true), .boolean)] : inners
+        let fields = keys.map { Field(name: "key", type: $0.type) }
+        var marked = Subquery(
+            plan: .aggregate(subquery.plan, keys: keys, calls: [], window: nil, fields: fields), fields: [], outputs: [],
+            correlations: zip(outers, inners).enumerated().map { at, pair in
+                .call(.equal, [pair.0, .column(at, pair.1.type)], .boolean)
+            })
+        marked.addMarker()
+        return marked
+    }
+
+    /// `plan` with the columns of the block's subqueries that are still to be joined (those that `isWanted` accepts).
+    /// `outer` maps expressions over the block's columns to the plan's.
+    mutating func attached(
+        _ given: Plan, _ block: Block, at position: Int, where isWanted: (PendingSubquery) -> Bool = { _ in true },
+        outer: (Expression) throws(SQLError) -> Expression = { (expression) throws(SQLError) in expression }
+    ) throws(SQLError) -> Plan {
+        var plan = given
+        for index in block.subqueries.indices where block.subqueries[index].place == nil && isWanted(block.subqueries[index]) {
+            let pending = block.subqueries[index]
+            var subquery = pending.subquery
+            // Conditions over the block's columns, told in the plan's.
+            var moved: [Expression] = []
+            for condition in subquery.correlations {
+                let asOuter = condition.renumbered { Block.isOuter($0) ? $0 - Block.outerBase : $0 + Block.innerBase }
+                let mapped = try outer(block.resolved(asOuter))
+                moved.append(mapped.renumbered { $0 >= Block.innerBase ? $0 - Block.innerBase : $0 + Block.outerBase })
+            }
+            subquery.correlations = moved
+            let width = plan.fields.count
+            let marker = Expression.column(width + subquery.plan.fields.count - 1, .boolean)
+            let isMatched = Simplifier.not(Simplifier.isNull(marker))
+            var result: Expression
+            switch pending.kind {
+            case .exists: result = isMatched
+            case .scalar(let nothing):
+                result = subquery.results(width, isOptional: true)[0]
+                if let nothing {
+                    result = .conditional(branches: [ConditionalBranch(condition: isMatched, result: result)], otherwise: nothing, result.type)
+                }
+            }
+            plan = try counted(
+                .join(
+                    plan, subquery.plan, .left, condition: Simplifier.and(subquery.conditions(width)),
+                    fields: plan.fields + subquery.plan.fields), at: position)
+            block.subqueries[index].place = result
+        }
+        return plan
+    }
+
+    // MARK: The clock
+
+    /// A filter whose conjuncts may compare something with now().
+    private mutating func temporal(_ plan: Plan, _ condition: Expression, at position: Int) throws(SQLError) -> Plan {
+        let conjuncts = Optimiser.conjuncts(condition)
+        let timed = conjuncts.filter { $0.columns.contains(Block.now) }
+        if timed.isEmpty { return try counted(.filter(plan, condition), at: position) }
+        var result = Optimiser.filtered(plan, conjuncts.filter { !$0.columns.contains(Block.now) })
+        for conjunct in timed {
+            guard let (from, until) = span(conjunct) else {
+                throw .notSupported(
+                    "this condition on now()", at: position,
+                    hint: "Compare a time of the row with now(), or with now() plus or minus an interval, by <, <=, > or >=.")
+            }
+            result = try counted(.temporal(result, from: from, until: until), at: position)
+        }
+        return result
+    }
+
+    /// From when, and until when, a comparison with the clock holds.
+    private func span(_ condition: Expression) -> (from: Expression?, until: Expression?)? {
+        guard case .call(let function, let operands, _) = condition, operands.count == 2 else { return nil }
+        let isSwapped = operands[0].columns.contains(Block.now)
+        let (row, clock) = isSwapped ? (operands[1], operands[0]) : (operands[0], operands[1])
+        guard !row.columns.contains(Block.now), row.type == .timestamptz else { return nil }
+        var moved = row
+        guard Self.solve(clock, &moved) else { return nil }
+        let next = Expression.call(
+            .add, [moved, .literal(.interval(Interval(micros: 1)), .interval)], .timestamptz)
+        switch (function, isSwapped) {
+        case (.less, false), (.greater, true): return (next, nil)
+        case (.lessOrEqual, false), (.greaterOrEqual, true): return (moved, nil)
+        case (.greater, false), (.less, true): return (nil, moved)
+        case (.greaterOrEqual, false), (.lessOrEqual, true): return (nil, next)
+        default: return nil
+        }
+    }
+
+    /// now() ± intervals, brought to the row's side.
+    private static func solve(_ clock: Expression, _ row: inout Expression) -> Bool {
+        switch clock {
+        case .column(Block.now, _): return true
+        case .call(let function, let operands, _) where operands.count == 2 && operands[1].type == .interval:
+            guard function == .add || function == .subtract, !operands[1].columns.contains(Block.now) else { return false }
+            row = .call(function == .add ? .subtract : .add, [row, operands[1]], .timestamptz)
+            return solve(operands[0], &row)
+        default: return false
+        }
+    }
+}
+
+/// A subquery of an expression, on its way to become a join.
+struct PendingSubquery {
+    enum Kind {
+        /// With the value where the subquery has no row to count; nil: NULL.
+        case scalar(Expression?)
+        case exists
+    }
+
+    var subquery: Subquery
+    var kind: Kind
+    var clause: Clause
+    var position: Int
+    /// Its value over the plan's columns, once it is joined.
+    var place: Expression?
+
+    init(subquery: Subquery, kind: Kind, clause: Clause, position: Int) {
+        self.subquery = subquery
+        self.kind = kind
+        self.clause = clause
+        self.position = position
+    }
+}
+
+extension Block {
+    static let outerBase = 1 << 42
+    static let subqueryBase = 1 << 43
+    static let groupingBase = 1 << 44
+    static let innerBase = 1 << 45
+    /// now(), as a column.
+    static let now = 1 << 46
+
+    static func isOuter(_ ordinal: Int) -> Bool { ordinal >= outerBase && ordinal < subqueryBase }
+
+    func add(_ pending: PendingSubquery, _ type: DataType) -> Binder.Bound {
+        subqueries.append(pending)
+        return Binder.Bound(.column(Block.subqueryBase + subqueries.count - 1, type))
+    }
+
+    /// `expression` with the subqueries that are joined put in.
+    func resolved(_ expression: Expression) -> Expression {
+        guard !subqueries.isEmpty else { return expression }
+        return expression.rewritingColumns { ordinal, type in
+            guard ordinal >= Block.subqueryBase, ordinal < Block.groupingBase, let place = subqueries[ordinal - Block.subqueryBase].place else {
+                return .column(ordinal, type)
+            }
+            return place
+        }
+    }
+}

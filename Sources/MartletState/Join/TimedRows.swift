@@ -1,0 +1,86 @@
+package import MartletColumns
+package import MartletCore
+
+/// Rows that are valid for a span of time each: from an instant on, up to another. The last two columns say which
+/// (microseconds since 1970; the end is not part of the span). One thread.
+package final class TimedRows {
+    private let rows: RowHeap
+    private let width: Int
+    private var starting = Schedule()
+    private var ending = Schedule()
+    private var now = Int64.min
+
+    private struct Schedule {
+        private var slots: [Int64: [UInt32]] = [:]
+        private var times = SpanStarts()
+
+        mutating func add(_ slot: UInt32, at time: Int64) {
+            slots[time, default: []].append(slot)
+            times.insert(time)
+        }
+
+        /// What is due up to `now`, that included.
+        mutating func take(upTo now: Int64) -> [UInt32] {
+            var due: [UInt32] = []
+            while let time = times.first, time <= now {
+                times.removeFirst()
+                due += slots.removeValue(forKey: time) ?? []
+            }
+            return due
+        }
+    }
+
+    /// - Parameter types: of all columns, the span's two at the end.
+    package init(_ types: [DataType]) {
+        width = types.count - 2
+        rows = RowHeap(types, metaWords: 1, isIndexed: true)
+    }
+
+    package var rowCount: Int { rows.count }
+
+    /// Takes rows in or out; answers what that changes among the rows that are valid now (columns without the span).
+    package func apply(_ batch: Batch) -> Batch? {
+        let from = batch.columns[width]
+        let until = batch.columns[width + 1]
+        // A row whose span is over was given up already, and its deletion says nothing new.
+        let open = (0..<batch.count).filter { row in
+            !from.isNull(row) && !until.isNull(row) && until.int64s[row] > now && from.int64s[row] < until.int64s[row]
+        }
+        guard !open.isEmpty else { return nil }
+        let rest = open.count == batch.count ? batch : batch.gather(Selection(open))
+        let applied = rows.apply(rest.columns, count: rest.count, weights: rest.weights)
+        var shown: [Int] = []
+        for row in 0..<rest.count {
+            let (start, end) = (rest.columns[width].int64s[row], rest.columns[width + 1].int64s[row])
+            if applied.isNew[row] {
+                if start > now { starting.add(applied.slots[row], at: start) }
+                ending.add(applied.slots[row], at: end)
+            }
+            if start <= now { shown.append(row) }
+        }
+        guard !shown.isEmpty else { return nil }
+        let visible = rest.gather(Selection(shown))
+        return Batch(count: visible.count, columns: Array(visible.columns.prefix(width)), weights: visible.weights)
+    }
+
+    /// Moves the clock on; answers the rows that become valid and those that no longer are.
+    package func advance(to instant: Int64) -> Batch? {
+        guard instant > now else { return nil }
+        now = instant
+        var slots: [UInt32] = []
+        let weights = Column(.bigint, capacity: 16)
+        for slot in starting.take(upTo: instant) where rows.weight(slot).pointee != 0 {
+            slots.append(slot)
+            weights.append(.bigint(rows.weight(slot).pointee))
+        }
+        let over = ending.take(upTo: instant)
+        // A row that began and ended since the last time is in both, and comes to nothing.
+        for slot in over where rows.weight(slot).pointee != 0 {
+            slots.append(slot)
+            weights.append(.bigint(-rows.weight(slot).pointee))
+        }
+        defer { for slot in over { rows.remove(slot) } }
+        guard !slots.isEmpty else { return nil }
+        return Consolidation.net([Batch(count: slots.count, columns: rows.gather(0..<width, slots), weights: weights)])
+    }
+}
