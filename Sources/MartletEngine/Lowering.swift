@@ -69,21 +69,37 @@ struct Lowering {
     }
 
     /// The end of a view or sink: counts source rows that came so far, and shows of changing rows what a tick comes to.
-    private mutating func finished(_ name: String, _ given: Lowered, view: Int) -> Lowered {
+    private mutating func finished(_ name: String, _ plan: Plan, _ given: Lowered, view: Int) -> Lowered {
         var lowered = given
         if lowered.isSourceRows {
             lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
         }
         if !lowered.isAppendOnly {
+            // Where a row may leave at one shard and come at another, equal rows have to meet.
+            if shards > 1, !Lowering.staysWithOwner(plan) {
+                lowered.node = graph.addExchange(lowered.node, keys: Array(lowered.fields.indices))
+            }
             lowered.node = graph.addOperator("net changes", inputs: [lowered.node]) { _ in NetChanges() }
         }
         return lowered
     }
 
+    /// Whether all changes of one row happen at one shard: the owner of its group.
+    private static func staysWithOwner(_ plan: Plan) -> Bool {
+        switch plan {
+        case .aggregate, .view: true
+        case .filter(let input, _), .emitOnWindowClose(let input): staysWithOwner(input)
+        case .project(.aggregate(_, let keys, _, _, _), let expressions, _),
+            .project(.filter(.aggregate(_, let keys, _, _, _), _), let expressions, _):
+            keys.indices.allSatisfy { key in expressions.contains { $0.column == key } }
+        case .source, .relation, .values, .project, .window, .session, .over, .join, .temporal, .repeated, .unionAll: false
+        }
+    }
+
     /// Adds a materialized view, for others to read.
     mutating func addView(_ name: String, _ plan: Plan) throws(SQLError) {
         let view = graph.addView(name)
-        views[name] = finished(name, try lower(plan, view: view, onClose: false), view: view)
+        views[name] = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
     }
 
     /// Adds a sink's plan; `make` gives the operator at its end.
@@ -91,7 +107,7 @@ struct Lowering {
         _ name: String, _ plan: Plan, make: (Lowered) throws(SQLError) -> OperatorFactory
     ) throws(SQLError) {
         let view = graph.addView(name)
-        let lowered = finished(name, try lower(plan, view: view, onClose: false), view: view)
+        let lowered = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
         let end = try make(lowered)
         _ = graph.addOperator(name, inputs: [lowered.node], make: end)
     }

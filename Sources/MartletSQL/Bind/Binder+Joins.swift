@@ -137,11 +137,13 @@ extension Binder {
         let scope = try beside(left.1, right, at: position)
         guard width == left.1.columns.count else { throw .notSupported("LATERAL here", at: position) }
 
+        // An aggregate has a row for each row on the left, whether anything matched or not.
+        let isOptional = kind == .left || subquery.nothing != nil
         let join = Plan.join(
-            left.0, subquery.plan, kind == .left ? .left : .inner, condition: Simplifier.and(subquery.conditions(width)),
+            left.0, subquery.plan, isOptional ? .left : .inner, condition: Simplifier.and(subquery.conditions(width)),
             fields: left.0.fields + subquery.plan.fields)
         let columns = left.0.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
-        let results = subquery.results(width, isOptional: kind == .left)
+        let results = isOptional ? subquery.resultsOrNothing(width) : subquery.results(width, isOptional: false)
         let fields = left.0.fields + names
         var plan = try counted(.project(join, columns + results, fields), 2, at: position)
         if case .on(let condition)? = syntax?.condition {

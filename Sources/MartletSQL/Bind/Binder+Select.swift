@@ -131,7 +131,7 @@ extension Binder {
     }
 
     private func expand(_ relation: String?, at position: Int, _ block: Block, into outputs: inout [Output]) {
-        for (ordinal, column) in block.scope.columns.enumerated() 
+        for (ordinal, column) in block.scope.columns.enumerated()
         where !column.isHidden && (relation == nil ? !column.isMerged : column.relation == relation) {
             block.uses.append((ordinal, position))
             outputs.append(Output(name: column.name, expression: .column(ordinal, column.type), position: position, alias: column.name))

@@ -11,7 +11,9 @@ extension Binder {
             guardDepth = outerGuard
             outerBlocks.removeLast()
         }
-        var subquery = try Decorrelation.subquery(try self.query(query), at: query.position)
+        let plan = try self.query(query)
+        var subquery = try Decorrelation.subquery(plan, at: query.position)
+        if subquery.isCorrelated { subquery.nothing = plan.valuesOfNothing(context) }
         subquery.addMarker()
         return subquery
     }
@@ -140,10 +142,10 @@ extension Binder {
                     hint: "Make it one row with an aggregate such as max, or use EXISTS, IN or a join.")
             }
             var subquery = try Decorrelation.subquery(plan, at: query.position)
+            if subquery.isCorrelated { subquery.nothing = plan.valuesOfNothing(context) }
             subquery.addMarker()
             let type = plan.fields[0].type
-            let nothing = subquery.isCorrelated ? plan.valueOfNothing(context) : nil
-            return block.add(PendingSubquery(subquery: subquery, kind: .scalar(nothing), clause: block.clause, position: query.position), type)
+            return block.add(PendingSubquery(subquery: subquery, kind: .scalar, clause: block.clause, position: query.position), type)
         case .exists(let query):
             let subquery = try self.subquery(query, block)
             return block.add(
@@ -203,15 +205,7 @@ extension Binder {
             let width = plan.fields.count
             let marker = Expression.column(width + subquery.plan.fields.count - 1, .boolean)
             let isMatched = Simplifier.not(Simplifier.isNull(marker))
-            var result: Expression
-            switch pending.kind {
-            case .exists: result = isMatched
-            case .scalar(let nothing):
-                result = subquery.results(width, isOptional: true)[0]
-                if let nothing {
-                    result = .conditional(branches: [ConditionalBranch(condition: isMatched, result: result)], otherwise: nothing, result.type)
-                }
-            }
+            let result = pending.kind == .exists ? isMatched : subquery.resultsOrNothing(width)[0]
             plan = try counted(
                 .join(
                     plan, subquery.plan, .left, condition: Simplifier.and(subquery.conditions(width)),
@@ -275,8 +269,7 @@ extension Binder {
 /// A subquery of an expression, on its way to become a join.
 struct PendingSubquery {
     enum Kind {
-        /// With the value where the subquery has no row to count; nil: NULL.
-        case scalar(Expression?)
+        case scalar
         case exists
     }
 

@@ -11,6 +11,8 @@ struct Subquery {
     var outputs: [Expression]
     /// What must hold between an outer row and the plan's, in the same terms.
     var correlations: [Expression]
+    /// The outputs where no row came, of an aggregate that has a row even then.
+    var nothing: [Expression]?
 
     var isCorrelated: Bool { !correlations.isEmpty || outputs.contains { $0.columns.contains { Block.isOuter($0) } } }
 
@@ -20,6 +22,17 @@ struct Subquery {
 
     /// The join's condition, the outer side having `width` columns.
     func conditions(_ width: Int) -> [Expression] { correlations.map { Self.placed($0, width) } }
+
+    /// The results, over the join's columns, of a left join: an aggregate has a value where nothing matched.
+    func resultsOrNothing(_ width: Int) -> [Expression] {
+        guard let nothing else { return results(width, isOptional: true) }
+        let isMatched = Expression.not(.isNull(.column(width + plan.fields.count - 1, .boolean)))
+        return zip(results(width, isOptional: true), nothing).map { result, nothing in
+            if nothing.literalValue.map({ $0.isNull }) ?? false { return result }
+            return .conditional(
+                branches: [ConditionalBranch(condition: isMatched, result: result)], otherwise: Self.placed(nothing, width), result.type)
+        }
+    }
 
     /// The results, over the join's columns. `isOptional`: a row without a match gives NULLs.
     func results(_ width: Int, isOptional: Bool) -> [Expression] {
@@ -215,16 +228,13 @@ extension Plan {
         }
     }
 
-    /// What a projection over an aggregate without keys gives where no row came; nil: NULL, or unknown.
-    func valueOfNothing(_ context: EvaluationContext) -> Expression? {
-        guard case .project(.aggregate(_, let keys, let calls, _, _), let expressions, _) = self, keys.isEmpty, expressions.count == 1 else {
-            return nil
-        }
+    /// What a projection over an aggregate without keys gives where no row came, column by column; nil: this is no such plan.
+    func valuesOfNothing(_ context: EvaluationContext) -> [Expression]? {
+        guard case .project(.aggregate(_, let keys, let calls, _, _), let expressions, _) = self, keys.isEmpty else { return nil }
         let empty = calls.map { call -> Expression in
             let isCount = call.function == .count || call.function == .countAll
             return isCount ? .literal(.bigint(0), .bigint) : .literal(.null, call.type)
         }
-        let value = Simplifier.simplified(expressions[0].substituting(empty), context)
-        return value.literalValue.map { $0.isNull } ?? true ? nil : value
+        return expressions.map { Simplifier.simplified($0.substituting(empty), context) }
     }
 }

@@ -15,8 +15,10 @@ extension AggregateTable {
         let extremes = layout.accumulators.filter {
             if case .extreme = $0.kind { true } else { false }
         }
+        // A group without rows is about to go; the one row of a table without keys stays.
+        let isGlobal = layout.keys.fields.isEmpty
         let lost = changed.filter { row in
-            row.load(as: Int64.self) != 0 && extremes.contains { $0.flags(row).pointee & $0.withdrawn != 0 }
+            (isGlobal || row.load(as: Int64.self) != 0) && extremes.contains { $0.flags(row).pointee & $0.withdrawn != 0 }
         }
         for row in lost {
             for extreme in extremes {
