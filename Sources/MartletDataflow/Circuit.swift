@@ -94,7 +94,7 @@ package final class Circuit {
         let now = clock.monotonicNanos()
         let wall = clock.wallMicros()
         let fed = takeRelations()
-        for shard in shards { shard.context.now = max(shard.context.now, wall) }
+        graph.clock.advance(to: wall)
         let work = Phase(shards: shards)
         let limits = limits
         executor.forEachShard { index in

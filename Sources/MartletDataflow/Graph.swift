@@ -1,3 +1,19 @@
+internal import Synchronization
+
+/// What `now()` means in the current tick: microseconds since 1970; never goes back. Set by the driver between phases, read by
+/// any shard.
+package final class TickClock: Sendable {
+    private let micros = Atomic<Int64>(.min)
+
+    package init() {}
+
+    package var now: Int64 { micros.load(ordering: .relaxed) }
+
+    func advance(to instant: Int64) {
+        if instant > now { micros.store(instant, ordering: .relaxed) }
+    }
+}
+
 /// A node of a graph, by position. Nodes are added after their inputs, so positions are in topological order.
 package struct NodeID: Hashable, Sendable {
     package let index: Int
@@ -27,6 +43,7 @@ package struct Graph {
         case operation(OperatorFactory)
     }
 
+    package let clock = TickClock()
     package private(set) var nodes: [Node] = []
     package private(set) var sources: [NodeID] = []
     package private(set) var relations: [NodeID] = []

@@ -122,8 +122,6 @@ package final class ShardContext {
     package let shardCount: Int
     /// Time zones and the like, for expressions.
     package let evaluation: EvaluationContext
-    /// What `now()` means in this tick: microseconds since 1970; never goes back.
-    package internal(set) var now: Int64 = .min
     /// Indexed by view.
     package var counters: [ViewCounters]
     /// This tick's, taken by the driver.

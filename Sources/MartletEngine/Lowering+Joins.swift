@@ -115,7 +115,8 @@ extension Lowering {
         let types = names.map(\.type)
         // Where identical rows meet, so that a deletion finds its row.
         let exchanged = graph.addExchange(projected.node, keys: Array(fields.indices))
-        let node = graph.addOperator("valid", inputs: [exchanged]) { TemporalFilter(types: types, context: $0) }
+        let clock = graph.clock
+        let node = graph.addOperator("valid", inputs: [exchanged]) { _ in TemporalFilter(types: types, clock: clock) }
         return Lowered(
             node: node, fields: fields, watermarks: [:], isSourceRows: false, isAppendOnly: below.isAppendOnly && until == nil,
             lateness: 0)

@@ -32,6 +32,18 @@ struct OracleTests {
     }
 
     @Test(
+        "Nexmark's queries on a small input come to what DuckDB says",
+        .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with duckdb; ./dev test prepares one"))
+    func nexmark() throws {
+        let results = try run("nexmark_oracle.py", [Binary.root.appendingPathComponent("bench/nexmark").path])
+        #expect(results.count >= 20)
+        for result in results {
+            #expect(result["problem"] is NSNull, "\(result["query"] ?? ""): \(result["problem"] ?? "")")
+            #expect(result["rows"] as? Int ?? 0 > 0, "\(result["query"] ?? "") has no rows, which shows nothing")
+        }
+    }
+
+    @Test(
         "expressions over NULLs, extremes and changes of clock come to what PostgreSQL says, errors as dead letters",
         .enabled(
             if: Binary.python != nil && server != nil,

@@ -14,39 +14,26 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from figures import emit, measure, median, say
+from queries import QUERIES
 
 HERE = os.path.relpath(os.path.dirname(__file__) or ".")
 BUILD = ".build/bench"
 MARTLET = os.environ.get("MARTLET_BINARY", ".build/release/martlet")
 
-# Output columns, by which results are compared.
-QUERIES = {
-    "q0": {"auction": "BIGINT", "bidder": "BIGINT", "price": "BIGINT", "channel": "VARCHAR", "date_time": "TIMESTAMP"},
-    "q2": {"auction": "BIGINT", "price": "BIGINT"},
-    "q7": {"window_start": "TIMESTAMP", "window_end": "TIMESTAMP", "highest": "BIGINT"},
-    "q12t": {
-        "bidder": "BIGINT",
-        "window_start": "TIMESTAMP",
-        "window_end": "TIMESTAMP",
-        "bids": "BIGINT",
-        "total": "BIGINT",
-        "highest": "BIGINT",
-    },
-}
-
-
 def main():
     arguments = parse_arguments()
     data = arguments.data or generate(arguments.events)
-    bids = link_bids(data)
-    rows = count_lines(bids)
+    streams = {name + "s": link_stream(data, name) for name in ("bid", "auction", "person")}
+    rows = count_lines(streams["bids"])
+    count_lines(streams["auctions"])
+    count_lines(streams["persons"])
     engines = {"martlet": run_martlet} if arguments.ours else {}
     engines |= {name: PEERS[name] for name in arguments.peers}
     for query in arguments.queries:
         runs = {name: [] for name in engines}
         for turn in range(arguments.runs):
             for name, run in engines.items():
-                runs[name].append(run_once(name, run, query, bids))
+                runs[name].append(run_once(name, run, query, streams))
                 say(f"{query} {name}: {runs[name][-1]['seconds']:.2f} s")
             if turn == 0:
                 compare(query, list(engines))
@@ -61,7 +48,7 @@ def parse_arguments():
     parser.add_argument("--peers", type=words, default=[], help="duckdb,flink")
     parser.add_argument("--queries", type=words, default=list(QUERIES), help=",".join(QUERIES))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--data", help="a folder that has bid-*.ndjson already")
+    parser.add_argument("--data", help="a folder that has person-, auction- and bid-*.ndjson already")
     parser.add_argument("--only-peers", dest="ours", action="store_false", help="leave Martlet out")
     arguments = parser.parse_args()
     for word in [*(set(arguments.peers) - set(PEERS)), *(set(arguments.queries) - set(QUERIES))]:
@@ -86,16 +73,16 @@ def generate(events):
     return folder
 
 
-def link_bids(data):
-    """The bids in a folder of their own, since Flink reads a folder, not a pattern."""
-    folder = f"{data}/bids"
+def link_stream(data, name):
+    """A stream's files in a folder of their own, since Flink reads a folder, not a pattern."""
+    folder = f"{data}/{name}s"
     os.makedirs(folder, exist_ok=True)
-    for path in glob.glob(f"{data}/bid-*.ndjson"):
+    for path in glob.glob(f"{data}/{name}-*.ndjson"):
         linked = os.path.join(folder, os.path.basename(path))
         if not os.path.exists(linked):
             os.link(path, linked)
     if not os.listdir(folder):
-        raise SystemExit(f"{data} has no bid-*.ndjson")
+        raise SystemExit(f"{data} has no {name}-*.ndjson")
     return os.path.abspath(folder)
 
 
@@ -112,29 +99,31 @@ def count_lines(folder):
 # --- Engines: each runs one query and answers a figure's seconds and memory -------------------------------------------
 
 
-def run_once(name, run, query, bids):
+def run_once(name, run, query, streams):
     out = f"{BUILD}/out/{query}-{name}"
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
-    return run(query, bids, os.path.abspath(out))
+    return run(query, streams, os.path.abspath(out))
 
 
-def run_martlet(query, bids, out):
+def run_martlet(query, streams, out):
     script = f"{HERE}/{query}.sql"
-    options = ["-v", f"bids={bids}/*.ndjson", "-v", f"out={out}/out.ndjson", "--shards", "2", "--out-dir", f"{out}/rest"]
+    options = [word for name, folder in streams.items() for word in ("-v", f"{name}={folder}/*.ndjson")]
+    options += ["-v", f"out={out}/out.ndjson", "--shards", "2", "--out-dir", f"{out}/rest"]
     run = measure([MARTLET, "run", script, *options])
     return {"seconds": run.seconds, "rss_bytes": run.rss_bytes}
 
 
-def run_duckdb(query, bids, out):
-    script = fill_in(f"{HERE}/duckdb/{query}.sql", out, bids=f"{bids}/*.ndjson", out=f"{out}/out.ndjson")
+def run_duckdb(query, streams, out):
+    inputs = {name: f"{folder}/*.ndjson" for name, folder in streams.items()}
+    script = fill_in(f"{HERE}/duckdb/{query}.sql", out, **inputs, out=f"{out}/out.ndjson")
     run = measure([sys.executable, f"{HERE}/duckdb_script.py", script])
     return {"seconds": json.loads(run.output)["seconds"], "rss_bytes": run.rss_bytes}
 
 
-def run_flink(query, bids, out):
+def run_flink(query, streams, out):
     """`seconds` is the whole process, `job_seconds` the job by Flink's own count."""
-    script = fill_in(f"{HERE}/flink/{query}.sql", out, bids=bids, out=f"{out}/parts")
+    script = fill_in(f"{HERE}/flink/{query}.sql", out, **streams, out=f"{out}/parts")
     checkpoints = f"{out}/checkpoints"
     opens = ["java.lang", "java.lang.invoke", "java.util", "java.util.concurrent", "java.net", "java.io", "java.time", "java.nio"]
     options = [word for package in opens for word in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")]

@@ -7,12 +7,12 @@ internal import MartletState
 /// behind it, as timestamps; they are not passed on.
 package final class TemporalFilter: Operator {
     private let rows: TimedRows
-    private let context: ShardContext
+    private let clock: TickClock
 
     /// - Parameter types: of the input's columns.
-    package init(types: [DataType], context: ShardContext) {
+    package init(types: [DataType], clock: TickClock) {
         rows = TimedRows(types)
-        self.context = context
+        self.clock = clock
     }
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
@@ -25,6 +25,6 @@ package final class TemporalFilter: Operator {
     }
 
     private func move(into output: any Output) {
-        if let changes = rows.advance(to: context.now) { output.emit(changes) }
+        if let changes = rows.advance(to: clock.now) { output.emit(changes) }
     }
 }

@@ -1,0 +1,11 @@
+-- q10: all bids, with day and minute as text.
+-- bids, out: set with -v. The watermark allows twice the disorder that the bench generates.
+CREATE SOURCE bid (
+    auction BIGINT, bidder BIGINT, price BIGINT, channel TEXT, url TEXT, date_time TIMESTAMP, extra TEXT,
+    WATERMARK FOR date_time AS date_time - INTERVAL '4 seconds'
+) WITH (connector = 'file', path = :'bids') FORMAT PLAIN ENCODE JSON;
+
+CREATE SINK out AS
+SELECT auction, bidder, price, date_time, extra, to_char(date_time, 'YYYY-MM-DD') AS day, to_char(date_time, 'HH24:MI') AS minute
+FROM bid
+WITH (connector = 'file', path = :'out') FORMAT PLAIN ENCODE JSON;
