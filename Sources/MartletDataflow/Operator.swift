@@ -142,6 +142,8 @@ package final class ShardContext {
     package func reject(_ errors: RowErrors, of batch: Batch, view: Int, countsSourceRows: Bool) {
         var last = -1
         for entry in errors.sorted {
+            // Taking back a row that failed fails no second time.
+            if let weights = batch.weights, weights.int64s[entry.row] < 0 { continue }
             if let origins = batch.origins {
                 let row = origins.blockRow(entry.row)
                 if row == last { continue }

@@ -68,7 +68,7 @@ package final class Pipeline {
         }
         self.partitions = partitions
         relations = try SideRelations(
-            sources: sources, views: lowering.graph.views, read: script.relationsRead, connectors: connectors,
+            sources: sources, views: lowering.graph.views, homes: script.firstSources, read: script.relationsRead, connectors: connectors,
             firstTarget: targets.count)
         self.targets = targets + relations.targets
         self.collectors = collectors
@@ -152,6 +152,23 @@ struct PipelineScript {
             var columns = needed[definition.name] ?? []
             if let watermark = definition.watermark { columns.insert(watermark.column) }
             sources.append((definition, columns.sorted()))
+        }
+    }
+
+    /// By object: the ordinal of the first source that it reads, directly or through views.
+    var firstSources: [Int?] {
+        var byView: [String: Int] = [:]
+        return objects.map { object in
+            let plan: Plan
+            switch object {
+            case .view(_, let own): plan = own
+            case .sink(let definition): plan = definition.plan
+            }
+            let first = plan.relationNames.lazy.compactMap { name in
+                byView[name] ?? sources.firstIndex { $0.definition.name == name }
+            }.first
+            if case .view(let name, _) = object { byView[name] = first }
+            return first
         }
     }
 

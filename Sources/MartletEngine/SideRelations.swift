@@ -19,15 +19,18 @@ final class SideRelations {
     private(set) var targets: [any SinkTarget] = []
     private let sources: [SourceDefinition]
     private let views: [String]
+    /// By view: the first source that it reads.
+    private let homes: [Int?]
     private var late: [Int: Entry] = [:]
     private var dead: [Int: Entry] = [:]
     private var attempts = 0
 
     init(
-        sources: [SourceDefinition], views: [String], read: [String], connectors: any ConnectorProvider, firstTarget: Int
+        sources: [SourceDefinition], views: [String], homes: [Int?], read: [String], connectors: any ConnectorProvider, firstTarget: Int
     ) throws(SQLError) {
         self.sources = sources
         self.views = views
+        self.homes = homes
         for (ordinal, source) in sources.enumerated() {
             if let name = source.lateTable {
                 late[ordinal] = try open(
@@ -71,11 +74,18 @@ final class SideRelations {
         }
         for source in sources.indices {
             guard let entry = dead[source] else { continue }
-            let letters = report.deadLetters.filter { $0.source == source }
+            let letters = report.deadLetters.filter { home(of: $0) == source }
             guard !letters.isEmpty else { continue }
-            add(deadBatch(letters), entry, pool, to: &collected)
+            add(deadBatch(letters, of: source), entry, pool, to: &collected)
         }
         return collected
+    }
+
+    /// The source whose dead letters a letter joins: its record's, or, of a row that is no one record's any more (a group's,
+    /// a pair's), the first that its view reads.
+    private func home(of letter: DeadLetter) -> Int? {
+        if letter.source >= 0 { return letter.source }
+        return letter.view.flatMap { $0 < homes.count ? homes[$0] : nil }
     }
 
     private func add(_ batch: Batch, _ entry: Entry, _ pool: BytePool, to collected: inout Collected) {
@@ -127,22 +137,23 @@ final class SideRelations {
         return batch
     }
 
-    private func deadBatch(_ letters: [DeadLetter]) -> Batch {
+    private func deadBatch(_ letters: [DeadLetter], of source: Int) -> Batch {
         let columns = SourceDefinition.deadLetterFields.map { Column($0.type, capacity: letters.count) }
         for letter in letters {
+            let isRecord = letter.source >= 0
             let row: [Value] = [
-                .text(sources[letter.source].name),
-                .integer(letter.partition),
-                .bigint(letter.offset),
-                .timestamptz(letter.ingestedAt),
+                .text(sources[source].name),
+                isRecord ? .integer(letter.partition) : .null,
+                isRecord ? .bigint(letter.offset) : .null,
+                isRecord ? .timestamptz(letter.ingestedAt) : .null,
                 .text(letter.reasonCode),
                 .text(letter.view.map { "\(letter.reason) (in \(views[$0]))" } ?? letter.reason),
                 letter.field.map { .text($0) } ?? .null,
-                .bytea(letter.payload),
+                isRecord ? .bytea(letter.payload) : .null,
                 letter.key.map { .bytea($0) } ?? .null,
                 letter.headers.map { .jsonb($0) } ?? .null,
                 .integer(0),
-                .text(fingerprint(letter)),
+                .text(fingerprint(letter, of: source)),
             ]
             for (column, value) in zip(columns, row) { column.append(value) }
         }
@@ -150,8 +161,8 @@ final class SideRelations {
     }
 
     /// Letters of one kind share it: the reason's code and field, not the values in the reason's text.
-    private func fingerprint(_ letter: DeadLetter) -> String {
-        var bytes = Array("\(sources[letter.source].name)/\(letter.reasonCode)/\(letter.field ?? "")".utf8)
+    private func fingerprint(_ letter: DeadLetter, of source: Int) -> String {
+        var bytes = Array("\(sources[source].name)/\(letter.reasonCode)/\(letter.field ?? "")".utf8)
         if let view = letter.view { bytes += Array("/\(views[view])".utf8) }
         let checksum = bytes.withUnsafeBytes { crc32c($0) }
         let digits = String(checksum, radix: 16)

@@ -69,10 +69,13 @@ final class PrefixRun: ConnectorProvider {
 
     var problems: [String] { held.problems }
 
-    /// - Parameter rowsMax: what a partition hands over in a tick, at most.
+    /// - Parameters:
+    ///   - rowsMax: what a partition hands over in a tick, at most.
+    ///   - tickMicros: by how much the clock moves on after each tick.
+    ///   - ticksAfter: ticks to go on for when everything is read.
     init(
         _ query: String, _ scripts: [String: [[ScriptedRow]]], shards: Int, rowsMax: Int, seed: UInt64, delay: Int = 5,
-        before: String = "", options: String = ""
+        before: String = "", options: String = "", tickMicros: Int64 = 0, ticksAfter: Int = 0
     ) throws {
         self.scripts = scripts
         self.seed = SplitMix64(seed: seed)
@@ -93,12 +96,17 @@ final class PrefixRun: ConnectorProvider {
             statements, options: PipelineOptions(shards: shards), connectors: self,
             executor: SequentialExecutor(order: (0..<shards).reversed()), clock: clock)
         let committer = InlineCommitter(targets: pipeline.targets, pool: pipeline.pool, clock: clock, latency: Histogram())
+        var left = ticksAfter
         for _ in 0..<5_000 {
             let report = try pipeline.step(committer)
             letters += report.deadLetters.count
             late += report.lateRows.count
             ticks.append(Tick(read: scripts.keys.sorted().map { partitions[$0]!.map(\.count) }, rows: held.rows))
-            if report.isFinished { break }
+            if tickMicros > 0 { clock.advance(nanos: tickMicros * 1_000) }
+            if report.isFinished {
+                if left == 0 { break }
+                left -= 1
+            }
         }
         try pipeline.finish()
     }

@@ -1,0 +1,165 @@
+import MartletCore
+import MartletDataflow
+import MartletTestKit
+import Testing
+
+/// Mistakes that other engines are known for, each by its name (the rows and views of `PrefixRun`).
+@Suite("Wrong turns")
+struct WrongTurnTests {
+    private func row(_ id: Int64, at seconds: Int64, key: Int64? = 1, value: Int64? = 0) -> ScriptedRow {
+        ScriptedRow(id: id, time: seconds * 1_000_000, key: key, value: value)
+    }
+
+    /// Alternating sums that must stay at zero whatever a tick holds.
+    @Test("the sum of balances is equal at every read while transfers stream", arguments: [1, 2, 3], [1, 7])
+    func balances(shards: Int, rowsMax: Int) throws {
+        let moves = PrefixOracleTests.rows(60, first: 0, seed: 5)
+        let run = try PrefixRun(
+            "SELECT sum(amount) AS total FROM balances", ["a": [moves], "b": [[]]], shards: shards, rowsMax: rowsMax, seed: 3,
+            before: """
+                CREATE MATERIALIZED VIEW balances AS SELECT account, sum(amount) AS amount FROM (
+                  SELECT key AS account, id AS amount FROM a UNION ALL SELECT value AS account, -id AS amount FROM a) x GROUP BY account;
+                """)
+        #expect(run.problems == [])
+        let sums = Set(run.ticks.drop { $0.read[0][0] == 0 }.flatMap(\.rows))
+        #expect(sums == ["0"])
+    }
+
+    @Test("t LEFT JOIN t is never NULL at a tick", arguments: [1, 2, 3], [1, 7])
+    func selfJoin(shards: Int, rowsMax: Int) throws {
+        let run = try PrefixRun(
+            "SELECT x.id, y.id AS other FROM a x LEFT JOIN a y ON x.id = y.id", ["a": [PrefixOracleTests.rows(40, first: 0, seed: 6)], "b": [[]]],
+            shards: shards, rowsMax: rowsMax, seed: 4)
+        #expect(run.problems == [])
+        for tick in run.ticks {
+            #expect(tick.rows.count == tick.read[0][0])
+            #expect(!tick.rows.contains { $0.contains("NULL") })
+        }
+    }
+
+    /// The view joins a changing aggregate with itself: each key's two counts are the same number at every tick.
+    @Test("-old and +new are never visible apart", arguments: [1, 2, 3])
+    func updatesStayTogether(shards: Int) throws {
+        let run = try PrefixRun(
+            "SELECT x.key, x.n, y.n AS m FROM counts x JOIN counts y ON x.key = y.key",
+            ["a": [PrefixOracleTests.rows(50, first: 0, seed: 8)], "b": [[]]], shards: shards, rowsMax: 3, seed: 5,
+            before: "CREATE MATERIALIZED VIEW counts AS SELECT key, count(*) AS n FROM a WHERE key IS NOT NULL GROUP BY key;")
+        #expect(run.problems == [])
+        for tick in run.ticks {
+            let parts = tick.rows.map { $0.split(separator: "\t") }
+            #expect(parts.allSatisfy { $0[1] == $0[2] })
+            #expect(Set(parts.map { $0[0] }).count == parts.count)
+        }
+    }
+
+    private let counts =
+        "SELECT window_start, window_end, count(*) AS n FROM SESSION(a PARTITION BY key, ts, INTERVAL '10 seconds') GROUP BY key, window_start, window_end"
+
+    @Test("a bridging event merges sessions", arguments: ["", " EMIT ON WINDOW CLOSE"])
+    func bridge(emission: String) throws {
+        let rows = [row(1, at: 0), row(2, at: 16), row(3, at: 8), row(4, at: 100)]
+        let run = try PrefixRun(counts + emission, ["a": [rows], "b": [[]]], shards: 2, rowsMax: 1, seed: 1, delay: 20)
+        #expect(run.problems == [])
+        #expect(run.ticks.last?.rows == ["0\t26\t3", "100\t110\t1"])
+        if emission.isEmpty {
+            #expect(run.ticks.contains { $0.rows == ["0\t10\t1", "16\t26\t1"] })
+        } else {
+            #expect(run.ticks.allSatisfy { tick in tick.rows.allSatisfy { $0 == "0\t26\t3" || $0 == "100\t110\t1" } })
+        }
+    }
+
+    @Test("a session that touches the one before joins it; one a little later does not")
+    func touching() throws {
+        let rows = [row(1, at: 0), row(2, at: 10), row(3, at: 21), row(4, at: 100)]
+        let run = try PrefixRun(counts, ["a": [rows], "b": [[]]], shards: 1, rowsMax: 1, seed: 1)
+        #expect(run.ticks.last?.rows == ["0\t20\t2", "100\t110\t1", "21\t31\t1"])
+    }
+
+    /// The first row of `b` comes when the watermark of `a` is far beyond: only then may `a`'s row be without a match.
+    @Test("an outer join emits NULLs only after both watermarks pass")
+    func outerJoinWaits() throws {
+        let left = [row(1, at: 0), row(2, at: 100), row(3, at: 200)]
+        let right = [row(11, at: 0, key: 9), row(12, at: 4), row(13, at: 300, key: 9)]
+        let run = try PrefixRun(
+            "SELECT a.id, b.id AS other FROM a LEFT JOIN b ON a.key = b.key AND b.ts BETWEEN a.ts AND a.ts + INTERVAL '5 seconds'",
+            ["a": [left], "b": [right]], shards: 1, rowsMax: 1, seed: 2, delay: 0)
+        #expect(run.problems == [])
+        #expect(run.ticks.last?.rows == ["1\t12", "2\tNULL", "3\tNULL"])
+        for tick in run.ticks where tick.rows.contains("2\tNULL") {
+            // Beyond 105 on both sides.
+            #expect(tick.read[0][0] == 3 && tick.read[1][0] == 3)
+        }
+        #expect(!run.ticks.contains { $0.rows.contains("1\tNULL") })
+    }
+
+    @Test("min and max under deletes", arguments: [1, 2, 3])
+    func extremes(shards: Int) throws {
+        // The greatest count falls when its key's rows become another key's: counts of counts, whose extremes go away.
+        let rows = [1, 1, 1, 2, 2, 2, 2, 1, 1, 3].enumerated().map { row(Int64($0.offset), at: Int64($0.offset), key: Int64($0.element)) }
+        let run = try PrefixRun(
+            "SELECT min(key) AS l, max(key) AS h, n FROM (SELECT key, count(*) AS n FROM a GROUP BY key) x GROUP BY n",
+            ["a": [rows], "b": [[]]], shards: shards, rowsMax: 1, seed: 1)
+        #expect(run.problems == [])
+        #expect(run.letters == 0)
+        #expect(run.ticks.last?.rows == ["1\t1\t5", "2\t2\t4", "3\t3\t1"])
+    }
+
+    /// Three rows share the second place: all of them stay, and all go when a better one comes.
+    @Test("Top-N keeps ties, and gives them up together", arguments: [1, 2])
+    func ties(shards: Int) throws {
+        let rows = [
+            row(1, at: 0, value: 9), row(2, at: 1, value: 5), row(3, at: 2, value: 5), row(4, at: 3, value: 5), row(5, at: 4, value: 7),
+            row(6, at: 5, value: 9),
+        ]
+        let run = try PrefixRun(
+            "SELECT id, n FROM (SELECT id, rank() OVER (PARTITION BY key ORDER BY value DESC) AS n FROM a) x WHERE n <= 2",
+            ["a": [rows], "b": [[]]], shards: shards, rowsMax: 1, seed: 1)
+        #expect(run.problems == [])
+        let states = run.ticks.map(\.rows)
+        #expect(states.contains(["1\t1", "2\t2", "3\t2", "4\t2"]))
+        #expect(states.contains(["1\t1", "5\t2"]))
+        #expect(states.last == ["1\t1", "6\t1"])
+    }
+
+    @Test("groups that lose all rows go, and start afresh")
+    func emptiedGroups() throws {
+        // Each key's count moves from group to group: most groups of counts are empty again.
+        let rows = (0..<200).map { row(Int64($0), at: Int64($0), key: 1) }
+        let run = try PrefixRun(
+            "SELECT n, count(*) AS c, sum(key) AS s FROM (SELECT key, count(*) AS n FROM a GROUP BY key) x GROUP BY n",
+            ["a": [rows], "b": [[]]], shards: 1, rowsMax: 1, seed: 1)
+        #expect(run.problems == [])
+        #expect(run.ticks.allSatisfy { $0.rows.count <= 1 })
+        #expect(run.ticks.last?.rows == ["200\t1\t1"])
+    }
+
+    /// key + n fails for the sum that is out of range, in a view over groups: the letter is kept, once.
+    @Test("an error behind an aggregation is a dead letter of the source that the view reads")
+    func lettersOfGroups() throws {
+        let run = try EngineRun(
+            "CREATE SINK k AS SELECT key, 10 / (3 - n) AS q FROM (SELECT key, count(*) AS n FROM s GROUP BY key) x"
+                + " WITH (connector = 'file') FORMAT PLAIN ENCODE JSON;",
+            rows: [(0..<5).map { row($0, at: $0) }])
+        #expect(run.rows("k") == ["1 -5"])
+        let letters = run.lines("s_dlq")
+        #expect(letters.count == 1)
+        #expect(letters.first?.hasPrefix("s NULL NULL NULL 22012 division by zero") == true)
+    }
+
+    @Test("rows leave a temporal filter as time passes")
+    func temporal() throws {
+        // The simulated clock starts at 2026-01-01; these rows live for ten seconds, from −3, +0 and +4 seconds on.
+        let start: Int64 = SimulatedClock().wallMicros() / 1_000_000
+        let rows = [row(1, at: start - 3), row(2, at: start), row(3, at: start + 4), row(4, at: start - 60)]
+        let run = try PrefixRun(
+            "SELECT id FROM a WHERE ts > now() - INTERVAL '10 seconds' AND ts <= now()", ["a": [rows], "b": [[]]], shards: 2, rowsMax: 4,
+            seed: 1, tickMicros: 1_000_000, ticksAfter: 20)
+        #expect(run.problems == [])
+        let states = run.ticks.map(\.rows)
+        #expect(states.contains(["1", "2"]))
+        #expect(states.contains(["1", "2", "3"]))
+        #expect(states.contains(["3"]))
+        #expect(states.last == [])
+        #expect(!states.contains { $0.contains("4") })
+    }
+}
