@@ -98,4 +98,19 @@ struct PrefixOracleTests {
         let problems = try Self.problems(PrefixCase.all, seeds: 1..<3, rowCount: 20)
         for problem in problems { Issue.record("\(problem)") }
     }
+
+    /// MARTLET_QUERIES and MARTLET_SEED make it longer and other.
+    @Test("random queries hold at every tick what DuckDB finds", .enabled(if: python != nil, needsPython))
+    func randomQueries() throws {
+        let environment = ProcessInfo.processInfo.environment
+        let count = environment["MARTLET_QUERIES"].flatMap { Int($0) } ?? 40
+        let seed = environment["MARTLET_SEED"].flatMap { UInt64($0) } ?? 1
+        var generator = RandomQueries(seed: seed)
+        let cases = (0..<count).map { number -> PrefixCase in
+            let query = generator.query(depth: 1 + number % 4)
+            return PrefixCase("query \(number) of seed \(seed): \(query)", query)
+        }
+        let problems = try Self.problems(cases, seeds: seed..<seed + 1, rowCount: 14)
+        for problem in problems { Issue.record("\(problem)") }
+    }
 }
