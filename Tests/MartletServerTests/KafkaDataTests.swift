@@ -78,6 +78,37 @@ struct KafkaDataTests {
         #expect(try client.fetch("compacted").values == ["keyed"])
     }
 
+    @Test("a topic's compression.type and level are those of its batches, whatever the producer chose")
+    func topicCompression() throws {
+        let fixture = try KafkaFixture()
+        let client = try fixture.client()
+        let values = (0..<400).map { "value \($0 % 37) of \($0 * 7919 % 1009)" }
+        func stored(_ type: String, _ settings: [String: String] = [:]) throws -> [(compression: Compression?, bytes: Int)] {
+            let name = "t-\(type)-\(settings.count)"
+            try fixture.createTopic(name, ["compression.type": type].merging(settings) { $1 })
+            for codec in Compression.allCases { try #expect(client.produce(name, try batch(values, compression: codec)).errorCode == 0) }
+            let fetched = try client.fetch(name, maxBytes: 1 << 20)
+            #expect(try fetched.values == [[String]](repeating: values, count: Compression.allCases.count).flatMap { $0 })
+            return try (fetched.records ?? []).flatMap { slice in
+                defer { withExtendedLifetime(slice) {} }
+                return try RecordBatch.split(slice.bytes).map { range in
+                    (try RecordBatchHeader(reading: UnsafeRawBufferPointer(rebasing: slice.bytes[range])).compression, range.count)
+                }
+            }
+        }
+        #expect(try stored("producer").map(\.compression) == Compression.allCases)
+        for codec in Compression.allCases {
+            let type = codec == .none ? "uncompressed" : codec.name
+            let batches = try stored(type)
+            #expect(batches.map(\.compression) == [Compression?](repeating: codec, count: Compression.allCases.count), "\(type)")
+            guard [.gzip, .lz4, .zstd].contains(codec) else { continue }
+            let fast = try stored(type, ["compression.\(type).level": "1"])
+            let small = try stored(type, ["compression.\(type).level": type == "zstd" ? "19" : "9", "retention.ms": "-1"])
+            if codec == .lz4 { continue }  // 9 is its default, which stands for the fast compressor.
+            #expect(small[0].bytes < fast[0].bytes, "\(type)")
+        }
+    }
+
     @Test("every record at fault is named (KIP-467), for the client to send the others again")
     func recordErrors() throws {
         let fixture = try KafkaFixture()

@@ -26,8 +26,9 @@ package struct TopicConfiguration: Sendable, Equatable {
     package let isCompacted: Bool
     /// `producer` or Kafka's name of a codec; `uncompressed` for none.
     package let compressionType: String
+    /// For `compressionType`, as `Compression` takes it: 0 is the codec's default.
+    package let compressionLevel: Int
     package let deleteRetentionMillis: Int64
-    package let indexIntervalBytes: Int
     package let maxCompactionLagMillis: Int64
     package let messageBytesMax: Int
     package let timestampAfterMaxMillis: Int64
@@ -64,8 +65,9 @@ package struct TopicConfiguration: Sendable, Equatable {
         dropsOldSegments = policies.contains("delete")
         isCompacted = policies.contains("compact")
         compressionType = text("compression.type")
+        let level = TopicSetting.named("compression.\(compressionType).level")
+        compressionLevel = level.map { text($0.name) == $0.defaultValue ? 0 : Int(long($0.name)) } ?? 0
         deleteRetentionMillis = long("delete.retention.ms")
-        indexIntervalBytes = Int(long("index.interval.bytes"))
         maxCompactionLagMillis = long("max.compaction.lag.ms")
         messageBytesMax = Int(long("max.message.bytes"))
         timestampAfterMaxMillis = long("message.timestamp.after.max.ms")

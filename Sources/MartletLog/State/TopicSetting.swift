@@ -93,7 +93,7 @@ package struct TopicSetting: Sendable {
             "The level where compression.type is gzip; -1 is the codec's default."),
         TopicSetting(
             "compression.lz4.level", .int, "9", .integer(1...17), broker: "compression.lz4.level",
-            "The level where compression.type is lz4."),
+            "The level where compression.type is lz4; the default stands for the fast compressor, as in Kafka."),
         TopicSetting(
             "compression.type", .string, "producer", .word(["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),
             broker: "compression.type", "The codec batches are kept in; producer keeps what the producer chose."),
@@ -117,7 +117,7 @@ package struct TopicSetting: Sendable {
             "Without effect: there is one server."),
         TopicSetting(
             "index.interval.bytes", .int, "4096", .integer(0...Int64(Int32.max)),
-            "About how many bytes of a segment lie between two entries of its indexes."),
+            "Kafka's distance between two entries of an index. Here it is 32 KiB, whatever it says."),
         TopicSetting(
             "leader.replication.throttled.replicas", .list, "", .anything, broker: "leader.replication.throttled.replicas",
             "Without effect: there is one server."),

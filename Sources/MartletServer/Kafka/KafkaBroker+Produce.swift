@@ -56,7 +56,7 @@ extension KafkaBroker {
         if valid.header.compression == .zstd, task.request.version < 7 { throw .unsupportedCodec(Compression.zstd.rawValue) }
         var slice = records
         if let wanted = configuration.fixedCompression, wanted != valid.header.compression {
-            slice = try recompressed(records, to: wanted)
+            slice = try recompressed(records, to: wanted, level: configuration.compressionLevel)
         }
         task.parts[index].slice = slice
         task.parts[index].timestamps = valid.timestamps
@@ -66,10 +66,10 @@ extension KafkaBroker {
     }
 
     /// The batch with another codec, as a topic's `compression.type` asks.
-    private func recompressed(_ records: ByteSlice, to compression: Compression) throws(BatchError) -> ByteSlice {
+    private func recompressed(_ records: ByteSlice, to compression: Compression, level: Int) throws(BatchError) -> ByteSlice {
         defer { withExtendedLifetime(records) {} }
         var reader = try RecordBatchReader(records.bytes, decompressedBytesMax: options.decompressedBytesMax)
-        let builder = RecordBatchBuilder(compression: compression)
+        let builder = RecordBatchBuilder(compression: compression, level: level)
         let header = reader.header
         builder.header.producerID = header.producerID
         builder.header.producerEpoch = header.producerEpoch
