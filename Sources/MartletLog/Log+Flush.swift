@@ -40,10 +40,11 @@ extension Log {
     }
 
     /// Whether the ring needs another file before anything else. A new file costs as much writing as what it will hold, so
-    /// under load the ring grows only until it holds two checkpoints and what comes in meanwhile; further when there is time.
+    /// under load the ring grows only until it holds some checkpoints and what comes in meanwhile; further when there is time.
     private var isRingShort: Bool {
         let bytes = journal.ringBytes
-        return bytes < 4 * options.checkpointBytes && journal.usedBytes + options.journalFileBytes >= bytes
+        // One file is always kept free for the next start.
+        return bytes < 8 * options.checkpointBytes && journal.usedBytes + 2 * options.journalFileBytes >= bytes
     }
 
     /// Removes the directory of one deleted topic. What cannot be removed now (a compaction may be about to leave a file
@@ -253,7 +254,7 @@ extension LogState {
         return nil
     }
 
-    fileprivate mutating func putInLine(_ partition: PartitionState) {
+    mutating func putInLine(_ partition: PartitionState) {
         if partition.isInLine || partition.isDeleted { return }
         partition.isInLine = true
         line.append(partition)

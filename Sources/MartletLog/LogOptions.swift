@@ -32,7 +32,7 @@ package struct LogOptions: Sendable {
     /// `tailBytesMax`.
     package var unwrittenBytesMax = 256 << 20
     /// A checkpoint begins when the journal holds this much since the last one …
-    package var checkpointBytes = 256 << 20
+    package var checkpointBytes = 128 << 20
     /// … or when this much time has passed and there is something to be checkpointed.
     package var checkpointNanos: Int64 = 60_000_000_000
     /// A segment file is synced after this many bytes were written to it, so that no sync is long.

@@ -17,7 +17,7 @@ struct Recovery {
     /// Partitions whose segments are not what the snapshot says. Either their topic was deleted after the snapshot's moment,
     /// which the journal will say, or this is damage.
     private var unstored: [TopicPartition: LogError] = [:]
-    private var replayedBatches = 0
+    private var isDiskFull = false
 
     init(_ directory: String, _ surroundings: LogSurroundings, _ options: LogOptions) {
         self.directory = directory
@@ -97,10 +97,18 @@ struct Recovery {
         while let item = try reader.next() { try apply(item, sequence, reader.millis) }
         state.journalBytes += payload.count
         // A journal may hold more than memory should.
-        while state.unwrittenCost > options.tailBytesMax / 2, !state.line.isEmpty {
+        while state.unwrittenCost > options.tailBytesMax / 2, !isDiskFull, !state.line.isEmpty {
             let partition = state.line.removeFirst()
             partition.isInLine = false
-            try writeHome(partition)
+            do throws(LogError) {
+                try writeHome(partition)
+            } catch {
+                guard case .outOfSpace = error else { throw error }
+                // Reads can be served all the same: the rest stays in memory until the flusher finds space.
+                isDiskFull = true
+                state.putInLine(partition)
+                logger.warn("recovery: no space to write to segments", ["error": "\(error)"])
+            }
             _ = state.evict(downTo: options.tailBytesMax / 2)
         }
     }
@@ -163,7 +171,6 @@ struct Recovery {
             }
             _ = partition.assign(BatchFacts(header), millis: millis, commit: 0)
         }
-        replayedBatches += 1
         // Segments that were synced after the snapshot's moment hold some of what the journal repeats.
         if partition.nextOffset > partition.writtenOffset && unstored[partition.id] == nil {
             state.keep(

@@ -108,6 +108,7 @@ package final class LogSimulation {
     private func open(faulty: Bool) {
         for attempt in 0..<20 {
             if faulty && attempt < 3 { plantFault() }
+            if attempt == 10 { disk.capacityBytes = nil }
             do throws(LogError) {
                 let surroundings = LogSurroundings(
                     disk: disk, clock: clock, entropy: SeededEntropy(seed: random.next()),
