@@ -80,6 +80,20 @@ package final class LogDriver: Sendable {
         }
     }
 
+    /// A thread of its own: one partition may take minutes, and the journal's files wait for the flusher.
+    private func compact() {
+        while !isStopping.load(ordering: .sequentiallyConsistent), isHealthy {
+            let ticket = pause.ticket
+            do throws(LogError) {
+                if try log.compact() { continue }
+            } catch {
+                guard isPassing(error) else { return fail(error) }
+                logger.warn("a partition could not be compacted", ["error": .string("\(error)")])
+            }
+            pause.wait(after: ticket, timeoutNanos: 1_000_000_000)
+        }
+    }
+
     /// What the log itself says does not stop it: no space now, a call that failed and may be repeated, damage to a part.
     private func isPassing(_ error: LogError) -> Bool {
         switch error {
