@@ -214,7 +214,10 @@ extension Log {
                 let partition = checkpoint.parts[at].partition
                 at += 1
                 guard let store = state.withLock({ _ in partition.store }) else { continue }
-                checkpoint.snapshot.topics[topic].partitions[index].store = store.checkpoint
+                // A store of which nothing is durable, not even its directory's name, is none.
+                let durable = store.checkpoint
+                if durable.activeBytes == 0 && durable.manifestSequence == 0 { continue }
+                checkpoint.snapshot.topics[topic].partitions[index].store = durable
             }
         }
     }
