@@ -188,7 +188,7 @@ struct JournalReader {
         expectedSequence = max(expectedSequence, found.header.nextSequence)
         highestNumber = max(highestNumber, found.header.number)
         foundTornGroup = false
-        if visits.last?.file != file { 
+        if visits.last?.file != file {
             visits.append(Visit(file: file, lap: lap, firstGroup: found.header.number, lastGroup: 0, lastSequence: 0))
         }
         visits[visits.count - 1].lastGroup = found.header.number

@@ -12,6 +12,13 @@ package enum DataflowSimulation {
         package var traceHash: UInt64 = 0
 
         package init() {}
+
+        package mutating func add(_ other: Result) {
+            rows += other.rows
+            ticks += other.ticks
+            late += other.late
+            traceHash = (traceHash ^ other.traceHash) &* 0x100_0000_01B3
+        }
     }
 
     /// The same seed gives the same case, the same runs and the same result.

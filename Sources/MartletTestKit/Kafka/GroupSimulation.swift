@@ -20,6 +20,13 @@ package enum GroupSimulation {
         package var traceHash: UInt64 = 0
 
         package init() {}
+
+        package mutating func add(_ other: Result) {
+            requests += other.requests
+            crashes += other.crashes
+            transactions += other.transactions
+            traceHash = (traceHash ^ other.traceHash) &* 0x100_0000_01B3
+        }
     }
 
     /// The same seed gives the same run. Runs it twice where `twice`, to see that it does.

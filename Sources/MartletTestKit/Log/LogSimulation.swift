@@ -53,6 +53,7 @@ package final class LogSimulation {
     var random: SplitMix64
     var options = LogOptions()
     var log: Log?
+    private var checkpoints: Counter?
     var model = LogModel()
     var result = Result()
     /// The highest sequence that was reported durable.
@@ -95,6 +96,7 @@ package final class LogSimulation {
             }
             if result.failures.isEmpty { restart(faulty: isFaulty) }
         }
+        leave()
         if !result.failures.isEmpty { result.failures += ["the last calls:"] + trace.recent }
     }
 
@@ -110,10 +112,12 @@ package final class LogSimulation {
             if faulty && attempt < 3 { plantFault() }
             if attempt == 10 { disk.capacityBytes = nil }
             do throws(LogError) {
+                let metrics = MetricsRegistry()
                 let surroundings = LogSurroundings(
                     disk: disk, clock: clock, entropy: SeededEntropy(seed: random.next()),
-                    logger: StructuredLog(clock: clock, sink: NoLines()), metrics: MetricsRegistry())
+                    logger: StructuredLog(clock: clock, sink: NoLines()), metrics: metrics)
                 log = try Log.open(".", surroundings, options)
+                checkpoints = metrics.counter("martlet_log_checkpoints_total", help: "")
                 return
             } catch {
                 result.failedCalls += 1
@@ -131,6 +135,12 @@ package final class LogSimulation {
     private func crash() {
         disk.crash()
         result.crashes += 1
+    }
+
+    private func leave() {
+        log = nil
+        result.checkpoints += Int(checkpoints?.value ?? 0)
+        checkpoints = nil
     }
 
     private func restart(faulty: Bool) {
@@ -151,7 +161,7 @@ package final class LogSimulation {
             break
         default: crash()
         }
-        log = nil
+        leave()
         open(faulty: faulty)
         guard let log else { return }
         let survived = log.publishedSequence

@@ -1,6 +1,5 @@
-import MartletCore
-import MartletLog
-import MartletTestKit
+internal import MartletCore
+internal import MartletLog
 
 /// One journal's life under a seed: appends, chains, groups, seals, checkpoints, growth, a full disk, failing calls; cut
 /// short again and again by a power loss or the death of the process, at any call to the disk; and compared at every
@@ -8,25 +7,41 @@ import MartletTestKit
 ///
 /// The model: after a recovery the records above the checkpoint are exactly those appended up to some sequence, in order,
 /// whole; that sequence is no less than the highest ever acknowledged, and no more than was appended.
-final class JournalSimulation {
-    struct Result: Sendable {
+package final class JournalSimulation {
+    package struct Result: Sendable {
         /// What went wrong, in words; empty where nothing did.
-        var failures: [String] = []
-        var crashes = 0
-        var records = 0
-        var replayed = 0
-        var chains = 0
-        var unfinishedChains = 0
-        var tornGroups = 0
-        var grownFiles = 0
-        var outOfSpace = 0
-        var refusals = 0
-        var ringsWritten = 0
-        var traceHash: UInt64 = 0
+        package var failures: [String] = []
+        package var crashes = 0
+        package var records = 0
+        package var replayed = 0
+        package var chains = 0
+        package var unfinishedChains = 0
+        package var tornGroups = 0
+        package var grownFiles = 0
+        package var outOfSpace = 0
+        package var refusals = 0
+        package var groupsWritten = 0
+        package var traceHash: UInt64 = 0
+
+        package init() {}
+
+        package mutating func add(_ other: Result) {
+            crashes += other.crashes
+            records += other.records
+            replayed += other.replayed
+            chains += other.chains
+            unfinishedChains += other.unfinishedChains
+            tornGroups += other.tornGroups
+            grownFiles += other.grownFiles
+            outOfSpace += other.outOfSpace
+            refusals += other.refusals
+            groupsWritten += other.groupsWritten
+            traceHash = (traceHash ^ other.traceHash) &* 0x100_0000_01B3
+        }
     }
 
     /// Small, so that the ring wraps every few dozen groups.
-    static let options = JournalOptions(
+    private static let options = JournalOptions(
         fileBytes: 48 << 10, bytesMin: 96 << 10, bytesMax: 240 << 10, groupBytesMax: 16 << 10, queuedBytesMax: 24 << 10,
         recordBytesMax: 90 << 10, zeroPieceBytes: 32 << 10)
 
@@ -57,7 +72,7 @@ final class JournalSimulation {
     private var isBroken = false
 
     /// Lives through `crashes` crashes. The same arguments give the same result.
-    static func run(seed: UInt64, crashes: Int) -> Result {
+    package static func run(seed: UInt64, crashes: Int) -> Result {
         let simulation = JournalSimulation(seed: seed)
         while simulation.result.crashes < crashes && simulation.result.failures.isEmpty { simulation.live() }
         simulation.result.traceHash = simulation.trace.hash
@@ -228,7 +243,7 @@ final class JournalSimulation {
         let isAlive = attempt(journal) { () throws(LogError) in
             if let durable = try journal.writeGroup() {
                 self.trace.note("durable \(durable)")
-                self.result.ringsWritten += 1
+                self.result.groupsWritten += 1
             }
         }
         let now = journal.durableSequence
