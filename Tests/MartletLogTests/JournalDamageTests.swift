@@ -75,6 +75,39 @@ struct JournalDamageTests {
         return (try Fixture.image(disk), records, last)
     }
 
+    @Test("what an earlier use left in a file that an opening set free proves nothing")
+    func leftovers() throws {
+        // Files of four blocks: four, and room for more.
+        let options = JournalOptions(
+            fileBytes: 16 << 10, bytesMin: 64 << 10, bytesMax: 96 << 10, groupBytesMax: 8 << 10, zeroPieceBytes: 16 << 10)
+        let disk = SimulatedDisk(seed: 1)
+        var records: [UInt64: [UInt8]] = [:]
+        func add(to journal: Journal, count: Int) throws {
+            let payload = Fixture.payload(records.count, count: count)
+            records[try #require(journal.add(payload))] = payload
+            try journal.writeAll()
+        }
+        // An acknowledged group starts the second file; the one behind it, whose sync never returned, is torn.
+        let first = try Fixture.open(disk, options).journal
+        try add(to: first, count: 5_000)
+        try add(to: first, count: 100)
+        try add(to: first, count: 5_000)
+        records[3] = nil
+        let torn = try #require(Self.groups(try Fixture.image(disk)).last)
+        #expect(torn.offset == 4_096)
+        let file = try disk.open(torn.path, .update)
+        try [UInt8](repeating: 0, count: 4_096).withUnsafeBytes { try file.write($0, at: Int64(torn.offset) + 4_096) }
+        // The next opening repeats that acknowledged group in the third file, and the second is filled from its start.
+        let second = try Fixture.open(disk, options).journal
+        #expect(second.durableSequence == 2)
+        for _ in 0..<3 { try add(to: second, count: 5_000) }
+        #expect(try second.prepareFile())
+        try add(to: second, count: 100)
+        let newest = try #require(Self.groups(try Fixture.image(disk)).last)
+        #expect(newest.path == torn.path && newest.offset == 0)
+        #expect(try Fixture.open(disk, options).records == records)
+    }
+
     @Test("cut short or garbled at every byte, the last group is dropped, and the log goes on from the acknowledged prefix")
     func everyByteOfTheLast() throws {
         let (image, records, last) = try Self.journal(sealed: false)

@@ -10,7 +10,7 @@ internal import MartletCore
 /// - with neither, the missing group was being written when the journal stopped: the end.
 ///
 /// Numbers grow over the whole life of a journal, so what an earlier use of a file left behind has a lower number than
-/// what is expected, and counts for nothing.
+/// what is expected, and counts for nothing; but for files that an opening set free, which is looked for first.
 struct JournalReader {
     /// A file that was read, oldest first.
     struct Visit {
@@ -129,10 +129,14 @@ struct JournalReader {
         }
         later.removeAll { $0.header.identity != identity || $0.header.number < expectedGroup }
         later.sort { $0.header.number < $1.header.number }
+        // Before any proof: such an opening made files free again that hold nothing older than what it repeats, and where one
+        // of them is in use again, what is left of its earlier use has numbers as high as what is expected.
+        for found in later where found.header.kind == .opening && continues(found.header) {
+            if try take(found, replay) { return true }
+        }
         for found in later {
             highestNumber = max(highestNumber, found.header.number)
             if found.header.syncedGroup >= expectedGroup { throw .corrupt(damage(provenBy: found.header)) }
-            if found.header.kind == .opening, continues(found.header), try take(found, replay) { return true }
             foundTornGroup = true
         }
         return false
