@@ -36,7 +36,7 @@ extension Log {
         if try syncNext(&flusher) { return true }
         if flusher.checkpoint == nil && isCheckpointDue(flusher) { beginCheckpoint(&flusher) }
         if try advanceCheckpoint(&flusher, budget: budget) { return true }
-        return try journal.prepareFile()
+        return try journal.prepareFile(isUrgent: false)
     }
 
     /// Whether the ring needs another file before anything else. A new file costs as much writing as what it will hold, so

@@ -36,7 +36,7 @@ package struct LogOptions: Sendable {
     /// … or when this much time has passed and there is something to be checkpointed.
     package var checkpointNanos: Int64 = 60_000_000_000
     /// A segment file is synced after this many bytes were written to it, so that no sync is long.
-    package var syncBytes = 8 << 20
+    package var syncBytes = 2 << 20
     /// A commit larger than this is refused.
     package var commitBytesMax = 128 << 20
     /// A producer that has not written to a partition for this long is forgotten there.

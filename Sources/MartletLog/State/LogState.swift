@@ -112,6 +112,7 @@ struct LogState: @unchecked Sendable {
 
     /// Keeps an appended batch in memory.
     mutating func keep(_ batch: TailBatch, of partition: PartitionState) {
+        precondition(partition.tail.last.map { $0.nextOffset == batch.baseOffset } ?? true, "a tail has no gaps")
         partition.tail.append(batch)
         partition.unwrittenCost += batch.cost
         tailOrder.append(TailMark(partition: partition, nextOffset: batch.nextOffset, cost: batch.cost))

@@ -172,7 +172,10 @@ struct Recovery {
             _ = partition.assign(BatchFacts(header), millis: millis, commit: 0)
         }
         // Segments that were synced after the snapshot's moment hold some of what the journal repeats.
-        if partition.nextOffset > partition.writtenOffset && unstored[partition.id] == nil {
+        if partition.nextOffset <= partition.writtenOffset || unstored[partition.id] != nil {
+            // A tail has no gaps: what it holds is before this, and in segments too.
+            partition.tail = Queue()
+        } else {
             state.keep(
                 TailBatch(
                     baseOffset: offset, nextOffset: partition.nextOffset, commit: 0, maxTimestamp: header.maxTimestamp,
