@@ -177,13 +177,14 @@ package final class Journal: Sendable {
     }
 
     /// If the ring wants another file, makes one (writes and syncs `fileBytes` of zeros in pieces) and says so. For a thread
-    /// other than the journal's. Without space the ring stays as it is: false, and false for `growthRetryNanos`.
-    package func prepareFile() throws(LogError) -> Bool {
+    /// other than the journal's. Without space the ring stays as it is: false, and false for `growthRetryNanos`. Where it is
+    /// not urgent it takes three times as long, and leaves the disk to others meanwhile.
+    package func prepareFile(isUrgent: Bool = true) throws(LogError) -> Bool {
         try growth.withLock { (notBeforeNanos) throws(LogError) -> Bool in
             try throwIfFailed()
             guard wantsFile, clock.monotonicNanos() >= notBeforeNanos else { return false }
             do throws(RingDirectory.CreationError) {
-                let file = try directory.create()
+                let file = try directory.create(restingBy: isUrgent ? nil : clock)
                 queue.withLock { $0.ring.add(file) }
                 return true
             } catch {

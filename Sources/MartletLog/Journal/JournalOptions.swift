@@ -24,7 +24,7 @@ package struct JournalOptions: Sendable, Equatable {
     package init(
         fileBytes: Int = 64 << 20, bytesMin: Int = 128 << 20, bytesMax: Int = 4 << 30, groupBytesMax: Int = 4 << 20,
         queuedBytesMax: Int = 64 << 20, recordBytesMax: Int = 1 << 30, sealAfterIdleNanos: Int64 = 10_000_000,
-        zeroPieceBytes: Int = 4 << 20, growthRetryNanos: Int64 = 1_000_000_000
+        zeroPieceBytes: Int = 1 << 20, growthRetryNanos: Int64 = 1_000_000_000
     ) {
         self.fileBytes = fileBytes
         self.bytesMin = bytesMin

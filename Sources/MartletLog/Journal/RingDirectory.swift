@@ -58,8 +58,9 @@ final class RingDirectory: Sendable {
         return (number, path + "/" + Self.name(number))
     }
 
-    /// A new file of zeros, with a durable name, that starts with the blank header. One thread at a time.
-    func create() throws(CreationError) -> RingFile {
+    /// A new file of zeros, with a durable name, that starts with the blank header. One thread at a time. With a clock it
+    /// rests between pieces, so that who syncs at the same time waits for one piece at a time.
+    func create(restingBy clock: (any Clock)? = nil) throws(CreationError) -> RingFile {
         let (number, target) = takePath()
         let temporary = target + Self.unfinished
         let file: any DiskFile
@@ -69,7 +70,7 @@ final class RingDirectory: Sendable {
             throw Self.judge(error)
         }
         do throws(CreationError) {
-            try fill(file)
+            try fill(file, restingBy: clock)
             do throws(IOError) {
                 try disk.rename(temporary, to: target)
             } catch {
@@ -88,7 +89,7 @@ final class RingDirectory: Sendable {
         return RingFile(number: number, path: target, file: file, bytes: options.fileBytes)
     }
 
-    private func fill(_ file: any DiskFile) throws(CreationError) {
+    private func fill(_ file: any DiskFile, restingBy clock: (any Clock)?) throws(CreationError) {
         let zeros = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(JournalFormat.padded(options.zeroPieceBytes), options.fileBytes), alignment: JournalFormat.blockBytes)
         defer { zeros.deallocate() }
@@ -97,6 +98,7 @@ final class RingDirectory: Sendable {
         header.encode(into: zeros, body: UnsafeRawBufferPointer(start: nil, count: 0))
         var offset = 0
         while offset < options.fileBytes {
+            let start = clock?.monotonicNanos() ?? 0
             let piece = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, options.fileBytes - offset)])
             do throws(IOError) {
                 try file.write(piece, at: Int64(offset))
@@ -110,6 +112,8 @@ final class RingDirectory: Sendable {
             }
             if offset == 0 { zeros.initializeMemory(as: UInt8.self, repeating: 0) }
             offset += piece.count
+            // A third of the disk's time at the most.
+            if let clock { clock.sleep(nanos: 2 &* (clock.monotonicNanos() &- start)) }
         }
     }
 
