@@ -158,9 +158,11 @@ def consume(folder, scale):
 
 
 def latency(folder, scale):
+    """At a steady rate, with a ring that has grown to what the rate needs: the first half gigabyte is not measured."""
     seconds = max(5, int(30 * scale))
     with serving(folder, "latency") as server:
         create(server, "load")
+        client("produce", server.address, "load", 2_500_000, 200)
         result = client("latency", server.address, "load", 100_000, seconds, 200)
         for share in ("p50", "p99", "p999", "max"):
             figure(f"latency-100000-{share}", "martlet", seconds, result["records"], result[share] / 1000, "ms", None, server)
@@ -210,6 +212,9 @@ def history(folder, scale, body):
 def restart(folder, scale):
     def body(server, records):
         for how, name in ((signal.SIGTERM, "clean"), (signal.SIGKILL, "killed")):
+            if how == signal.SIGKILL:
+                # What came since the last checkpoint has to be read from the journal.
+                client("produce", server.address, "history", min(records, 1_000_000), 200)
             server.stop(how)
             server = Server(server.data)
             figure(f"start-after-{name}", "martlet", server.start_seconds, records, server.start_seconds, "s", None, server)
