@@ -49,6 +49,9 @@ extension Log {
             let before = surroundings.clock.monotonicNanos()
             guard let result = try store.clean(request) else { return false }
             figures.removedBytes.add(Int(clamping: result.bytesBefore - result.bytesAfter))
+            // Or a quiet log would show the old records for ever: memory holds them until others come.
+            let forgotten = state.withLock { $0.forgetTail(of: partition, before: result.cleanedOffset) }
+            withExtendedLifetime(forgotten) {}
             logger.info(
                 "compacted",
                 [

@@ -152,6 +152,16 @@ struct LogState: @unchecked Sendable {
         return evicted
     }
 
+    /// Lets go of a partition's batches before `offset` that are in segments, where compaction has left less of them. In the
+    /// order of arrival they still count until their turn. Returns them, so that their memory is freed outside the lock.
+    mutating func forgetTail(of partition: PartitionState, before offset: Int64) -> [TailBatch] {
+        var forgotten: [TailBatch] = []
+        while let first = partition.tail.first, first.nextOffset <= min(offset, partition.writtenOffset) {
+            forgotten.append(partition.tail.removeFirst())
+        }
+        return forgotten
+    }
+
     /// Lets go of everything of a partition that is no more.
     mutating func drop(_ partition: PartitionState) {
         if !partition.isDeleted { unwrittenCost -= partition.unwrittenCost }
