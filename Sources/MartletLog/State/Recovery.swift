@@ -78,6 +78,7 @@ struct Recovery {
             let topic = TopicState(described, isVisible: true)
             state.topics[described.id] = topic
             state.names[described.name] = topic
+            if part.partitions.contains(where: { $0.store != nil }) { files.noteDurable(described.id) }
             for (partition, saved) in zip(topic.partitions, part.partitions) {
                 partition.load(saved)
                 if partition.writtenOffset < partition.nextOffset {

@@ -7,7 +7,7 @@ final class TopicFiles: Sendable {
     let disk: any Disk
     let clock: any Clock
     let cache = SegmentCache()
-    /// Topics whose directories' names are known to be durable.
+    /// Topics whose directories this process has made, looked through, or knows from a snapshot.
     private let adopted = Mutex<Set<TopicID>>([])
 
     init(directory log: String, disk: any Disk, clock: any Clock) {
@@ -29,21 +29,40 @@ final class TopicFiles: Sendable {
             options: StoreOptions(configuration, partition), checkpoint: checkpoint)
     }
 
-    /// A directory that was made before its name was durable (by a process that was killed, or before an error) is there
-    /// and may yet go: the store syncs the names of what it makes itself, and takes what it finds for durable.
+    /// Whatever is in the topic's directory, its name is durable: a snapshot knows it.
+    func noteDurable(_ topic: TopicID) { adopted.withLock { _ = $0.insert(topic) } }
+
+    /// Directories and files that were made before their names were durable (by a process that was killed, or that ended
+    /// because a sync failed) are there and may yet go, whatever is synced now. The store syncs the names of what it makes
+    /// itself, and takes what it finds for durable: so what nothing depends on, since the journal has it all, goes first.
     private func adoptDirectory(of partition: TopicPartition) throws(LogError) {
         let topic = directory(of: partition.topic)
-        let isThere: (topic: Bool, partition: Bool)
-        do throws(IOError) {
-            isThere = (try disk.stat(topic) != nil, try disk.stat(directory(of: partition)) != nil)
+        let isFirst = adopted.withLock { $0.insert(partition.topic).inserted }
+        do {
+            guard try disk.stat(topic) != nil else { return }
+            if isFirst {
+                if try !disk.list(topic).contains(where: { try hasManifest(topic + "/" + $0) }) {
+                    return try remove(partition.topic)
+                }
+                try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(path) }
+            }
+            let folder = directory(of: partition)
+            guard try disk.stat(folder) != nil else { return }
+            if try hasManifest(folder) {
+                try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(topic) }
+            } else {
+                for file in try disk.list(folder) { try disk.remove(folder + "/" + file) }
+                try disk.remove(folder)
+            }
         } catch {
-            throw LogError(error)
+            adopted.withLock { if isFirst { $0.remove(partition.topic) } }
+            throw (error as? IOError).map { LogError($0) } ?? LogError(error, place: topic)
         }
-        if isThere.topic && !adopted.withLock({ $0.contains(partition.topic) }) {
-            try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(path) }
-            adopted.withLock { _ = $0.insert(partition.topic) }
-        }
-        if isThere.partition { try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(topic) } }
+    }
+
+    /// Segments were sealed there: they are durable, also where no snapshot names them.
+    private func hasManifest(_ folder: String) throws(IOError) -> Bool {
+        try disk.stat(folder + "/" + StoreManifest.fileName) != nil
     }
 
     /// The topics that have a directory.
