@@ -80,17 +80,15 @@ package final class JoinTable {
     package func apply(_ side: Int, _ columns: [Column], keys numbers: [UInt32], weights: Column?) -> Applied {
         let groups = groups[side]
         let counts = sides[side].counts
-        // Rows that were there are touched before their weight changes: so the weights are given afterwards.
         let applied = groups.rows.apply(columns, count: numbers.count, weights: weights)
         let times = sides[side].time.map { columns[$0] }
         for row in numbers.indices {
             let slot = applied.slots[row]
-            let weight = weights?.int64s[row] ?? 1
             if applied.isNew[row] {
                 groups.link(slot, key: numbers[row])
                 if let times { note(side, slot, at: times.isNull(row) ? .max : times.int64s[row]) }
             }
-            if counts { touch(side, slot, weightBefore: groups.rows.weight(slot).pointee - weight) }
+            if counts { touch(side, slot, weightBefore: applied.before[row]) }
             if groups.rows.weight(slot).pointee == 0 { emptied[side].append(slot) }
         }
         return Applied(slots: applied.slots, isNew: applied.isNew)

@@ -59,16 +59,19 @@ package final class RowHeap {
         var slots: [UInt32]
         /// The slot was made for this row.
         var isNew: [Bool]
+        /// The slot's weight before this row was added: the same row may stand in a batch several times.
+        var before: [Int64]
     }
 
     /// Adds each row's weight to its slot (nil: +1 each), making slots where needed; new slots' words are zero. A slot
     /// whose weight came to 0 stays until `remove`. `columns` as `types` has them. The row hashes are computed where
     /// there is an index.
     func apply(_ columns: [Column], count: Int, weights: Column?) -> Applied {
-        var applied = Applied(slots: [], isNew: [])
+        var applied = Applied(slots: [], isNew: [], before: [])
         guard count > 0 else { return applied }
         applied.slots.reserveCapacity(count)
         applied.isNew.reserveCapacity(count)
+        applied.before.reserveCapacity(count)
         let scratch = BlockScratch(keyWords: layout.words, rows: count)
         let hashes = index == nil ? [] : Hash.rows(columns, count: count)
         var start = 0
@@ -81,12 +84,14 @@ package final class RowHeap {
                 let nulls = images.nulls?[at] ?? 0
                 let hash = index == nil ? 0 : hashes[start + at]
                 if let known = find(hash, words, nulls) {
+                    applied.before.append(self.weight(known).pointee)
                     self.weight(known).pointee += weight
                     applied.slots.append(known)
                     applied.isNew.append(false)
                 } else {
                     applied.slots.append(insert(hash, words, nulls, weight))
                     applied.isNew.append(true)
+                    applied.before.append(0)
                 }
             }
             start += block
