@@ -98,6 +98,11 @@ package final class OverPartitions: Operator {
         let numbers = table.numbers(layout.partition.map { delta.columns[$0] }, count: delta.count)
         var seen: Set<UInt32> = []
         let touched = numbers.filter { seen.insert($0).inserted }
+        if forgetsBeyondLimit, layout.shown.isEmpty, layout.emission == .onChange {
+            let fresh = Set(table.apply(delta.columns, partitions: numbers, weights: nil))
+            if let new = results(touched) { replace(new, fresh, into: output) }
+            return
+        }
         var changes: [Batch] = []
         if layout.emission == .onChange, let old = results(touched)?.batch { changes.append(old.weighted(-1)) }
         // Where the last row goes the partition's number does too; the rows that come keep it.
@@ -114,14 +119,26 @@ package final class OverPartitions: Operator {
         if !new.beyond.isEmpty { table.remove(new.beyond) }
     }
 
+    /// Top-N of rows that only come, whose rank nobody sees: new rows within the limit come out, and older ones that fell
+    /// out of it are taken back; the others stay as they are.
+    private func replace(_ new: Results, _ fresh: Set<UInt32>, into output: any Output) {
+        note(new)
+        let gone = new.beyond.indices.filter { !fresh.contains(new.beyond[$0]) }
+        let come = new.slots.indices.filter { fresh.contains(new.slots[$0]) }
+        if !gone.isEmpty, let beyond = new.beyondRows { output.emit(beyond.gather(Selection(gone)).weighted(-1)) }
+        if !come.isEmpty { output.emit(new.batch.gather(Selection(come)).weighted(1)) }
+        table.remove(new.beyond)
+    }
+
     private struct Results {
         var batch: Batch
         var slots: [UInt32]
         var partitions: [UInt32]
         /// All calls' results.
         var values: [Column]
-        /// Slots of rows that the limit leaves out for good.
+        /// Slots of rows that the limit leaves out for good, and the rows.
         var beyond: [UInt32]
+        var beyondRows: Batch?
     }
 
     /// The results of some partitions; nil: they have no rows.
@@ -144,11 +161,16 @@ package final class OverPartitions: Operator {
         var partitions = permutation.map { rows.partitions[$0] }
         var all = values
         var beyond: [UInt32] = []
+        var beyondRows: Batch?
         var kept = Array(0..<batch.count)
         if let limit = layout.limit {
             let ranks = values[limit.call].int64s
             kept = kept.filter { ranks[$0] <= limit.rank }
-            if forgetsBeyondLimit { beyond = (0..<batch.count).filter { ranks[$0] > limit.rank }.map { slots[$0] } }
+            if forgetsBeyondLimit {
+                let out = (0..<batch.count).filter { ranks[$0] > limit.rank }
+                beyond = out.map { slots[$0] }
+                if !out.isEmpty { beyondRows = batch.gather(Selection(out)) }
+            }
         }
         if !errors.isEmpty {
             context.reject(errors, of: batch, view: view, countsSourceRows: false)
@@ -161,7 +183,7 @@ package final class OverPartitions: Operator {
             slots = kept.map { slots[$0] }
             partitions = kept.map { partitions[$0] }
         }
-        return Results(batch: batch, slots: slots, partitions: partitions, values: all, beyond: beyond)
+        return Results(batch: batch, slots: slots, partitions: partitions, values: all, beyond: beyond, beyondRows: beyondRows)
     }
 
     // MARK: - Completion

@@ -29,8 +29,9 @@ package final class PartitionTable {
     /// The numbers of the partitions of rows `0 ..< count`. A partition keeps its number while it has rows.
     package func numbers(_ partition: [Column], count: Int) -> [UInt32] { groups.keys.numbers(partition, count: count) }
 
-    /// Adds weights to rows; rows of weight 0 go, and partitions without rows.
-    package func apply(_ columns: [Column], partitions numbers: [UInt32], weights: Column?) {
+    /// Adds weights to rows; rows of weight 0 go, and partitions without rows. The answer: the rows' slots.
+    @discardableResult
+    package func apply(_ columns: [Column], partitions numbers: [UInt32], weights: Column?) -> [UInt32] {
         let applied = groups.rows.apply(columns, count: numbers.count, weights: weights)
         var emptied: Set<UInt32> = []
         for row in numbers.indices {
@@ -40,6 +41,7 @@ package final class PartitionTable {
         }
         remove(emptied.sorted())
         for number in numbers { groups.removeIfUnused(number) }
+        return applied.slots
     }
 
     /// The rows of some partitions, each named once; those that are gone are left out.

@@ -20,11 +20,14 @@ package final class RowHeap {
     /// Offset of the owner's words in a row.
     let metaOffset: Int
     private let metaWords: Int
+    /// Words at which strings begin.
+    private let textWords: [Int]
 
     package init(_ types: [DataType], metaWords: Int, isIndexed: Bool) {
         self.types = types
         self.metaWords = metaWords
         layout = KeyLayout(types)
+        textWords = layout.fields.filter { $0.physical == .view }.map(\.word)
         metaOffset = layout.bytes
         store = RowStore(rowBytes: layout.bytes + metaWords * 8)
         index = isIndexed ? GroupIndex() : nil
@@ -127,15 +130,16 @@ package final class RowHeap {
         row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
         key.update(from: words, count: layout.words)
-        for field in layout.fields where field.physical == .view { key[field.word + 1] = keep(key, field) }
+        for word in textWords { key[word + 1] = keep(key, word) }
         memset(row + metaOffset, 0, metaWords * 8)
         index?.insert(hash, id: id)
         return UInt32(truncatingIfNeeded: id)
     }
 
     /// The second word of a string: its bytes where they are inline, else where a copy of them is.
-    private func keep(_ key: UnsafePointer<UInt64>, _ field: KeyField) -> UInt64 {
-        let view = StringView(head: key[field.word], tail: key[field.word + 1])
+    @inline(__always)
+    private func keep(_ key: UnsafePointer<UInt64>, _ word: Int) -> UInt64 {
+        let view = StringView(head: key[word], tail: key[word + 1])
         if view.isInline { return view.tail }
         if let at = heaps.last?.append(view.pointer, count: view.count) { return UInt64(UInt(bitPattern: at)) }
         // Doubling from 4 KiB to 1 MiB.
@@ -156,10 +160,10 @@ package final class RowHeap {
             index?.remove(hash, id: Int(slot))
         }
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for field in layout.fields where field.physical == .view {
-            let view = StringView(head: key[field.word], tail: key[field.word + 1])
+        for word in textWords {
+            let view = StringView(head: key[word], tail: key[word + 1])
             if !view.isInline { deadBytes += view.count }
-            key[field.word] = 0
+            key[word] = 0
         }
         free.append(slot)
         if deadBytes > 1 << 20, deadBytes * 2 > heapBytes { copyBytes() }
@@ -172,7 +176,7 @@ package final class RowHeap {
         deadBytes = 0
         for id in 0..<store.count {
             let key = (store[id] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-            for field in layout.fields where field.physical == .view { key[field.word + 1] = keep(key, field) }
+            for word in textWords { key[word + 1] = keep(key, word) }
         }
     }
 
