@@ -45,7 +45,7 @@ class Case:
         if self.kind == "post":
             return f"({values[0]} {self.name})"
         if self.kind == "op":
-            if self.name in ("like", "ilike", "not like", "not ilike") and len(values) == 3:
+            if self.name in ("like", "ilike", "not like", "not ilike", "similar to", "not similar to") and len(values) == 3:
                 return f"({values[0]} {self.name} {values[1]} escape {values[2]})"
             if len(values) == 1:
                 return f"({self.name} {values[0]})"
@@ -453,7 +453,179 @@ def zones():
     yield Case("fn", "make_timestamptz", ("integer", "2024"), ("integer", "7"), ("integer", "1"), ("integer", "2"), ("integer", "3"), ("double precision", "4"))
 
 
-FAMILIES = {family.__name__: (family, ["UTC"]) for family in (arithmetic, decimals, comparisons, mathematics, strings, times, formats, documents, casts)}
+def arrays():
+    ints = of("integer[]", "{}", "{1}", "{1,2,3}", "{3,1,NULL,2,1}", "{{1,2},{3,4}}", "[0:2]={7,8,9}", NULL)
+    texts = of("text[]", "{}", '{a,"b c",NULL,"NULL",""}', '{"x,y","q\\"q","back\\\\slash"}', "{{a},{b}}", NULL)
+    numbers = of("numeric[]", "{1.0,2.50}", "{1,NaN,2.5}")
+    for values in (ints, texts, numbers):
+        for symbol in ("=", "<>", "<", ">=", "@>", "<@", "&&", "||"):
+            yield from (Case("op", symbol, a, b) for a, b in pairs(values))
+        for name in ("cardinality", "array_ndims", "array_dims", "to_jsonb"):
+            yield from (Case("fn", name, a) for a in values)
+        for name in ("array_length", "array_lower", "array_upper"):
+            yield from (Case("fn", name, a, ("integer", n)) for a in values for n in ("0", "1", "2", NULL))
+        yield from (Case("cast", "text", a) for a in values)
+        for rest in ([","], ["--"], ["", "*"], [",", "*"], [",", NULL], [NULL, "x"]):
+            yield from (Case("fn", "array_to_string", a, *of("text", *rest)) for a in values)
+    for one in of("integer", "1", "9", NULL):
+        for a in ints:
+            yield Case("fn", "array_append", a, one)
+            yield Case("fn", "array_prepend", one, a)
+            yield Case("op", "||", a, one)
+            yield Case("op", "||", one, a)
+            yield Case("fn", "array_remove", a, one)
+            yield Case("fn", "array_position", a, one)
+            yield Case("fn", "array_position", a, one, ("integer", "2"))
+            yield Case("fn", "array_positions", a, one)
+            yield Case("fn", "array_replace", a, one, ("integer", "5"))
+            yield Case("fn", "array_replace", a, one, ("integer", NULL))
+    for a in ints:
+        yield from (Case("fn", "trim_array", a, ("integer", n)) for n in ("0", "1", "9", "-1"))
+    for a in of("integer[]", "{2}", "{2,3}", "{}", "{0,2}", NULL):
+        yield Case("fn", "array_fill", ("integer", "7"), a)
+        yield Case("fn", "array_fill", ("text", NULL), a)
+        yield Case("fn", "array_fill", ("integer", "7"), a, ("integer[]", "{0,5}"))
+    for text in ("a,b,c", "", "a,,b", "x", ",", "äö", NULL):
+        for rest in ([","], [""], [NULL], [",", "b"], ["bc"], [",", ""], [NULL, "a"]):
+            yield Case("fn", "string_to_array", ("text", text), *of("text", *rest))
+    literals = ["{}", "{ }", " { 1 , 2 } ", "{1,2", "1,2}", "{1,,2}", "{,}", "{1}x", "{{1,2},{3}}", "{{1},2}", "{1,{2}}", "{{},{}}", "{{{1}}}", "{null,NULL,\"null\"}", "{a b, c}",
+                "{\\a,\\\"}", "{\"a\\\"b\"}", "{\"a\"b}", "[1:2]={1,2}", "[2:3]={1,2}", "[1:3]={1,2}", "[2:1]={}", "[-1:0]={1,2}", "[1:2]{1,2}", "[2]={5,6}", "[1:1][1:2]={{1,2}}", "", "x", "{\"\"}", "{ \" a \" }", "{a\\ }", "{{{{{{{1}}}}}}}", "{a{b}",
+                "{1 2}", "{\t1}", "{1.5}", "{t}"]
+    for kind in ("integer[]", "text[]"):
+        yield from (Case("cast", kind, ("text", text)) for text in literals)
+    for kind, text in (("date[]", "{2024-01-01,infinity}"), ("timestamptz[]", "{2024-01-01 00:00+00}"), ("interval[]", "{1 day,NULL}"), ("bytea[]", '{"\\\\x00"}'), ("jsonb[]", '{"{\\"a\\": 1}"}'), ("boolean[]", "{t,f}"), ("uuid[]", "{550e8400-e29b-41d4-a716-446655440000}"), ("double precision[]", "{1,NaN,1e300}")):
+        yield Case("cast", kind, ("text", text))
+        yield Case("cast", "text", (kind, text))
+        yield Case("fn", "to_jsonb", (kind, text))
+    for target in ("text[]", "bigint[]", "numeric[]", "integer[]", "double precision[]"):
+        yield from (Case("cast", target, a) for a in ints + texts[:2] + numbers)
+    for n in ("-5", "1", "2", "3.5", "99"):
+        yield Case("fn", "width_bucket", ("numeric", n), ("numeric[]", "{1,3,5}"))
+        yield Case("fn", "width_bucket", ("double precision", n), ("double precision[]", "{1,3,5}"))
+    for kinds in (("integer[]", "{1,2}", "text[]", "{a}"), ("integer[]", "{1}", "unknown", "{2}"), ("text[]", "{a}", "unknown", "{b}"), ("unknown", "{2}", "integer[]", "{1}"), ("integer[]", "{1}", "text", "a"), ("integer[]", "{1}", "integer", "1")):
+        for symbol in ("||", "=", "@>", "&&", "<"):
+            yield Case("op", symbol, kinds[:2], kinds[2:])
+
+
+def regexes():
+    texts = ["", "abc", "foobarbaz", "Hello World", "aaa bbb", "line1\nline2", "äöü ß", "x.y*z", "2024-01-31", "a1b22c333", NULL]
+    patterns = ["", "b", "^abc$", "o+", "[a-c]+", "(o|oo)(b)?", "^.*$", "\\d+", "\\w+", "\\s", "[[:digit:]]+", "[[:alpha:]]+", "[^[:space:]]+", "(a)(b)(c)", "a|ab", "(?:x)", "x*", "a{2}", "a{2,}", "a{1,2}?", "o*?b", "\\mworld\\M", "(?i)WORLD",
+                "line.line", "^line2", "$", "^", "[]a]", "[^]a]", "[a\\]]", "ä", "\\u00e4", "[ä-ü]+", "\\.", "x\\.y", "***=x.y", "***:abc", "(b", "b)", "[a", "*a", "a**", "a{2", "a{3,1}", "a{1000}", "\\", "\\q", "[[:foo:]]", "[b-a]", "\\y", "(a*)*", "(a+)+b",
+                "\\Aabc\\Z", "\\D+", "\\S+", "\\W+", "[\\d]+", "[\\w-]+", "(\\d+)-(\\d+)", "[[.a.]]b", "[[=a=]]b", "{", "a{", "a{x", "a\\{", "()", "(|a)", "^*"]
+    for pattern in patterns:
+        for text in texts:
+            yield Case("op", "~", ("text", text), ("text", pattern))
+        for text in texts[1:6]:
+            yield Case("op", "~*", ("text", text), ("text", pattern))
+            yield Case("op", "!~", ("text", text), ("text", pattern))
+            yield Case("fn", "regexp_match", ("text", text), ("text", pattern))
+            yield Case("fn", "regexp_replace", ("text", text), ("text", pattern), ("text", "<\\&>"))
+            yield Case("fn", "regexp_replace", ("text", text), ("text", pattern), ("text", "<\\1>"), ("text", "g"))
+            yield Case("fn", "regexp_count", ("text", text), ("text", pattern))
+            yield Case("fn", "regexp_split_to_array", ("text", text), ("text", pattern))
+            yield Case("fn", "regexp_substr", ("text", text), ("text", pattern))
+            yield Case("fn", "regexp_instr", ("text", text), ("text", pattern))
+            yield Case("fn", "substring", ("text", text), ("text", pattern))
+    for flags in ("", "g", "i", "gi", "n", "s", "p", "w", "x", "q", "z", "c", "ic", "ci", NULL):
+        for text, pattern in (("foo\nBAR", "o.b"), ("foo\nBAR", "^b"), ("foo\nBAR", "[^f]+$"), ("a b", "a b # c"), ("x.y", "x.y")):
+            yield Case("fn", "regexp_replace", *of("text", text, pattern, "#", flags))
+            yield Case("fn", "regexp_match", *of("text", text, pattern, flags))
+            yield Case("fn", "regexp_like", *of("text", text, pattern, flags))
+            yield Case("fn", "regexp_split_to_array", *of("text", text, pattern, flags))
+            yield Case("fn", "regexp_count", ("text", text), ("text", pattern), ("integer", "1"), ("text", flags))
+    for start in ("-1", "0", "1", "3", "9", "20"):
+        for n in ("-1", "0", "1", "2", "5"):
+            yield Case("fn", "regexp_replace", *of("text", "ababab äb", "[ä]?b", "X"), ("integer", start), ("integer", n))
+            yield Case("fn", "regexp_instr", *of("text", "ababab äb", "(a|ä)(b)"), ("integer", start), ("integer", n))
+            yield Case("fn", "regexp_substr", *of("text", "ababab äb", "(a|ä)(b)"), ("integer", start), ("integer", n))
+            for option in ("0", "1", "2"):
+                yield Case("fn", "regexp_instr", *of("text", "ababab äb", "(a|ä)(b)"), ("integer", start), ("integer", n), ("integer", option), ("text", "i"), ("integer", "2"))
+        yield Case("fn", "regexp_count", *of("text", "ababab äb", "[ä]?b"), ("integer", start))
+        yield Case("fn", "regexp_substr", *of("text", "ababab äb", "(a|ä)(b)"), ("integer", start), ("integer", "1"), ("text", ""), ("integer", "2"))
+    for replacement in ("\\0", "\\2\\1", "\\\\", "\\", "x\\", "\\9", "\\&\\&", "$1"):
+        yield Case("fn", "regexp_replace", *of("text", "hello world", "(\\w+) (\\w+)", replacement))
+    yield Case("fn", "regexp_replace", *of("text", "a", "a", "b", "1"))
+    for pattern in ("a(?=b)", "a(?!b)", "(?<=a)b", "(a)\\\\1"):
+        yield Case("op", "~", *of("text", "aab", pattern))
+    for text in ("abc", "a%c", "a_c", "", "abcabc", "a(c", "a.c", "äbc"):
+        for pattern in ("abc", "a%", "%b%", "a_c", "(a|b)%", "[a-c]+", "a{1}bc", "%(b|d)%", "a\\%c", "a.c", "^abc$", "(abc)*", "[^x]*", "a\\(c", "abc|x", "_%", "(a"):
+            yield Case("op", "similar to", ("text", text), ("text", pattern))
+        yield Case("op", "not similar to", ("text", text), ("text", "a%"))
+
+
+def jsonpaths():
+    documents = ['{"a": [1, 2, {"b": 3}], "c": "foo", "d": null, "e": {"f": true, "g": [1.50, -2]}}', "[1, 2, 3, [4, 5]]", '{"a": {"a": {"a": 1}}}', "5", '"abc"', "null", "[]", '[{"a": 1, "s": "abc"}, {"a": 2, "s": "bcd"}, {"a": "x"}]']
+    paths = ["$", "$.a", "$.a[*]", "$.a[0]", "$.a[last]", "$.a[last - 1]", "$[0 to 1]", "$[1,2]", "$[*]", "$.*", "$.**", "$.**{1}", "$.**{1 to 2}", "$.**{last}", "$.c", '$."c"', "strict $.x", "lax $.x", "strict $[9]", "strict $.a.b", "$.a.b", "$.e.g[*]",
+             "$[*] ? (@ > 1)", "$[*] ? (@.a > 1)", '$[*] ? (@.s starts with "a")', '$[*] ? (@.s like_regex "^B" flag "i")', "$ ? (exists(@.a))", "$[*].a ? (@ == 1 || @ == 2)", "$[*] ? (!(@.a > 1))", "$[*] ? (@.a > 1 && @.a < 5)", "$[*] ? ((@.a > 1) is unknown)",
+             "$.a[0] + 1", "$.a[0] - $.a[1]", "$.a[0] * 2", "$.a[1] / 4", "$.a[1] % 2", "$.a[0] / 0", "-$.a[0]", "+$.e.g[*]", "$.type()", "$.a.type()", "$.a.size()", "$.c.size()", "$.e.g[*].abs()", "$.e.g[*].floor()", "$.e.g[*].ceiling()", "$.c.double()", "$.a[0].double()",
+             "$.a[0] == 1", "$.a[*] > 1", "$.a[*] > 5", "$.d == null", "$.d != 1", '$.c == "foo"', "$.c > 1", "$.c", "1", '"x"', "true", "null", "$x", "$.a ? (@ > $x)", "$[*] ? (@ >= $x && @ <= $y)", "", "$.", "$[", "$.a ?", "foo", "$.a ? (@ > 1", "@", "last", "$[last]", "strict $[last + 1]",
+             "exists($.a)", "($.a)", "($.a[0] > 0) && ($.a[1] > 0)", "$.e.f", "$.e.f == true", "$.a[*].b", "$.keyvalue().key", "$.e.keyvalue().value", "$.a[1.7]", '$.a["x"]', "$.foo()", "1.5e1", ".5", "$.a[*] ? (@.b == 3)", "$ . a [ 0 ]", "$.a /* comment */ [0]", "$.c ? (@ like_regex \"o{2}\")"]
+    for document in documents:
+        for path in paths:
+            for name in ("jsonb_path_query_first", "jsonb_path_query_array", "jsonb_path_exists", "jsonb_path_match"):
+                yield Case("fn", name, ("jsonb", document), ("unknown", path), ("jsonb", '{"x": 1, "y": 2}'))
+            yield Case("op", "@?", ("jsonb", document), ("unknown", path))
+            yield Case("op", "@@", ("jsonb", document), ("unknown", path))
+    for path in ("strict $.x", "$.a > 1", "$x"):
+        for silent in ("true", "false"):
+            yield Case("fn", "jsonb_path_query_array", ("jsonb", documents[0]), ("unknown", path), ("jsonb", "{}"), ("boolean", silent))
+            yield Case("fn", "jsonb_path_match", ("jsonb", documents[0]), ("unknown", path), ("jsonb", "{}"), ("boolean", silent))
+    yield Case("fn", "jsonb_path_exists", ("jsonb", "{}"), ("unknown", "$"), ("jsonb", "[]"))
+
+
+def changes():
+    documents = DOCUMENTS + of("jsonb", '{"a": [1, {"b": 2}], "c": {"d": [10, 20]}}')
+    paths = ["{}", "{a}", "{aa,c}", "{aa,c,0}", "{aa,c,-1}", "{aa,c,9}", "{aa,c,-9}", "{0}", "{1}", "{-1}", "{9}", "{-9}", "{a,0}", "{a,1,b}", "{c,d,1}", "{x,y}", "{new}", "{aa,c,x}", "{NULL}", "{aa,NULL}", "{{a,b}}"]
+    for document in documents:
+        for path in paths:
+            yield Case("op", "#-", document, ("text[]", path))
+            for new in ('"N"', "{}"):
+                yield Case("fn", "jsonb_set", document, ("text[]", path), ("jsonb", new))
+                yield Case("fn", "jsonb_set", document, ("text[]", path), ("jsonb", new), ("boolean", "false"))
+                yield Case("fn", "jsonb_insert", document, ("text[]", path), ("jsonb", new))
+                yield Case("fn", "jsonb_insert", document, ("text[]", path), ("jsonb", new), ("boolean", "true"))
+        for keys in ("{}", "{a}", "{a,zz}", "{b,c}", "{foo}", "{NULL,a}"):
+            for symbol in ("?|", "?&", "-"):
+                yield Case("op", symbol, document, ("text[]", keys))
+        for treatment in ("use_json_null", "delete_key", "return_target", "raise_exception", "other", NULL):
+            yield Case("fn", "jsonb_set_lax", document, ("text[]", "{a}"), ("jsonb", NULL), ("boolean", "true"), ("text", treatment))
+    for keys in ("{}", "{a,1}", "{a,1,b}", "{a,NULL}", "{NULL,1}", "{{a,1},{b,2}}", "{{a,1,x}}", "{b,1,a,2,b,3}", NULL):
+        yield Case("fn", "jsonb_object", ("text[]", keys))
+        yield Case("fn", "jsonb_object", ("text[]", "{a,b}"), ("text[]", keys))
+
+
+def everyday():
+    formats = ["", "plain", "%%", "%s", "[%s]", "%s %s", "%2$s %1$s", "%I", "%L", "%10s|", "%-10s|", "%*s|", "%*2$s|", "%1$*2$s|", "%-*s|", "%", "%x", "%5", "%3$s", "%0$s", "%s %1$s %s", "%5I|", "%5L|", "%1$", "%*3$s", "%99999999999s"]
+    values = [of("text", "abc", "4"), of("text", "O'Reilly \\ x", "a b"), [("integer", "7"), ("integer", "-6")], [("text", NULL), ("integer", "3")], of("text", "Select", NULL), [("boolean", "true"), ("numeric", "1.50")]]
+    for pattern in formats:
+        yield Case("fn", "format", ("text", pattern))
+        yield from (Case("fn", "format", ("text", pattern), *rest) for rest in values)
+    for a in [x for group in EVERY for x in group[:2]] + [("text", NULL), ("unknown", "x")]:
+        yield Case("fn", "num_nulls", a, ("integer", NULL), ("text", "x"))
+        yield Case("fn", "num_nonnulls", a, ("integer", NULL))
+        yield Case("fn", "quote_nullable", a)
+        yield Case("fn", "quote_literal", a)
+    for a in BYTES:
+        for name in ("sha224", "sha256", "sha384", "sha512", "md5"):
+            yield Case("fn", name, a)
+        for index in ("0", "2", "-1", "99"):
+            yield Case("fn", "set_byte", a, ("integer", index), ("integer", "300"))
+    yield Case("fn", "sha512", ("bytea", "x" * 200))
+    yield Case("fn", "sha384", ("bytea", "y" * 111))
+    yield Case("fn", "sha512", ("bytea", "y" * 112))
+    angles = of("double precision", "0", "1", "15", "30", "-30", "45", "60", "90", "120", "135", "150", "180", "210", "270", "300", "360", "405", "-750", "0.5", "-0.5", "1e300", "NaN", "Infinity", NULL)
+    for name in ("sind", "cosd", "tand", "cotd", "asind", "acosd", "atand", "asinh", "acosh", "atanh"):
+        yield from (Case("fn", name, a) for a in angles)
+    for a, b in pairs(of("double precision", "0", "1", "-1", "0.5"), of("double precision", "0", "1", "-1", "2")):
+        yield Case("fn", "atan2d", a, b)
+    numbers = ["123", "-123", "1,234.56", "-1,234.5", "+7", " 42 ", "12.5-", "<12>", "1.5", "0.25", ".5", "", "abc", "$12", "1 2", "1,2,3", "12345"]
+    patterns = ["999", "9999", "9,999.99", "S999", "999S", "999MI", "MI999", "999PR", "999D9", "0.99", "9.9", "FM999", "L99", "99G999", "SG99", "PL99", "99999", "", "9 9"]
+    for text in numbers:
+        for pattern in patterns:
+            yield Case("fn", "to_number", ("text", text), ("text", pattern))
+
+
+FAMILIES = {family.__name__: (family, ["UTC"]) for family in (arithmetic, decimals, comparisons, mathematics, strings, times, formats, documents, casts, arrays, regexes, jsonpaths, changes, everyday)}
 FAMILIES["zones"] = (zones, ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
 
 

@@ -29,10 +29,6 @@ package struct ConditionalBranch: Hashable, Sendable {
     }
 }
 
-package enum AggregateFunction: String, Hashable, Sendable {
-    case countAll, count, sum, avg, min, max
-}
-
 extension Expression {
     package var type: DataType {
         switch self {

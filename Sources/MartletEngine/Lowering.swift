@@ -313,7 +313,7 @@ extension Lowering {
                 specs.append(
                     AggregateSpec(
                         function: call.function, argumentType: call.argument?.type, resultType: call.type, input: input,
-                        isFiltered: call.filter != nil))
+                        isFiltered: call.filter != nil, options: call.options))
                 arguments.append(add(call.argument))
                 filters.append(add(call.filter))
             }

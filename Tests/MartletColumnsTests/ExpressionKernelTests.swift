@@ -11,15 +11,22 @@ internal import Testing
         var values = RandomValues(seed: UInt64(name.utf8.reduce(7) { $0 &* 31 &+ Int($1) }.magnitude))
         for signature in ScalarFunction.overloads(named: name) where !signature.function.isLazy {
             // Random counts would make them as long as they like.
-            if [.repeat, .padLeft, .padRight, .factorial, .power].contains(signature.function) { continue }
+            if [.repeat, .padLeft, .padRight, .factorial, .power, .arrayFill].contains(signature.function) { continue }
             var types: [DataType] = []
             for parameter in signature.parameters {
                 switch parameter {
                 case .exact(let type): types.append(type)
-                case .any, .common: types.append(.integer)
+                case .any, .common, .nonArray: types.append(.integer)
+                case .commonArray: types.append(.array(.integer))
+                case .record: types.append(.record([.integer, .text]))
                 }
             }
-            let result: DataType = if case .exact(let type) = signature.result { type } else { .integer }
+            let result: DataType =
+                switch signature.result {
+                case .exact(let type): type
+                case .common: .integer
+                case .commonArray: .array(.integer)
+                }
             guard !types.isEmpty else { continue }
             // Bit i: argument i is a constant.
             for constants in 0..<min(1 << types.count, 8) {

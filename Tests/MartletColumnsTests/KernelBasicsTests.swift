@@ -63,7 +63,7 @@ internal import Testing
 
 @Suite struct KernelHashTests {
     /// Keys that SQL takes for equal hash alike and are equal rows; others differ.
-    @Test(arguments: DataType.all)
+    @Test(arguments: DataType.all + [.array(.plainNumeric), .array(.integer), .record([.double, .jsonb]), .array(.record([.interval]))])
     func hashFollowsEquality(_ type: DataType) {
         var values = RandomValues(seed: 4)
         let column = values.column(type, 150)

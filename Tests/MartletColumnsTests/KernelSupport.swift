@@ -52,6 +52,8 @@ struct RandomValues {
                 months: Int32(below(3) == 0 ? below(30) - 15 : 0), days: Int32(below(61) - 30),
                 micros: Int64(below(200_000) - 100_000) * 1_000_001))
         case .jsonb: return .jsonb(pick(["1", "1.0", "1.50", "{\"a\": 1.0}", "{\"a\": 1.00}", "[1, 2]", "\"1.0\"", "\"1.00\"", "null"]))
+        case .array(let element): return .array(ArrayValue(element.withoutModifiers, (0..<below(4)).map { _ in value(element) }))
+        case .structure(let fields): return .structure(StructureValue(fields, fields.map { value($0.type) }))
         case .uuid: return .uuid(UUIDValue(high: UInt64(below(3)), low: random.next() % 4))
         }
     }

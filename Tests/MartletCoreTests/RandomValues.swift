@@ -78,6 +78,17 @@ struct RandomValues {
         }
     }
 
+    /// Of up to three dimensions, now and then with other bounds.
+    private mutating func array(_ element: DataType) -> ArrayValue {
+        var dimensions: [ArrayValue.Dimension] = []
+        var count = 1
+        for _ in 0..<below(4) {
+            dimensions.append(.init(lower: below(6) == 0 ? Int32(integer(5)) : 1, count: Int32(below(3) + 1)))
+            count *= Int(dimensions[dimensions.count - 1].count)
+        }
+        return ArrayValue(element.withoutModifiers, dimensions, dimensions.isEmpty ? [] : (0..<count).map { _ in value(element) })
+    }
+
     mutating func value(_ type: DataType) -> Value {
         if below(12) == 0 { return .null }
         switch type {
@@ -98,6 +109,8 @@ struct RandomValues {
         case .interval: return .interval(Interval(months: Int32(integer(32)), days: Int32(integer(32)), micros: integer(64)))
         case .jsonb: return .jsonb(document().text)
         case .uuid: return .uuid(UUIDValue(high: random.next(), low: random.next()))
+        case .array(let element): return .array(array(element))
+        case .structure(let fields): return .structure(StructureValue(fields, fields.map { value($0.type) }))
         }
     }
 }

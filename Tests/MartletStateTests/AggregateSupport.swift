@@ -45,6 +45,8 @@ struct PlainAggregates {
             return try! Value.numeric(exact).cast(to: spec.resultType)
         case .min: return taken.map { $0.arguments[call] }.min { Value.compare($0, $1) < 0 } ?? .null
         case .max: return taken.map { $0.arguments[call] }.max { Value.compare($0, $1) < 0 } ?? .null
+        // Those have PostgreSQL's own answers: AggregateGoldenTests.
+        default: return .null
         }
     }
 
@@ -95,6 +97,8 @@ struct RandomRows {
             return below(2) == 0 ? .interval(Interval(months: Int32(n))) : .interval(Interval(days: Int32(n) * 30))
         case .jsonb: return .jsonb(below(2) == 0 ? "{\"n\": \(n).50}" : "{\"n\": \(n).5}")
         case .uuid: return .uuid(UUIDValue(high: UInt64(n), low: UInt64(n) &* 77))
+        case .array(let element): return .array(ArrayValue(element.withoutModifiers, (0..<n % 4).map { _ in value(element, kinds: kinds) }))
+        case .structure(let fields): return .structure(StructureValue(fields, fields.map { value($0.type, kinds: kinds) }))
         }
     }
 }

@@ -100,6 +100,7 @@ enum Kernels {
     /// `constants[i]`: the one-row column of argument i where it is a literal.
     static func kernel(for call: Call, constants: [Column?]) -> Kernel? {
         arithmetic(call, constants) ?? comparison(call) ?? text(call, constants) ?? time(call, constants)
+            ?? regex(call, constants) ?? nested(call)
     }
 }
 

@@ -1,3 +1,5 @@
+package import MartletCore
+
 /// JSONB as key: two canonical texts denote the same document iff they agree after the trailing zeros of fractions
 /// ("1.50", "2.0") are dropped.
 enum Documents {
@@ -56,6 +58,15 @@ enum Documents {
 }
 
 extension StringView {
+    /// Whether two values of a type that lies in views are the same key.
+    package static func areEqual(_ left: StringView, _ right: StringView, as type: DataType) -> Bool {
+        if left == right { return true }
+        if type == .jsonb { return Documents.areEqual(left, right) }
+        guard type.isNested, ValueCodec.isLoose(type) else { return false }
+        let values = [left, right].map { view in view.withBytes { ValueCodec.decode($0, as: type) } }
+        return values[0] == values[1]
+    }
+
     /// Whether two JSONB texts denote the same document.
     package static func areEqualDocuments(_ left: StringView, _ right: StringView) -> Bool {
         Documents.areEqual(left, right)

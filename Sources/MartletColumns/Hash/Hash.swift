@@ -64,6 +64,8 @@ package enum Hash {
         case .view:
             if column.type == .jsonb {
                 documents(column, count, hashes)
+            } else if column.type.isNested, ValueCodec.isLoose(column.type) {
+                nested(column, count, hashes)
             } else {
                 let views = column.views
                 each(column, count, hashes) { hash, row in text(hash, views + row) }
@@ -160,6 +162,16 @@ package enum Hash {
         let views = column.views
         each(column, count, hashes) { hash, row in
             Documents.withoutTrailingZeros(views[row]) { bytes in
+                StringView.withTemporary(bytes) { view in withUnsafePointer(to: view) { text(hash, $0) } }
+            }
+        }
+    }
+
+    /// Equal arrays and structures may differ in the bytes of numbers within.
+    private static func nested(_ column: Column, _ count: Int, _ hashes: UnsafeMutablePointer<UInt64>) {
+        each(column, count, hashes) { hash, row in
+            let bytes = ValueCodec.encode(ValueCodec.canonical(column.value(at: row)))
+            return bytes.withUnsafeBufferPointer { bytes in
                 StringView.withTemporary(bytes) { view in withUnsafePointer(to: view) { text(hash, $0) } }
             }
         }

@@ -15,8 +15,7 @@ extension Column {
         case .double: return Double.areSame(doubles[row], other.doubles[otherRow])
         case .decimal: return decimal(row) == other.decimal(otherRow)
         case .view:
-            return type == .jsonb
-                ? Documents.areEqual(views[row], other.views[otherRow]) : views[row] == other.views[otherRow]
+            return StringView.areEqual(views[row], other.views[otherRow], as: type)
         case .interval: return intervals[row] == other.intervals[otherRow]
         case .uuid: return uuids[row] == other.uuids[otherRow]
         }
@@ -35,7 +34,7 @@ extension Column {
         case .double: return Double.order(doubles[row], other.doubles[otherRow])
         case .decimal: return order(decimal(row), other.decimal(otherRow))
         case .view:
-            return type == .jsonb
+            return type == .jsonb || type.isNested
                 ? Value.compare(value(at: row), other.value(at: otherRow))
                 : Int(StringView.compare(views[row], other.views[otherRow]))
         case .interval: return order(intervals[row], other.intervals[otherRow])

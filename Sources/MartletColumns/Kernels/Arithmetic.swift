@@ -21,7 +21,7 @@ extension Kernels {
         case .real: return floats(function, Float.self)
         case .double: return floats(function, Double.self)
         case .numeric: return decimals(function)
-        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .unknown:
+        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .array, .structure, .unknown:
             return nil
         }
     }

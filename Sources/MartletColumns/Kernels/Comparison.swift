@@ -9,7 +9,8 @@ extension Kernels {
         }
         guard call.types.count == 2 else { return nil }
         let physical = PhysicalType(call.types[0])
-        guard physical == PhysicalType(call.types[1]), call.types[0] != .jsonb, call.types[1] != .jsonb else { return nil }
+        guard physical == PhysicalType(call.types[1]), [call.types[0], call.types[1]].allSatisfy({ $0 != .jsonb && !$0.isNested })
+        else { return nil }
         let function = call.function
         switch physical {
         case .bool: return integers(function, UInt8.self)

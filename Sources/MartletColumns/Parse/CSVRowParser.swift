@@ -330,7 +330,7 @@ package final class CSVRowParser {
             }
         case .date:
             if field.count == 10, let day = scanDate(p) { return target.slots[index].put(day, target.row) }
-        case .text, .boolean, .smallint, .real, .limitedNumeric, .bytea, .time, .interval, .jsonb, .uuid: break
+        case .text, .boolean, .smallint, .real, .limitedNumeric, .bytea, .time, .interval, .jsonb, .uuid, .nested: break
         }
         try storeSlowly(field, index)
     }

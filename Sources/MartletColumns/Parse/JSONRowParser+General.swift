@@ -122,6 +122,8 @@ extension JSONRowParser {
         do throws(FieldFailure) {
             if kind == .jsonb {
                 try target.storeThroughCore(text, index)
+            } else if kind == .nested {
+                try target.storeNested(text, index)
             } else if p.pointee == Ascii.quote {
                 try readString(UnsafeBufferPointer(start: p + 1, count: end - p - 2), index)
             } else if Ascii.isDigit(p.pointee) || p.pointee == Ascii.minus {
@@ -163,7 +165,7 @@ extension JSONRowParser {
             try target.storeText(text, index)
         case .numeric, .limitedNumeric, .date, .time, .timestamp, .timestamptz, .interval, .uuid:
             try target.storeText(text, index)
-        case .jsonb: break
+        case .jsonb, .nested: break
         }
     }
 
@@ -178,7 +180,7 @@ extension ValueKind {
     var takesNumbers: Bool {
         switch self {
         case .smallint, .integer, .bigint, .real, .double, .numeric, .limitedNumeric, .timestamp, .timestamptz: true
-        case .boolean, .text, .bytea, .date, .time, .interval, .jsonb, .uuid: false
+        case .boolean, .text, .bytea, .date, .time, .interval, .jsonb, .uuid, .nested: false
         }
     }
 }

@@ -24,7 +24,8 @@ enum LiteralAction: UInt8 {
         case .text: self = .text
         case .timestamp: self = .timestamp
         case .timestamptz: self = .timestamptz
-        case .boolean, .smallint, .real, .limitedNumeric, .bytea, .date, .time, .interval, .jsonb, .uuid: self = .other
+        case .boolean, .smallint, .real, .limitedNumeric, .bytea, .date, .time, .interval, .jsonb, .uuid, .nested:
+            self = .other
         }
     }
 }

@@ -8,6 +8,8 @@ enum ValueKind: UInt8 {
     /// NUMERIC(p, s): rounds and limits.
     case limitedNumeric
     case text, bytea, date, time, timestamp, timestamptz, interval, jsonb, uuid
+    /// Arrays and structures.
+    case nested
 
     init(_ type: DataType) {
         switch type {
@@ -27,6 +29,7 @@ enum ValueKind: UInt8 {
         case .interval: self = .interval
         case .jsonb: self = .jsonb
         case .uuid: self = .uuid
+        case .array, .structure: self = .nested
         }
     }
 }
@@ -114,7 +117,7 @@ final class RowTarget {
         for (index, column) in columns.enumerated() {
             column.count = row
             guard column.physical == .view, let heap else { continue }
-            let isBytes = slots[index].kind == .bytea || slots[index].kind == .jsonb
+            let isBytes = [.bytea, .jsonb, .nested].contains(slots[index].kind)
             if !isBytes, column.heaps.last !== heap { column.heaps.append(heap) }
             column.heaps.append(contentsOf: scratches)
         }

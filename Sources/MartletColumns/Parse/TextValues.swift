@@ -24,7 +24,7 @@ extension RowTarget {
                 return try store(castThroughCore(era, index), index)
             }
             try storeThroughCore(text, index)
-        case .bytea, .interval, .jsonb, .uuid: try storeThroughCore(text, index)
+        case .bytea, .interval, .jsonb, .uuid, .nested: try storeThroughCore(text, index)
         }
     }
 
@@ -53,7 +53,8 @@ extension RowTarget {
                 micros >= Calendar.timestampMin, micros < .max
             else { throw outOfRange(index) }
             slots[index].put(micros, row)
-        case .boolean, .text, .bytea, .date, .time, .interval, .jsonb, .uuid: try storeThroughCore(text, index)
+        case .boolean, .text, .bytea, .date, .time, .interval, .jsonb, .uuid, .nested:
+            try storeThroughCore(text, index)
         }
     }
 
@@ -92,6 +93,7 @@ extension RowTarget {
             var copy = value
             copy.withUTF8 { storeCopy($0, index) }
         case .bytea(let value): value.withUnsafeBufferPointer { storeCopy($0, index) }
+        case .array, .structure: ValueCodec.encode(value).withUnsafeBufferPointer { storeCopy($0, index) }
         case .date(let value): slots[index].put(value, row)
         case .time(let value), .timestamp(let value), .timestamptz(let value): slots[index].put(value, row)
         case .interval(let value):

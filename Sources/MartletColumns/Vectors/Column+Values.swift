@@ -66,6 +66,9 @@ extension Column {
         case .jsonb(var value) where physical == .view: views[row] = value.withUTF8 { store($0) }
         case .bytea(let value) where physical == .view:
             views[row] = value.withUnsafeBufferPointer { store($0) }
+        case .array, .structure:
+            precondition(physical == .view && type.isNested, "a nested value for a column of type \(type)")
+            views[row] = ValueCodec.encode(value).withUnsafeBufferPointer { store($0) }
         case .interval(let value) where physical == .interval: intervals[row] = value
         case .uuid(let value) where physical == .uuid: uuids[row] = value
         default: preconditionFailure("a value of type \(value.type) for a column of type \(type)")
@@ -104,6 +107,11 @@ extension Column {
         case .interval: return .interval(intervals[row])
         case .jsonb: return .jsonb(views[row].string)
         case .uuid: return .uuid(uuids[row])
+        case .array, .structure:
+            guard let value = views[row].withBytes({ ValueCodec.decode($0, as: type) }) else {
+                preconditionFailure("a column of type \(type) holds other bytes")
+            }
+            return value
         }
     }
 

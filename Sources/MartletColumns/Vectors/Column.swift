@@ -12,7 +12,7 @@ package enum PhysicalType: UInt8, Sendable {
     case double
     /// `Int128` coefficients, with a scale byte per row in `Column.scales` (254, 255 and 253: ±Infinity and NaN as in `Decimal`).
     case decimal
-    /// `StringView`: TEXT, BYTEA, JSONB (PostgreSQL's canonical text).
+    /// `StringView`: TEXT, BYTEA, JSONB (PostgreSQL's canonical text), arrays and structures (the bytes of `ValueCodec`).
     case view
     /// `Interval` (16 bytes).
     case interval
@@ -38,7 +38,7 @@ package enum PhysicalType: UInt8, Sendable {
         case .real: self = .float
         case .double: self = .double
         case .numeric: self = .decimal
-        case .text, .bytea, .jsonb, .unknown: self = .view
+        case .text, .bytea, .jsonb, .array, .structure, .unknown: self = .view
         case .interval: self = .interval
         case .uuid: self = .uuid
         }

@@ -68,7 +68,7 @@ package final class CSVRowWriter {
         case .text, .jsonb:
             column.views[row].withBytes { append($0, sink) }
             return
-        case .bytea, .interval:
+        case .bytea, .interval, .nested:
             Array(column.value(at: row).text.utf8).withUnsafeBufferPointer { append($0, sink) }
             return
         }

@@ -48,6 +48,8 @@ package final class JSONRowWriter {
         var scales: UnsafeMutablePointer<UInt8>?
         var prefix: UnsafePointer<UInt8>
         var prefixCount: Int
+        /// The column's place in the batch.
+        var index: Int
 
         @inline(__always)
         func value<Element: BitwiseCopyable>(_ row: Int, _: Element.Type = Element.self) -> Element {
@@ -63,7 +65,7 @@ package final class JSONRowWriter {
             for (index, column) in batch.columns.enumerated() {
                 let member = Member(
                     kind: kinds[index], data: column.data, validity: column.validity, scales: column.scales,
-                    prefix: UnsafePointer(prefixes + start), prefixCount: prefixEnds[index] - start)
+                    prefix: UnsafePointer(prefixes + start), prefixCount: prefixEnds[index] - start, index: index)
                 (members.baseAddress! + index).initialize(to: member)
                 start = prefixEnds[index]
             }
@@ -119,6 +121,11 @@ package final class JSONRowWriter {
                 }
                 start = sink.reserve(room)
                 p = start
+            case .nested:
+                sink.commit(p - start)
+                NestedText.write(batch.columns[member.index].value(at: row), sink)
+                start = sink.reserve(room)
+                p = start
             case .numeric, .limitedNumeric:
                 let value = Decimal(coefficient: member.value(row), scale: member.scales.unsafelyUnwrapped[row])
                 p += value.isSpecial ? quoted(p) { value.write(into: $0) } : ValueText.write(value, p)
@@ -160,7 +167,8 @@ package final class JSONRowWriter {
         case .uuid:
             let value = (member.data + row * MemoryLayout<UUIDValue>.stride).load(as: UUIDValue.self)
             return quoted(target) { ValueText.write(value.text, $0) }
-        case .integer, .bigint, .double, .numeric, .limitedNumeric, .text, .bytea, .timestamp, .timestamptz, .jsonb:
+        case .integer, .bigint, .double, .numeric, .limitedNumeric, .text, .bytea, .timestamp, .timestamptz, .jsonb,
+            .nested:
             preconditionFailure("written by the row")
         }
     }

@@ -34,9 +34,14 @@ enum Digests {
     }
 
     static func sha256(_ message: [UInt8]) -> [UInt8] {
-        var state: [UInt32] = [
+        sha256(message, start: [
             0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19,
-        ]
+        ])
+    }
+
+    /// SHA-224 differs in where it starts.
+    static func sha256(_ message: [UInt8], start: [UInt32]) -> [UInt8] {
+        var state = start
         let padded = padded(message, lengthIsBigEndian: true)
         func turned(_ value: UInt32, _ by: UInt32) -> UInt32 { value >> by | value << (32 - by) }
         var words = [UInt32](repeating: 0, count: 64)

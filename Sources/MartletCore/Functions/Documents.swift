@@ -1,5 +1,5 @@
 /// Functions and operators of jsonb.
-enum Documents {
+package enum Documents {
     static func evaluate(
         _ function: ScalarFunction, _ arguments: [Value], _ context: EvaluationContext
     ) throws(SQLError) -> Value {
@@ -28,8 +28,8 @@ enum Documents {
             }
         case .jsonField: return jsonb(step(document, second))
         case .jsonFieldText: return string(step(document, second))
-        case .jsonPath: return jsonb(try document.follow(path(second)))
-        case .jsonPathText: return string(try document.follow(path(second)))
+        case .jsonPath: return jsonb(path(second).flatMap { document.follow($0) })
+        case .jsonPathText: return string(path(second).flatMap { document.follow($0) })
         case .jsonExtractPath: return jsonb(document.follow(try steps(function, arguments)))
         case .jsonExtractPathText: return string(document.follow(try steps(function, arguments)))
         case .jsonExists: return .boolean(exists(document, second))
@@ -47,6 +47,12 @@ enum Documents {
     }
 
     private static func jsonb(_ node: JSONNode?) -> Value { node.map { .jsonb($0.text) } ?? .null }
+
+    /// A document as `->>` gives it.
+    static func unquoted(_ document: Value) throws(SQLError) -> Value {
+        guard case .jsonb(let text) = document else { return .null }
+        return string(try JSONNode(text: text))
+    }
 
     private static func string(_ node: JSONNode?) -> Value { (node?.unquoted).map { .text($0) } ?? .null }
 
@@ -70,48 +76,15 @@ enum Documents {
         }
     }
 
-    /// An array literal of text: `{a,0,"b c"}`.
-    private static func path(_ value: Value) throws(SQLError) -> [String] {
-        guard case .text(let literal) = value else { return [] }
-        func malformed() -> SQLError {
-            SQLError(.invalidTextRepresentation, "malformed array literal: \"\(literal)\"")
-        }
-        let bytes = Array(literal.utf8)
-        guard bytes.count >= 2, bytes.first == UInt8(ascii: "{"), bytes.last == UInt8(ascii: "}") else { throw malformed() }
-        let end = bytes.count - 1
-        var index = 1
+    /// The steps of a path; nil where one is NULL, which leads nowhere.
+    static func path(_ value: Value) -> [String]? {
+        guard case .array(let array) = value else { return nil }
         var steps: [String] = []
-        if bytes[1..<end].allSatisfy({ $0 == 0x20 }) { return [] }
-        while true {
-            while index < end, bytes[index] == 0x20 { index += 1 }
-            var step: [UInt8] = []
-            if index < end, bytes[index] == UInt8(ascii: "\"") {
-                index += 1
-                while index < end, bytes[index] != UInt8(ascii: "\"") {
-                    if bytes[index] == UInt8(ascii: "\\") { index += 1 }
-                    guard index < end else { throw malformed() }
-                    step.append(bytes[index])
-                    index += 1
-                }
-                guard index < end else { throw malformed() }
-                index += 1
-                while index < end, bytes[index] == 0x20 { index += 1 }
-            } else {
-                while index < end, bytes[index] != UInt8(ascii: ",") {
-                    guard !"{}\"".utf8.contains(bytes[index]) else { throw malformed() }
-                    if bytes[index] == UInt8(ascii: "\\") { index += 1 }
-                    guard index < end else { throw malformed() }
-                    step.append(bytes[index])
-                    index += 1
-                }
-                while step.last == 0x20 { step.removeLast() }
-                if step.isEmpty { throw malformed() }
-            }
-            steps.append(String(decoding: step, as: UTF8.self))
-            if index == end { return steps }
-            guard bytes[index] == UInt8(ascii: ",") else { throw malformed() }
-            index += 1
+        for step in array.values {
+            guard case .text(let text) = step else { return nil }
+            steps.append(text)
         }
+        return steps
     }
 
     private static func exists(_ document: JSONNode, _ key: Value) -> Bool {
@@ -199,7 +172,7 @@ enum Documents {
     }
 
     /// `to_jsonb`: numbers as numbers, NaN and infinities as strings, points in time in ISO form with `T`.
-    static func node(of value: Value, _ context: EvaluationContext) throws(SQLError) -> JSONNode {
+    package static func node(of value: Value, _ context: EvaluationContext) throws(SQLError) -> JSONNode {
         switch value {
         case .null: return .null
         case .boolean(let flag): return .boolean(flag)
@@ -218,6 +191,15 @@ enum Documents {
                 text = String(text.dropLast(suffix.count)) + ":00" + suffix
             }
             return .string(text)
+        case .array(let array): return try array.nested(of: JSONNode.array) { element throws(SQLError) in
+            try node(of: element, context)
+        }
+        case .structure(let structure):
+            var members: [JSONNode.Member] = []
+            for (field, value) in zip(structure.fields, structure.values) {
+                members.append(JSONNode.Member(key: field.name, value: try node(of: value, context)))
+            }
+            return JSONNode.object(of: members)
         case .text, .bytea, .date, .time, .interval, .uuid: return .string(value.text(in: context.zone))
         }
     }

@@ -1,14 +1,16 @@
 /// `to_char` for numbers: the patterns 9, 0, `.`, `,`, D, G, S, MI, PL, SG, PR, L, FM and literal text.
 enum NumberFormat {
-    private enum Item {
+    enum Item {
         /// A digit's place; `isZero` fills with 0 instead of a blank.
         case digit(isZero: Bool)
         case point, group
         case literal(String)
         case signBehind, signBefore, signHere, minusHere, plusHere
+        /// Blank, in the C locale.
+        case currency
     }
 
-    private struct Template {
+    struct Template {
         var items: [Item] = []
         var fills = true
         var usesBrackets = false
@@ -92,6 +94,7 @@ enum NumberFormat {
             case .group:
                 if hasStarted || (overflows && signPlace != nil) { output.append(UInt8(ascii: ",")) } else if template.fills { output.append(0x20) }
             case .literal(let text): output += text.utf8
+            case .currency: output.append(0x20)
             case .signHere: output.append(UInt8(ascii: isNegative ? "-" : "+"))
             case .minusHere: if isNegative { output.append(UInt8(ascii: "-")) } else if template.fills { output.append(0x20) }
             case .plusHere: if !isNegative { output.append(UInt8(ascii: "+")) } else if template.fills { output.append(0x20) }
@@ -148,13 +151,14 @@ enum NumberFormat {
             case .point: output += "."
             case .group: output += ","
             case .literal(let text): output += text
+            case .currency: output += " "
             case .signBehind, .signBefore, .signHere, .minusHere, .plusHere: break
             }
         }
         return output
     }
 
-    private static func read(_ format: String) throws(SQLError) -> Template {
+    static func read(_ format: String) throws(SQLError) -> Template {
         var template = Template()
         let bytes = Array(format.utf8)
         var index = 0
@@ -209,7 +213,7 @@ enum NumberFormat {
                     template.items.append(hasDigit ? .signBehind : .signBefore)
                     template.hasSign = true
                 } else if starts("L") {
-                    template.items.append(.literal(" "))
+                    template.items.append(.currency)
                 } else if starts("EEEE") || starts("RN") || starts("V") || starts("TH") {
                     throw SQLError(.featureNotSupported, "the number format \"\(format)\" is not supported")
                 } else {

@@ -20,12 +20,16 @@ enum OverloadTable {
         builder.addText()
         builder.addTime()
         builder.addJSON()
+        builder.addArrays()
+        builder.addDocumentChanges()
+        builder.addRegularExpressions()
+        builder.addEveryday()
         return builder.table
     }()
 
     static let names: [String] = all.keys.sorted()
 
-    fileprivate struct Builder {
+    struct Builder {
         var table: [String: [Signature]] = [:]
 
         mutating func add(
@@ -114,6 +118,8 @@ extension OverloadTable.Builder {
             for type in DataType.all {
                 add(function, names, [.exact(type), .exact(type)], .exact(.boolean))
             }
+            add(function, names, [.commonArray, .commonArray], .exact(.boolean))
+            add(function, names, [.record, .record], .exact(.boolean))
             add(function, names, [.exact(.real), .exact(.double)], .exact(.boolean))
             add(function, names, [.exact(.double), .exact(.real)], .exact(.boolean))
             // Reading the timestamp as local time depends on the session's zone; the cast carries that.
@@ -176,8 +182,8 @@ extension OverloadTable.Builder {
 
     fileprivate mutating func addText() {
         add(.concatenate, "||", taking: [.text, .text], giving: .text)
-        add(.concatenate, ["||"], [.exact(.text), .any], .exact(.text), .stable)
-        add(.concatenate, ["||"], [.any, .exact(.text)], .exact(.text), .stable)
+        add(.concatenate, ["||"], [.exact(.text), .nonArray], .exact(.text), .stable)
+        add(.concatenate, ["||"], [.nonArray, .exact(.text)], .exact(.text), .stable)
         add(.concatenate, "||", taking: [.bytea, .bytea], giving: .bytea)
         let patterns: [(ScalarFunction, String, String)] = [
             (.like, "~~", "like"), (.notLike, "!~~", "not like"), (.ilike, "~~*", "ilike"),
@@ -295,9 +301,8 @@ extension OverloadTable.Builder {
         add(.jsonField, "->", taking: [.jsonb, .integer], giving: .jsonb)
         add(.jsonFieldText, "->>", taking: [.jsonb, .text], giving: .text)
         add(.jsonFieldText, "->>", taking: [.jsonb, .integer], giving: .text)
-        // The path is an array literal as text: '{a,0,b}'.
-        add(.jsonPath, "#>", taking: [.jsonb, .text], giving: .jsonb)
-        add(.jsonPathText, "#>>", taking: [.jsonb, .text], giving: .text)
+        add(.jsonPath, "#>", taking: [.jsonb, .array(.text)], giving: .jsonb)
+        add(.jsonPathText, "#>>", taking: [.jsonb, .array(.text)], giving: .text)
         add(
             .jsonExtractPath, ["jsonb_extract_path", "json_extract_path"], [.exact(.jsonb), .exact(.text)], .exact(.jsonb),
             variadic: true)

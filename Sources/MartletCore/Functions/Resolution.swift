@@ -15,9 +15,8 @@ extension ScalarFunction {
         if isOperator, given.count == 2, given.contains(.unknown), given != [.unknown, .unknown] {
             // An untyped literal is first assumed to have the other operand's type.
             let type = given[0] == .unknown ? given[1] : given[0]
-            if let exact = candidates.first(where: { $0.types == [.exact(type), .exact(type)] }) {
-                return try exact.call([type, type])
-            }
+            let same: [Signature.Parameter] = type.element == nil ? [.exact(type), .exact(type)] : [.commonArray, .commonArray]
+            if let exact = candidates.first(where: { $0.types == same }) { return try exact.call([type, type]) }
         }
         var fitting = candidates.filter { $0.accepts(given) }
         if fitting.count > 1 { fitting = select(fitting, given) }
@@ -44,29 +43,50 @@ extension ScalarFunction {
 
         func accepts(_ given: [DataType]) -> Bool {
             for (parameter, type) in zip(types, given) {
-                if case .exact(let wanted) = parameter, type != .unknown,
-                    !Cast.isAllowed(from: type, to: wanted, context: .implicit)
-                {
-                    return false
+                switch parameter {
+                case .exact(let wanted):
+                    if type != .unknown, !Cast.isAllowed(from: type, to: wanted, context: .implicit) { return false }
+                case .commonArray: if type != .unknown, type.element == nil { return false }
+                case .nonArray: if type.element != nil { return false }
+                case .record: guard case .structure = type else { return false }
+                case .any, .common: break
                 }
             }
-            let common = zip(types, given).filter { $0.0 == .common }.map(\.1)
+            let common = commonTypes(given)
             return common.isEmpty || DataType.common(common) != nil
+        }
+
+        /// What the polymorphic parameters must agree on: the arguments of `common`, the elements of `commonArray`.
+        private func commonTypes(_ given: [DataType]) -> [DataType] {
+            zip(types, given).compactMap { parameter, type in
+                switch parameter {
+                case .common: type
+                case .commonArray: type.element ?? .unknown
+                case .exact, .any, .nonArray, .record: nil
+                }
+            }
         }
 
         /// Settles polymorphic parameters and brings mixed floats (real, double precision) to one type.
         func call(_ given: [DataType]) throws(SQLError) -> ResolvedCall {
-            let common = DataType.common(zip(types, given).filter { $0.0 == .common }.map(\.1)) ?? .text
+            let common = DataType.common(commonTypes(given)) ?? .text
             var arguments: [DataType] = []
             for (parameter, type) in zip(types, given) {
                 switch parameter {
                 case .exact(let wanted): arguments.append(wanted)
-                case .any: arguments.append(type == .unknown ? .text : type)
+                case .any, .nonArray: arguments.append(type == .unknown ? .text : type)
+                case .record: arguments.append(type)
                 case .common: arguments.append(common)
+                case .commonArray: arguments.append(.array(common))
                 }
             }
             if arguments == [.real, .double] || arguments == [.double, .real] { arguments = [.double, .double] }
-            let result: DataType = if case .exact(let type) = signature.result { type } else { common }
+            let result: DataType =
+                switch signature.result {
+                case .exact(let type): type
+                case .common: common
+                case .commonArray: .array(common)
+                }
             return ResolvedCall(
                 function: signature.function, signature: signature, arguments: arguments, result: result)
         }
@@ -126,7 +146,12 @@ extension ScalarFunction {
     }
 
     private static func category(of parameter: Signature.Parameter) -> DataType.Category {
-        if case .exact(let type) = parameter { type.category } else { .user }
+        switch parameter {
+        case .exact(let type): type.category
+        case .commonArray: .array
+        case .record: .composite
+        case .any, .common, .nonArray: .user
+        }
     }
 
     private static func isPreferred(_ parameter: Signature.Parameter) -> Bool {

@@ -47,6 +47,26 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
     case jsonConcatenate, jsonDelete, toJsonb
     case jsonBuildObject, jsonBuildArray, jsonStripNulls, jsonPretty
 
+    case jsonExistsAny, jsonExistsAll, jsonDeletePath, jsonDeleteKeys, jsonSet, jsonInsert, jsonObject, jsonSetLax
+    case jsonPathExists, jsonPathMatch, jsonPathQueryFirst, jsonPathQueryArray, jsonPathExistsSilently, jsonPathMatchSilently
+
+    // Regular expressions.
+    case matches, matchesAnyCase, notMatches, notMatchesAnyCase, similar, notSimilar, substringPattern
+    case regexpReplace, regexpMatch, regexpLike, regexpCount, regexpInstr, regexpSubstring, regexpSplitToArray
+
+    // What takes any type, and what few use.
+    case format, numNulls, numNonNulls, quoteNullable, quoteAnyLiteral, typeOf, toNumber, widthBucketArray
+    case sha224, sha384, sha512, crc32, crc32c, setByte
+    case sind, cosd, tand, cotd, asind, acosd, atand, atan2d, asinh, acosh, atanh
+
+    // Arrays and composite values.
+    case makeRow, field, makeArray, arrayGet, arraySlice
+    case arrayConcatenate, arrayAppend, arrayPrepend, arrayContains, arrayContainedIn, arrayOverlaps
+    case arrayLength, arrayDimensionCount, arrayDimensions, arrayLower, arrayUpper, cardinality
+    case arrayRemove, arrayReplace, arrayPosition, arrayPositions, arrayToString, stringToArray, arrayFill, trimArray
+    /// `operand operator ANY (array)`: the operator's spelling, the operand, the array.
+    case quantifiedAny, quantifiedAll
+
     /// True where later arguments must not be evaluated once an earlier one decides (a division by zero behind
     /// `false AND …` is no error). `evaluate` gets them all evaluated and gives the right answer all the same.
     package var isLazy: Bool {
@@ -90,6 +110,22 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .jsonArrayLength, .jsonContains, .jsonContainedIn, .jsonExists, .jsonConcatenate, .jsonDelete, .toJsonb, .jsonBuildObject, .jsonBuildArray,
             .jsonStripNulls, .jsonPretty:
             return try Documents.evaluate(self, arguments, context)
+        case .jsonExistsAny, .jsonExistsAll, .jsonDeletePath, .jsonDeleteKeys, .jsonSet, .jsonInsert, .jsonObject, .jsonSetLax,
+            .jsonPathExists, .jsonPathMatch, .jsonPathQueryFirst, .jsonPathQueryArray, .jsonPathExistsSilently,
+            .jsonPathMatchSilently:
+            return try DocumentChanges.evaluate(self, arguments)
+        case .matches, .matchesAnyCase, .notMatches, .notMatchesAnyCase, .similar, .notSimilar, .substringPattern,
+            .regexpReplace, .regexpMatch, .regexpLike, .regexpCount, .regexpInstr, .regexpSubstring, .regexpSplitToArray:
+            return try RegexFunctions.evaluate(self, arguments, context)
+        case .format, .numNulls, .numNonNulls, .quoteNullable, .quoteAnyLiteral, .typeOf, .toNumber, .widthBucketArray, .sha224,
+            .sha384, .sha512, .crc32, .crc32c, .setByte, .sind, .cosd, .tand, .cotd, .asind, .acosd, .atand, .atan2d, .asinh, .acosh,
+            .atanh:
+            return try Everyday.evaluate(self, arguments, context)
+        case .makeRow, .field, .makeArray, .arrayGet, .arraySlice, .arrayConcatenate, .arrayAppend, .arrayPrepend,
+            .arrayContains, .arrayContainedIn, .arrayOverlaps, .arrayLength, .arrayDimensionCount, .arrayDimensions,
+            .arrayLower, .arrayUpper, .cardinality, .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions,
+            .arrayToString, .stringToArray, .arrayFill, .trimArray, .quantifiedAny, .quantifiedAll:
+            return try ArrayFunctions.evaluate(self, arguments, result, context)
         }
     }
 
@@ -98,7 +134,9 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
         switch self {
         case .and, .or, .isNull, .isNotNull, .isTrue, .isNotTrue, .isFalse, .isNotFalse, .isDistinctFrom,
             .isNotDistinctFrom, .coalesce, .nullif, .greatest, .least, .concat, .concatWithSeparator, .quoteLiteral,
-            .overlaps, .jsonBuildObject, .jsonBuildArray:
+            .overlaps, .jsonBuildObject, .jsonBuildArray, .makeRow, .makeArray, .arrayConcatenate, .arrayAppend, .arrayPrepend,
+            .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions, .arrayToString, .stringToArray, .arrayFill,
+            .quantifiedAny, .quantifiedAll, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax:
             self == .quoteLiteral
         default: true
         }

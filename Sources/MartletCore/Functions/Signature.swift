@@ -6,12 +6,19 @@ package struct Signature: Hashable, Sendable {
         case any
         /// All `common` arguments are brought to one type (PostgreSQL's anycompatible, and COALESCE, GREATEST …).
         case common
+        /// An array whose elements are brought to the type of the `common` arguments (anycompatiblearray).
+        case commonArray
+        /// Any type but an array (anynonarray).
+        case nonArray
+        /// Any composite type.
+        case record
     }
 
     package enum Result: Hashable, Sendable {
         case exact(DataType)
         /// The type the `common` parameters were brought to.
         case common
+        case commonArray
     }
 
     /// PostgreSQL's provolatile. `stable` depends on the session (time zone) or the statement's time.

@@ -317,7 +317,7 @@ enum Strings {
         return String(view)
     }
 
-    private static func quotedIdentifier(_ text: String) -> String {
+    static func quotedIdentifier(_ text: String) -> String {
         let bytes = Array(text.utf8)
         let isSafe =
             !bytes.isEmpty && !(bytes[0] &- 0x30 < 10)
@@ -326,7 +326,7 @@ enum Strings {
         return "\"" + doubled(text, "\"") + "\""
     }
 
-    private static func quotedLiteral(_ text: String) -> String {
+    static func quotedLiteral(_ text: String) -> String {
         let quoted = doubled(text, "'")
         return text.utf8.contains(UInt8(ascii: "\\")) ? "E'" + doubled(quoted, "\\") + "'" : "'" + quoted + "'"
     }

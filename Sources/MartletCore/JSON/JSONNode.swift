@@ -315,6 +315,23 @@ package enum JSONDocument {
         return JSONNode.compare(a, b)
     }
 
+    /// The same text for equal documents: fractions without trailing zeros.
+    static func withoutTrailingZeros(_ text: String) -> String {
+        guard text.utf8.contains(UInt8(ascii: ".")), let node = try? JSONNode(text: text) else { return text }
+        func trimmed(_ node: JSONNode) -> JSONNode {
+            switch node {
+            case .number(let digits):
+                guard digits.utf8.contains(UInt8(ascii: ".")) else { return node }
+                let kept = digits.utf8.reversed().drop { $0 == UInt8(ascii: "0") }.drop { $0 == UInt8(ascii: ".") }
+                return .number(String(decoding: kept.reversed(), as: UTF8.self))
+            case .array(let elements): return .array(elements.map(trimmed))
+            case .object(let members): return .object(members.map { JSONNode.Member(key: $0.key, value: trimmed($0.value)) })
+            case .null, .boolean, .string: return node
+            }
+        }
+        return trimmed(node).text
+    }
+
     /// Feeds a hasher the same bytes for equal documents: a number's zeros behind the point's last digit are left out.
     static func hash(_ text: String, into hasher: inout Hasher) {
         guard let node = try? JSONNode(text: text) else { return }

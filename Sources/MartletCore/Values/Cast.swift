@@ -38,6 +38,18 @@ package enum Cast {
         case (.jsonb, .boolean), (.jsonb, .smallint), (.jsonb, .integer), (.jsonb, .bigint), (.jsonb, .real),
             (.jsonb, .double), (.jsonb, .numeric):
             return .explicit
+        case (.array(let from), .array(let to)):
+            if from == to || from == .unknown { return .implicit }
+            return contextNeeded(from: from, to: to)
+        case (.structure(let from), .structure(let to)):
+            // Field by field; names do not matter.
+            guard from.count == to.count else { return nil }
+            var needed = Context.assignment
+            for (left, right) in zip(from, to) where left.type != right.type && left.type != .unknown {
+                guard let own = contextNeeded(from: left.type, to: right.type) else { return nil }
+                needed = max(needed, own)
+            }
+            return needed
         default: return nil
         }
     }
@@ -71,11 +83,14 @@ extension Cast {
         case .uuid:
             guard let value = UUIDValue(text: text) else { throw .invalidText(text, for: .uuid) }
             return .uuid(value)
+        case .array(let element): return .array(try ArrayValue(text: text, element: element, context: context))
+        case .structure(let fields): return .structure(try StructureValue(text: text, fields: fields, context: context))
         }
     }
 
+    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
+
     private static func trimmed(_ text: String) -> Substring.UTF8View {
-        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
         var view = text[...].utf8
         while let first = view.first, isBlank(first) { view = view.dropFirst() }
         while let last = view.last, isBlank(last) { view = view.dropLast() }

@@ -19,7 +19,22 @@ package indirect enum DataType: Hashable, Sendable {
     case interval
     case jsonb
     case uuid
+    /// An array of any number of dimensions, as in PostgreSQL.
+    case array(DataType)
+    /// A composite value (`STRUCT<a INT, b TEXT>`, ROW): named fields in order.
+    case structure([StructureField])
     case unknown
+}
+
+/// A field of a composite type.
+package struct StructureField: Hashable, Sendable {
+    package var name: String
+    package var type: DataType
+
+    package init(name: String, type: DataType) {
+        self.name = name
+        self.type = type
+    }
 }
 
 extension DataType {
@@ -34,13 +49,38 @@ extension DataType {
 
     /// The type without its modifiers, as function results have it.
     package var withoutModifiers: DataType {
-        if case .numeric = self { .plainNumeric } else { self }
+        switch self {
+        case .numeric: .plainNumeric
+        case .array(let element): .array(element.withoutModifiers)
+        case .structure(let fields): .structure(fields.map { StructureField(name: $0.name, type: $0.type.withoutModifiers) })
+        default: self
+        }
+    }
+
+    /// The type of an array's elements, of whatever number of dimensions; nil for what is no array.
+    package var element: DataType? {
+        if case .array(let element) = self { element } else { nil }
+    }
+
+    /// The type of ROW(…): fields named f1, f2, …
+    package static func record(_ types: [DataType]) -> DataType {
+        .structure(types.enumerated().map { StructureField(name: "f\($0.offset + 1)", type: $0.element) })
+    }
+
+    /// Values of arrays and structures lie in columns as the bytes of `ValueCodec`.
+    package var isNested: Bool {
+        switch self {
+        case .array, .structure: true
+        default: false
+        }
     }
 
     package var isNumeric: Bool {
         switch self {
         case .smallint, .integer, .bigint, .real, .double, .numeric: true
-        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .unknown: false
+        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .array, .structure,
+            .unknown:
+            false
         }
     }
 
@@ -50,7 +90,7 @@ extension DataType {
 
     /// PostgreSQL's type categories (pg_type.typcategory), which steer overload resolution and UNION/CASE typing.
     package enum Category: Hashable, Sendable {
-        case boolean, numeric, string, dateTime, timespan, user, unknown
+        case boolean, numeric, string, dateTime, timespan, user, array, composite, unknown
     }
 
     package var category: Category {
@@ -61,6 +101,8 @@ extension DataType {
         case .date, .time, .timestamp, .timestamptz: .dateTime
         case .interval: .timespan
         case .bytea, .jsonb, .uuid: .user
+        case .array: .array
+        case .structure: .composite
         case .unknown: .unknown
         }
     }
@@ -69,7 +111,9 @@ extension DataType {
     package var isPreferred: Bool {
         switch self {
         case .boolean, .double, .text, .timestamptz, .interval: true
-        case .smallint, .integer, .bigint, .real, .numeric, .bytea, .date, .time, .timestamp, .jsonb, .uuid, .unknown: false
+        case .smallint, .integer, .bigint, .real, .numeric, .bytea, .date, .time, .timestamp, .jsonb, .uuid, .array, .structure,
+            .unknown:
+            false
         }
     }
 
@@ -92,7 +136,9 @@ extension DataType {
         case .numeric: 4
         case .real: 5
         case .double: 6
-        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .unknown: nil
+        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .array, .structure,
+            .unknown:
+            nil
         }
     }
 
@@ -105,6 +151,11 @@ extension DataType {
         for type in types where type != .unknown {
             let type = type.withoutModifiers
             if type == candidate { continue }
+            if case .array(let a) = candidate, case .array(let b) = type {
+                guard let element = common([a, b]) else { return nil }
+                candidate = .array(element)
+                continue
+            }
             if type.category != candidate.category { return nil }
             if !candidate.isPreferred, Cast.isAllowed(from: candidate, to: type, context: .implicit),
                 !Cast.isAllowed(from: type, to: candidate, context: .implicit)
@@ -143,8 +194,17 @@ extension DataType: CustomStringConvertible {
         case .interval: return "interval"
         case .jsonb: return "jsonb"
         case .uuid: return "uuid"
+        case .array(let element): return element.sqlName + "[]"
+        case .structure(let fields):
+            if isAnonymousRecord { return "record" }
+            return "struct<" + fields.map { "\($0.name) \($0.type.sqlName)" }.joined(separator: ", ") + ">"
         case .unknown: return "unknown"
         }
+    }
+
+    private var isAnonymousRecord: Bool {
+        guard case .structure(let fields) = self else { return false }
+        return fields.enumerated().allSatisfy { $0.element.name == "f\($0.offset + 1)" }
     }
 
     /// Reads any of PostgreSQL's names for a type, in any case and spacing; `modifiers` are the numbers in parentheses.
@@ -164,6 +224,12 @@ extension DataType: CustomStringConvertible {
             words.unicodeScalars.append(Unicode.Scalar(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte))
         }
         if words.hasPrefix("pg_catalog.") { words = String(words.dropFirst(11)) }
+        if words.hasSuffix("[]") {
+            while words.hasSuffix("[]") { words = String(words.dropLast(2)) }
+            guard let element = DataType(sqlName: words, modifiers: modifiers) else { return nil }
+            self = .array(element)
+            return
+        }
         var modifiers = modifiers
         if let open = words.firstIndex(of: "("), let close = words[open...].firstIndex(of: ")") {
             guard modifiers.isEmpty else { return nil }
@@ -195,7 +261,7 @@ extension DataType: CustomStringConvertible {
             return
         case .text, .time, .timestamp, .timestamptz, .interval:
             guard modifiers.count <= 1 else { return nil }
-        case .boolean, .smallint, .integer, .bigint, .bytea, .date, .jsonb, .uuid, .unknown:
+        case .boolean, .smallint, .integer, .bigint, .bytea, .date, .jsonb, .uuid, .array, .structure, .unknown:
             guard modifiers.isEmpty else { return nil }
         }
         self = type

@@ -26,7 +26,7 @@ extension Value {
     }
 
     private func converted(to type: DataType, _ context: EvaluationContext) throws(SQLError) -> Value {
-        if self.type == type.withoutModifiers { return self }
+        if self.type == type.withoutModifiers, !type.isNested { return self }
         switch (self, type) {
         case (.text(let text), _): return try Cast.read(text, as: type, context: context)
         // Unlike its output, a boolean's cast to text spells the word.
@@ -54,6 +54,9 @@ extension Value {
         case (.time(let micros), .interval): return .interval(Interval(micros: micros))
         case (.interval(let interval), .time):
             return .time(Calendar.floorDivide(interval.micros, Calendar.microsPerDay).remainder)
+
+        case (.array(let array), .array(let element)): return .array(try array.cast(to: element, context))
+        case (.structure(let structure), .structure(let fields)): return .structure(try structure.cast(to: fields, context))
 
         case (.jsonb(let text), _): return try Value.convert(document: text, to: type)
         default: throw Cast.notAllowed(self.type, type)

@@ -24,6 +24,8 @@ extension Value {
         case .interval(let value): return value.text
         case .jsonb(let text): return text
         case .uuid(let value): return value.text
+        case .array(let value): return value.text(in: zone)
+        case .structure(let value): return value.text(in: zone)
         }
     }
 
@@ -58,6 +60,8 @@ extension Value {
         case (.interval(let a), .interval(let b)): return order(a, b)
         case (.jsonb(let a), .jsonb(let b)): return JSONDocument.compare(a, b)
         case (.uuid(let a), .uuid(let b)): return order(a, b)
+        case (.array(let a), .array(let b)): return ArrayValue.compare(a, b)
+        case (.structure(let a), .structure(let b)): return StructureValue.compare(a, b)
         default: return order(left.typeRank, right.typeRank)
         }
     }
@@ -82,6 +86,8 @@ extension Value {
         case .interval: 14
         case .jsonb: 15
         case .uuid: 16
+        case .array: 17
+        case .structure: 18
         }
     }
 }

@@ -23,6 +23,8 @@ package enum Value: Sendable {
     /// PostgreSQL's canonical text of the document: keys ordered by length, then bytes; one space after `:` and `,`.
     case jsonb(String)
     case uuid(UUIDValue)
+    case array(ArrayValue)
+    case structure(StructureValue)
 }
 
 extension Value {
@@ -46,6 +48,8 @@ extension Value {
         case .interval: .interval
         case .jsonb: .jsonb
         case .uuid: .uuid
+        case .array(let value): .array(value.element)
+        case .structure(let value): .structure(value.fields)
         }
     }
 
@@ -72,6 +76,8 @@ extension Value: Hashable {
         case (.interval(let a), .interval(let b)): a == b
         case (.jsonb(let a), .jsonb(let b)): JSONDocument.areEqual(a, b)
         case (.uuid(let a), .uuid(let b)): a == b
+        case (.array(let a), .array(let b)): a == b
+        case (.structure(let a), .structure(let b)): a == b
         default: false
         }
     }
@@ -95,6 +101,8 @@ extension Value: Hashable {
         case .interval(let value): hasher.combine(value)
         case .jsonb(let value): JSONDocument.hash(value, into: &hasher)
         case .uuid(let value): hasher.combine(value)
+        case .array(let value): hasher.combine(value)
+        case .structure(let value): hasher.combine(value)
         }
     }
 

@@ -2,20 +2,14 @@ internal import MartletCore
 
 /// Function calls: scalar functions by Core's signatures, aggregates, window functions, and the clocks.
 extension Binder {
-    static let aggregateNames: Set<String> = ["count", "sum", "avg", "min", "max"]
     static let overNames: Set<String> = [
         "lag", "lead", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "first_value", "last_value", "nth_value",
-    ]
-    private static let laterAggregates: Set<String> = [
-        "string_agg", "array_agg", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor", "stddev", "stddev_pop", "stddev_samp",
-        "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "jsonb_agg", "jsonb_object_agg", "json_agg", "mode",
-        "percentile_cont", "percentile_disc", "approx_count_distinct", "approx_percentile", "any_value", "regr_slope", "grouping",
     ]
 
     mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         let name = try functionName(call.name)
         // The usual case first, and out of the way of the frame that the others need.
-        if call.over == nil, call.filter == nil, !call.isStar, !call.isDistinct, call.orderBy.isEmpty, !call.ignoresNulls,
+        if call.over == nil, call.filter == nil, !call.isStar, !call.isDistinct, call.orderBy.isEmpty, call.withinGroup.isEmpty, !call.ignoresNulls,
             !ScalarFunction.overloads(named: name).isEmpty
         {
             return try scalar(name, call, block)
@@ -30,19 +24,16 @@ extension Binder {
         if call.ignoresNulls { throw .notSupported("IGNORE NULLS", at: call.position) }
         if let over = call.over {
             guard isAggregate || Self.overNames.contains(name) else {
-                if Self.laterAggregates.contains(name) {
-                    throw .notSupported("\(name) with OVER", at: call.position)
-                }
                 throw SQLError(
                     .wrongObjectType, "OVER specified, but \(name) is not a window function nor an aggregate function", at: call.position)
             }
             return try overCall(name, call, over, block)
         }
+        // first_value and last_value are both.
         if isAggregate { return try aggregate(name, call, block) }
         if Self.overNames.contains(name) {
             throw SQLError(.wrongObjectType, "window function \(name) requires an OVER clause", at: call.position)
         }
-        if Self.laterAggregates.contains(name) { throw .notSupported("the aggregate function \(name)", at: call.position) }
         if let word = call.isStar ? "*" : call.isDistinct ? "DISTINCT" : call.filter != nil ? "FILTER" : call.orderBy.isEmpty ? nil : "ORDER BY" {
             throw SQLError(
                 .wrongObjectType, "\(word) specified, but \(name) is not an aggregate function", at: call.position)
@@ -135,113 +126,5 @@ extension Binder {
         for argument in call.arguments { arguments.append(try bind(argument, block).expression) }
         block.groupings.append((arguments, call.position))
         return Bound(.column(Block.groupingBase + block.groupings.count - 1, .integer))
-    }
-
-    // MARK: Aggregates
-
-    @inline(never)
-    private mutating func aggregate(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
-        guard block.clause.allowsAggregates else {
-            if block.clause == .aggregate || block.clause == .filter && block.firstAggregate == nil {
-                throw SQLError(.groupingError, "aggregate function calls cannot be nested", at: call.position)
-            }
-            throw SQLError(.groupingError, "aggregate functions are not allowed in \(block.clause.rawValue)", at: call.position)
-        }
-        if block.firstAggregate == nil { block.firstAggregate = call.position }
-        let outer = block.clause
-        block.clause = .aggregate
-        defer { block.clause = outer }
-        let (function, argument, type) = try aggregateArgument(name, call, block)
-        var filter: Expression?
-        if let condition = call.filter {
-            let bound = try boolean(condition, "FILTER", block)
-            filter = bound.expression.literalValue == .boolean(true) ? nil : bound.expression
-        }
-        let aggregate = AggregateCall(function: function, argument: argument, filter: filter, type: type)
-        let index: Int
-        if let known = block.aggregates.prefix(64).firstIndex(of: aggregate) {
-            index = known
-        } else {
-            index = block.aggregates.count
-            block.aggregates.append(aggregate)
-        }
-        return Bound(.column(Block.aggregateBase + index, type))
-    }
-
-    /// The function, its bound argument and PostgreSQL's result type.
-    @inline(never)
-    mutating func aggregateArgument(
-        _ name: String, _ call: CallSyntax, _ block: Block
-    ) throws(SQLError) -> (AggregateFunction, Expression?, DataType) {
-        if call.isDistinct { throw .notSupported("DISTINCT in an aggregate function", at: call.position) }
-        if !call.orderBy.isEmpty { throw .notSupported("ORDER BY in an aggregate function", at: call.position) }
-        if call.isStar {
-            guard name == "count" else { throw SQLError(.undefinedFunction, "function \(name)() does not exist", at: call.position) }
-            return (.countAll, nil, .bigint)
-        }
-        guard call.arguments.count == 1 else {
-            let types = try call.arguments.map { (argument) throws(SQLError) in try bind(argument, block).type.sqlName }
-            if name == "count", types.isEmpty {
-                throw SQLError(
-                    .wrongObjectType, "count(*) must be used to call a parameterless aggregate function", at: call.position)
-            }
-            throw SQLError(
-                .undefinedFunction, "function \(name)(\(types.joined(separator: ", "))) does not exist", at: call.position,
-                hint: "No function matches the given name and argument types. You might need to add explicit type casts.")
-        }
-        let syntax = call.arguments[0]
-        var bound = try bind(syntax, block)
-        if bound.isUntyped {
-            if name == "sum" || name == "avg" {
-                throw SQLError(
-                    .ambiguousFunction, "function \(name)(unknown) is not unique", at: call.position,
-                    hint: "Could not choose a best candidate function. You might need to add explicit type casts.")
-            }
-            bound = try coerce(bound, to: .text, at: syntax.position)
-        }
-        let type = bound.type.withoutModifiers
-        let result: DataType?
-        let function: AggregateFunction
-        switch name {
-        case "count": (function, result) = (.count, .bigint)
-        case "sum": (function, result) = (.sum, Self.sumType(type))
-        case "avg": (function, result) = (.avg, Self.averageType(type))
-        case "min": (function, result) = (.min, Self.isOrderedByAggregates(type) ? type : nil)
-        default: (function, result) = (.max, Self.isOrderedByAggregates(type) ? type : nil)
-        }
-        guard let result else {
-            throw SQLError(
-                .undefinedFunction, "function \(name)(\(type.sqlName)) does not exist", at: call.position,
-                hint: "No function matches the given name and argument types. You might need to add explicit type casts.")
-        }
-        return (function, bound.expression, result)
-    }
-
-    static func sumType(_ type: DataType) -> DataType? {
-        switch type {
-        case .smallint, .integer: .bigint
-        case .bigint, .numeric: .plainNumeric
-        case .real: .real
-        case .double: .double
-        case .interval: .interval
-        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .jsonb, .uuid, .unknown: nil
-        }
-    }
-
-    static func averageType(_ type: DataType) -> DataType? {
-        switch type {
-        case .smallint, .integer, .bigint, .numeric: .plainNumeric
-        case .real, .double: .double
-        case .interval: .interval
-        case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .jsonb, .uuid, .unknown: nil
-        }
-    }
-
-    /// The types for which PostgreSQL has min and max.
-    static func isOrderedByAggregates(_ type: DataType) -> Bool {
-        switch type {
-        case .smallint, .integer, .bigint, .numeric, .real, .double, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval: true
-        case .boolean, .jsonb, .uuid, .unknown: false
-        }
     }
 }

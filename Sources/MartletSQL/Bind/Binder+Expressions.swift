@@ -11,7 +11,8 @@ extension Binder {
         case .conditional: return try bindConditional(syntax, block)
         case .cast: return try bindCast(syntax, block)
         case .name, .null, .boolean, .integer, .number, .string, .bytes, .parameter, .typedLiteral: return try bindLeaf(syntax, block)
-        case .isTest, .between, .inList, .like, .inSubquery, .subquery, .exists, .row, .array, .subscripted, .named, .table, .descriptor:
+        case .isTest, .between, .inList, .like, .inSubquery, .subquery, .exists, .row, .array, .subscripted, .field, .quantified, .named, .table,
+            .descriptor:
             return try bindOther(syntax, block)
         }
     }
@@ -83,9 +84,7 @@ extension Binder {
         case .like(let operand, let pattern, let escape, let negated, let caseInsensitive):
             return try like(operand, pattern, escape, negated, caseInsensitive, at: syntax.position, block)
         case .inSubquery, .subquery, .exists: return try pending(syntax, block)
-        case .row: throw .notSupported("a row constructor", at: syntax.position)
-        case .array: throw .notSupported("an array", at: syntax.position)
-        case .subscripted: throw .notSupported("a subscript", at: syntax.position)
+        case .row, .array, .subscripted, .field, .quantified: return try bindNested(syntax, block)
         case .named(let name, _): throw .notSupported("a named argument", at: name.position)
         default:
             throw .syntaxError("TABLE and DESCRIPTOR stand only in the arguments of a table function", at: syntax.position)
@@ -121,7 +120,7 @@ extension Binder {
 
     // MARK: Leaves
 
-    private mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
+    mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
         let ordinal: Int
         do {
             ordinal = try block.scope.resolve(parts)
@@ -176,8 +175,7 @@ extension Binder {
 
     /// A written type; unknown names are 42704, known shapes that columns do not have are 0A000.
     func dataType(_ syntax: TypeSyntax) throws(SQLError) -> DataType {
-        if syntax.isArray { throw .notSupported("an array type", at: syntax.position) }
-        if syntax.isStruct { throw .notSupported("the type \(syntax.name)", at: syntax.position) }
+        if syntax.isArray || syntax.fields != nil { return try nestedType(syntax) }
         if let type = DataType(sqlName: syntax.name, modifiers: syntax.modifiers), type != .unknown {
             if !syntax.modifiers.isEmpty, type == .text {
                 throw .notSupported("a length limit of \(syntax.name)", at: syntax.position, hint: "Use TEXT.")
@@ -242,6 +240,9 @@ extension Binder {
     @inline(never)
     private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
         let target = try dataType(type)
+        if case .array(let items) = operand.kind, items.isEmpty, let element = target.element {
+            return Bound(.literal(.array(ArrayValue(element.withoutModifiers, [])), target))
+        }
         let bound = try bind(operand, block)
         let place = bound.isUntyped ? operand.position : position
         return try coerce(bound, to: target, at: place, context: .explicit)

@@ -10,7 +10,7 @@ extension Binder {
                 : "window functions are not allowed in \(block.clause.rawValue)"
             throw SQLError(block.clause == .aggregate ? .groupingError : .windowingError, place, at: call.position)
         }
-        let isAggregate = Self.aggregateNames.contains(name)
+        let isAggregate = Self.aggregateNames.contains(name) && !Self.overNames.contains(name)
         if call.filter != nil, !isAggregate {
             throw .notSupported("FILTER for window functions that are not aggregates", at: call.position)
         }

@@ -399,13 +399,5 @@ extension OverFunction {
 }
 
 extension AggregateFunction {
-    package var sqlName: String {
-        switch self {
-        case .countAll, .count: "count"
-        case .sum: "sum"
-        case .avg: "avg"
-        case .min: "min"
-        case .max: "max"
-        }
-    }
+    package var sqlName: String { self == .countAll ? "count" : rawValue }
 }

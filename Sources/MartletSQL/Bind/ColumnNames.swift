@@ -8,7 +8,8 @@ enum ColumnNames {
     private static func strong(_ expression: ExpressionSyntax) -> (name: String, isWeak: Bool) {
         switch expression.kind {
         case .name(let parts): return (parts.last?.text ?? "?column?", false)
-        case .call(let call): return (call.name.last.text, false)
+        // SIMILAR TO is an operator in the guise of a call.
+        case .call(let call): return call.name.last.text.hasSuffix(" to") ? ("?column?", true) : (call.name.last.text, false)
         case .cast(let operand, let type):
             let inner = strong(operand)
             return inner.isWeak ? (internalName(type.name), true) : inner
@@ -19,10 +20,11 @@ enum ColumnNames {
                 if !inner.isWeak { return inner }
             }
             return ("case", true)
-        case .array: return ("array", true)
-        case .row: return ("row", true)
+        case .array: return ("array", false)
+        case .row: return ("row", false)
         case .exists: return ("exists", true)
-        case .subscripted(let operand): return strong(operand)
+        case .subscripted(let operand, _): return strong(operand)
+        case .field(_, let name): return (name.text, false)
         default: return ("?column?", true)
         }
     }
@@ -43,6 +45,8 @@ enum ColumnNames {
         case .timestamp: "timestamp"
         case .timestamptz: "timestamptz"
         case .bytea, .date, .interval, .jsonb, .uuid, .unknown: type.sqlName
+        case .array(let element): "_" + internalName(element.sqlName)
+        case .structure: "record"
         }
     }
 }

@@ -77,7 +77,15 @@ extension Parser {
     private mutating func callSuffix(_ given: CallSyntax) throws(SQLError) -> ExpressionSyntax {
         var call = given
         var children = call.arguments
-        if at(.within) { throw .notSupported("WITHIN GROUP", at: position) }
+        if accept(.within) {
+            try expect(.group)
+            try expect(.leftParenthesis)
+            try expect(.order)
+            try expect(.by)
+            call.withinGroup = try orderItems()
+            try expect(.rightParenthesis)
+            children += call.withinGroup.map(\.expression)
+        }
         if at(.filter), ahead(1).symbol == .leftParenthesis {
             advance()
             advance()
@@ -280,8 +288,8 @@ extension Parser {
         } else if type.name == "character", accept(.varying) {
             type.name = "character varying"
         } else if type.name == "struct" || type.name == "map", at(.less) || at(.leftParenthesis) {
-            type.isStruct = true
-            return type
+            guard type.name == "struct", at(.less) else { throw .notSupported("the type \(type.name)", at: start) }
+            type.fields = try structureFields()
         }
         if accept(.leftParenthesis) {
             repeat {

@@ -46,7 +46,8 @@ extension Parser {
             case .concatenate, .jsonGet, .jsonGetText, .jsonPath, .jsonPathText, .contains, .containedBy, .hasKey, .hasAnyKey, .hasAllKeys,
                 .tilde, .tildeStar, .notTilde, .notTildeStar, .bitAnd, .bitOr, .bitXor, .shiftLeft, .shiftRight, .unknownOperator:
                 return .other
-            case .none, .leftParenthesis, .rightParenthesis, .rightBracket, .comma, .semicolon, .dot, .colon, .colonEquals, .arrow: return nil
+            case .none, .leftParenthesis, .rightParenthesis, .rightBracket, .comma, .semicolon, .colon, .colonEquals, .arrow: return nil
+            case .dot: return ahead(1).kind == .identifier || ahead(1).kind == .quotedIdentifier ? .cast : nil
             }
         }
         guard let keyword = token.keyword else { return nil }
@@ -67,7 +68,7 @@ extension Parser {
         }
     }
 
-    private func make(_ kind: ExpressionSyntax.Kind, at position: Int, over children: ExpressionSyntax...) -> ExpressionSyntax {
+    func make(_ kind: ExpressionSyntax.Kind, at position: Int, over children: ExpressionSyntax...) -> ExpressionSyntax {
         var depth: Int32 = 0
         for child in children { depth = max(depth, child.depth) }
         return ExpressionSyntax(kind: kind, position: position, depth: depth + 1)
@@ -76,6 +77,9 @@ extension Parser {
     func make(_ kind: ExpressionSyntax.Kind, at position: Int, overAll children: [ExpressionSyntax]) -> ExpressionSyntax {
         ExpressionSyntax(kind: kind, position: position, depth: (children.lazy.map(\.depth).max() ?? 0) + 1)
     }
+
+    /// The symbol before the current token.
+    private var symbolBefore: Symbol { index > 0 ? tokens[index - 1].symbol : .none }
 
     @inline(never)
     private mutating func infix(_ left: ExpressionSyntax, _ precedence: Precedence) throws(SQLError) -> ExpressionSyntax {
@@ -90,12 +94,9 @@ extension Parser {
         case .range: return try rangeTest(left)
         case .cast:
             advance()
+            if symbolBefore == .dot { return make(.field(left, try label()), at: start, over: left) }
             return make(.cast(left, try type()), at: start, over: left)
-        case .subscripted:
-            advance()
-            let index = try nested { (parser) throws(SQLError) in try parser.expression() }
-            try expect(.rightBracket)
-            return make(.subscripted(left), at: start, over: left, index)
+        case .subscripted: return try subscripted(left)
         case .at:
             advance()
             try expect(.time)
@@ -110,9 +111,7 @@ extension Parser {
             let token = current
             let name = token.symbol == .unknownOperator ? sourceText(of: token) : token.symbol.spelling
             advance()
-            if at(word: "any") || at(.some) || at(.all), ahead(1).symbol == .leftParenthesis {
-                throw .notSupported("comparison with ANY, SOME or ALL", at: position)
-            }
+            if let quantified = try quantified(name, left, at: start) { return quantified }
             let right = try expression(above: precedence)
             return make(.binary(name, left, right), at: start, over: left, right)
         case .lowest, .not, .sign:
@@ -168,12 +167,14 @@ extension Parser {
         case .like, .ilike:
             let caseInsensitive = at(.ilike)
             advance()
+            let symbol = (negated ? "!" : "") + (caseInsensitive ? "~~*" : "~~")
+            if let quantified = try quantified(symbol, left, at: start) { return quantified }
             let pattern = try expression(above: .range)
             var escape: ExpressionSyntax?
             if accept(.escape) { escape = try expression(above: .range) }
             let kind = ExpressionSyntax.Kind.like(left, pattern, escape: escape, negated: negated, caseInsensitive: caseInsensitive)
             return make(kind, at: start, overAll: [left, pattern] + (escape.map { [$0] } ?? []))
-        case .similar: throw .notSupported("SIMILAR TO", at: position)
+        case .similar: return try similar(left, negated: negated, at: start)
         case .overlaps:
             advance()
             let right = try expression(above: .range)
@@ -323,10 +324,7 @@ extension Parser {
         case .array:
             advance()
             if accept(.leftBracket) {
-                var items: [ExpressionSyntax] = []
-                if !at(.rightBracket) { items = try nested { (parser) throws(SQLError) in try parser.expressionList() } }
-                try expect(.rightBracket)
-                return make(.array(items), at: start, overAll: items)
+                return try nested { (parser) throws(SQLError) in try parser.arrayItems(at: start) }
             }
             throw .notSupported("ARRAY(SELECT …)", at: start)
         case .row where isCall:

@@ -13,6 +13,8 @@ package struct Parser {
     var nesting = 0
     /// Active calls of `expression(above:)`; several per nesting level.
     var recursion = 0
+    /// Of a `>>` behind two types, the first half is taken.
+    var hasHalfClosed = false
     /// The run of opening parentheses last looked through, so that each is read once.
     var parenthesisRun = 0..<0
 

@@ -142,6 +142,7 @@ extension Expression {
         case .real, .double: return "\(quotedText(value.text))::\(type.sqlName)"
         case .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid:
             return "\(type.sqlName.uppercasedASCII) \(quotedText(value.text))"
+        case .array, .structure: return "\(quotedText(value.text))::\(type.sqlName)"
         }
     }
 

@@ -80,8 +80,16 @@ extension Plan {
 
 extension AggregateCall {
     func sql(_ names: [String]) -> String {
-        let argument = argument.map { $0.sql(names) } ?? "*"
-        return "\(function.sqlName)(\(argument))" + (filter.map { " FILTER (WHERE \($0.sql(names)))" } ?? "")
+        var items: [Expression] = argument.map { [$0] } ?? []
+        if options.packed > 0, case .call(.makeRow, let fields, _)? = argument { items = fields }
+        var text = argument == nil ? "*" : items.prefix(max(options.packed, 1)).map { $0.sql(names) }.joined(separator: ", ")
+        if options.isDistinct { text = "DISTINCT " + text }
+        let keys = options.packed > 0 ? Array(items.dropFirst(options.packed)) : items
+        if !function.isOrderedSet, !options.order.isEmpty {
+            text += " ORDER BY " + zip(keys, options.order).map { $0.sql(names) + ($1.isDescending ? " DESC" : "") }.joined(separator: ", ")
+        }
+        if !options.constants.isEmpty { text += ", " + options.constants.map(\.text).joined(separator: ", ") }
+        return "\(function.sqlName)(\(text))" + (filter.map { " FILTER (WHERE \($0.sql(names)))" } ?? "")
     }
 }
 

@@ -16,8 +16,13 @@ package struct AggregateCall: Hashable, Sendable {
     package var argument: Expression?
     package var filter: Expression?
     package var type: DataType
+    /// DISTINCT, ORDER BY, further arguments: packed into `argument`, a structure, where there are several.
+    package var options: AggregateOptions
 
-    package init(function: AggregateFunction, argument: Expression?, filter: Expression?, type: DataType) {
+    package init(
+        function: AggregateFunction, argument: Expression?, filter: Expression?, type: DataType, options: AggregateOptions = AggregateOptions()
+    ) {
+        self.options = options
         self.function = function
         self.argument = argument
         self.filter = filter

@@ -54,11 +54,23 @@ package struct ExpressionSyntax: Sendable {
         case exists(QuerySyntax)
         case row([ExpressionSyntax])
         case array([ExpressionSyntax])
-        case subscripted(ExpressionSyntax)
+        /// `a[1][2:3]`: all brackets in a row.
+        case subscripted(ExpressionSyntax, [Subscript])
+        /// `(x).field`
+        case field(ExpressionSyntax, Identifier)
+        /// `x = ANY (array)`, `x < ALL (array)`
+        case quantified(String, ExpressionSyntax, ExpressionSyntax, isAll: Bool)
         /// `name => value` and Flink's `TABLE rel`, `DESCRIPTOR(ts)`: arguments of table functions only.
         case named(Identifier, ExpressionSyntax)
         case table(ObjectName)
         case descriptor([Identifier])
+    }
+
+    /// `[n]`, or `[lower:upper]` with either bound left out.
+    package struct Subscript: Sendable {
+        package var lower: ExpressionSyntax?
+        package var upper: ExpressionSyntax?
+        package var isSlice: Bool
     }
 
     package enum IsTest: Sendable { case null, isTrue, isFalse, unknown }
@@ -77,8 +89,13 @@ package struct TypeSyntax: Sendable {
     package var isArray = false
     /// `INTERVAL '1' DAY`: the unit of a bare number, and the fields kept.
     package var intervalFields: String?
-    /// `STRUCT<…>` and the like are known to the grammar and refused by the binder.
-    package var isStruct = false
+    /// The fields of `STRUCT<a INT, b TEXT>`.
+    package var fields: [TypeFieldSyntax]?
+}
+
+package struct TypeFieldSyntax: Sendable {
+    package var name: Identifier
+    package var type: TypeSyntax
 }
 
 package struct CallSyntax: Sendable {
@@ -88,6 +105,8 @@ package struct CallSyntax: Sendable {
     package var isStar = false
     package var isDistinct = false
     package var orderBy: [OrderSyntax] = []
+    /// WITHIN GROUP (ORDER BY …).
+    package var withinGroup: [OrderSyntax] = []
     package var filter: ExpressionSyntax?
     package var over: OverSyntax?
     package var ignoresNulls = false

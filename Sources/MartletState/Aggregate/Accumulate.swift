@@ -45,6 +45,11 @@ extension Accumulator {
                 return
             }
             add(extreme, isMax: isMax, input, column, scratch)
+        case .truths, .bits, .intervalSum, .integerMoments, .doubleMoments, .regression:
+            guard let column else { return }
+            addComputed(input, column, scratch)
+        // The table's, which owns the objects.
+        case .gathered: break
         }
         withExtendedLifetime(column) {}
     }

@@ -14,6 +14,13 @@ struct Accumulator: Sendable {
         case doubleSum
         /// The least or greatest so far; before the first value the identity where the type has one.
         case extreme(Extreme, isMax: Bool)
+        /// How many are true, count.
+        case truths
+        /// Count, then for each bit how many have it.
+        case bits(width: Int)
+        case intervalSum, integerMoments, doubleMoments, regression
+        /// A reference to an object of the group (1 word; 0: nothing came yet).
+        case gathered(GatherShape)
     }
 
     enum Extreme: Sendable, Hashable { case integer, double, decimal, text, interval, uuid }
@@ -23,6 +30,8 @@ struct Accumulator: Sendable {
     let call: Int
     /// From the start of the row.
     let offset: Int
+    /// NULL counts as a value.
+    var takesNulls = false
     /// Place and bits of the extremes' flags: a value was seen; a value was withdrawn, which an extreme cannot do.
     var flagOffset = 0
     var seen: UInt8 = 0
@@ -35,6 +44,13 @@ struct Accumulator: Sendable {
         case .count: 1
         case .integerSum: 3
         case .decimalSum, .doubleSum: 5
+        case .truths: 2
+        case .bits(let width): 1 + width
+        case .intervalSum: IntervalSum.words
+        case .integerMoments: IntegerMoments.words
+        case .doubleMoments: DoubleMoments.words
+        case .regression: Regression.words
+        case .gathered: 1
         case .extreme(let extreme, _):
             switch extreme {
             case .integer, .double: 1
@@ -47,7 +63,9 @@ struct Accumulator: Sendable {
     /// What the words are before the first row.
     var initial: [UInt64] {
         switch kind {
-        case .count, .integerSum, .decimalSum, .doubleSum: break
+        case .count, .integerSum, .decimalSum, .doubleSum, .truths, .bits, .intervalSum, .integerMoments, .doubleMoments, .regression,
+            .gathered:
+            break
         case .extreme(.integer, let isMax): return [UInt64(bitPattern: isMax ? .min : .max)]
         // NaN is above Infinity.
         case .extreme(.double, let isMax): return [(isMax ? -Double.infinity : .nan).bitPattern]
@@ -68,6 +86,9 @@ package final class AggregateLayout: Sendable {
         case sum(Accumulator)
         case average(Accumulator)
         case extreme(Accumulator)
+        /// The function's result from the words.
+        case computed(Accumulator)
+        case gathered(Accumulator, GatherShape)
         /// The function does not take the type; each result is an error.
         case unsupported
     }
@@ -83,14 +104,15 @@ package final class AggregateLayout: Sendable {
     /// Offset of the number of a changed row's old image (a word), where changes are kept.
     let mark: Int?
     let ownsText: Bool
+    let ownsObjects: Bool
 
     package init(keys types: [DataType], calls: [AggregateSpec], tracksChanges: Bool = false) {
         keys = KeyLayout(types)
         self.calls = calls
         var builder = Builder(base: keys.bytes)
         // Sums first, so that counts of the same input can be read off them.
-        for (at, call) in calls.enumerated() where call.function != .count { builder.add(call, at) }
-        for (at, call) in calls.enumerated() where call.function == .count { builder.add(call, at) }
+        for (at, call) in calls.enumerated() where !call.isPlainCount { builder.add(call, at) }
+        for (at, call) in calls.enumerated() where call.isPlainCount { builder.add(call, at) }
         builder.placeFlags()
         mark = tracksChanges ? builder.offset : nil
         if tracksChanges { builder.words.append(0) }
@@ -100,6 +122,9 @@ package final class AggregateLayout: Sendable {
         template = builder.words.withUnsafeBytes { Array($0) }
         ownsText = accumulators.contains {
             if case .extreme(.text, _) = $0.kind { true } else { false }
+        }
+        ownsObjects = accumulators.contains {
+            if case .gathered = $0.kind { true } else { false }
         }
     }
 
@@ -121,6 +146,7 @@ package final class AggregateLayout: Sendable {
 
         private func kind(_ call: AggregateSpec) -> Accumulator.Kind? {
             guard let type = call.argumentType else { return .count }
+            if let shape = GatherShape(call) { return .gathered(shape) }
             switch call.function {
             case .countAll, .count: return .count
             case .sum, .avg:
@@ -128,9 +154,27 @@ package final class AggregateLayout: Sendable {
                 case .smallint, .integer, .bigint: return .integerSum
                 case .numeric: return .decimalSum
                 case .real, .double: return .doubleSum
-                case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .unknown:
+                case .interval: return .intervalSum
+                case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .jsonb, .uuid, .array, .structure,
+                    .unknown:
                     return nil
                 }
+            case .boolAnd, .boolOr: return type == .boolean ? .truths : nil
+            case .bitAnd, .bitOr, .bitXor:
+                switch type {
+                case .smallint: return .bits(width: 16)
+                case .integer: return .bits(width: 32)
+                case .bigint: return .bits(width: 64)
+                default: return nil
+                }
+            case .varPop, .varSamp, .stddevPop, .stddevSamp:
+                return type.isInteger ? .integerMoments : type.isFloat ? .doubleMoments : nil
+            case .covarPop, .covarSamp, .corr, .regrCount, .regrAverageX, .regrAverageY, .regrSumXX, .regrSumYY, .regrSumXY,
+                .regrSlope, .regrIntercept, .regrR2:
+                return call.options.packed == 2 ? .regression : nil
+            case .stringAgg, .arrayAgg, .jsonbAgg, .jsonbObjectAgg, .firstValue, .lastValue, .anyValue, .argMin, .argMax, .mode,
+                .percentileCont, .percentileDisc, .approxCountDistinct, .approxPercentile:
+                return nil
             case .min, .max:
                 guard AggregateSpec.resultType(call.function, of: type) != nil else { return nil }
                 let isMax = call.function == .max
@@ -150,10 +194,11 @@ package final class AggregateLayout: Sendable {
         mutating func add(_ call: AggregateSpec, _ at: Int) {
             guard let kind = kind(call), !isWeight(call) else { return }
             let input = input(call, at)
-            if call.function == .count, shared(input) != nil { return }
+            if call.isPlainCount, shared(input) != nil { return }
             let place = Place(input: input, kind: kind)
             guard places[place] == nil else { return }
-            let accumulator = Accumulator(kind: kind, call: at, offset: offset)
+            var accumulator = Accumulator(kind: kind, call: at, offset: offset)
+            accumulator.takesNulls = !call.function.skipsNulls
             places[place] = accumulators.count
             accumulators.append(accumulator)
             words += accumulator.initial
@@ -199,6 +244,10 @@ package final class AggregateLayout: Sendable {
         func output(_ call: AggregateSpec, _ at: Int) -> Output {
             guard let kind = kind(call) else { return .unsupported }
             let input = input(call, at)
+            if case .gathered(let shape) = kind {
+                return places[Place(input: input, kind: kind)].map { .gathered(accumulators[$0], shape) } ?? .unsupported
+            }
+            if kind == .intervalSum { return places[Place(input: input, kind: kind)].map { .computed(accumulators[$0]) } ?? .unsupported }
             switch call.function {
             case .countAll, .count:
                 if isWeight(call) { return .weight }
@@ -208,6 +257,7 @@ package final class AggregateLayout: Sendable {
             case .avg: return places[Place(input: input, kind: kind)].map { .average(accumulators[$0]) } ?? .unsupported
             case .min, .max:
                 return places[Place(input: input, kind: kind)].map { .extreme(accumulators[$0]) } ?? .unsupported
+            default: return places[Place(input: input, kind: kind)].map { .computed(accumulators[$0]) } ?? .unsupported
             }
         }
     }

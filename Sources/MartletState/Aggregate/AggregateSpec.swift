@@ -11,11 +11,18 @@ package struct AggregateSpec: Hashable, Sendable {
     package var input: Int?
     /// False promises that no filter is ever given: count(*) then is the group's weight and costs nothing.
     package var isFiltered: Bool
+    /// DISTINCT, ORDER BY, packed arguments, constants.
+    package var options: AggregateOptions
+    /// Rows may be withdrawn (negative weights): least, greatest and first values then keep all values instead of one.
+    /// Without it a withdrawal from them is an error of the group.
+    package var takesWithdrawals: Bool
 
     package init(
         function: AggregateFunction, argumentType: DataType?, resultType: DataType, input: Int? = nil,
-        isFiltered: Bool = true
+        isFiltered: Bool = true, options: AggregateOptions = AggregateOptions(), takesWithdrawals: Bool = false
     ) {
+        self.options = options
+        self.takesWithdrawals = takesWithdrawals
         self.function = function
         self.argumentType = argumentType
         self.resultType = resultType
@@ -23,35 +30,12 @@ package struct AggregateSpec: Hashable, Sendable {
         self.isFiltered = isFiltered
     }
 
+    /// count(x), whose number other accumulators of the same input know too.
+    var isPlainCount: Bool { function == .count && !options.isDistinct }
+
     /// PostgreSQL's result type, or nil where the function does not take the type.
     package static func resultType(_ function: AggregateFunction, of argument: DataType?) -> DataType? {
         guard let argument else { return function == .countAll ? .bigint : nil }
-        switch function {
-        case .countAll: return nil
-        case .count: return .bigint
-        case .sum:
-            switch argument {
-            case .smallint, .integer: return .bigint
-            case .bigint, .numeric: return .plainNumeric
-            case .real: return .real
-            case .double: return .double
-            case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .unknown:
-                return nil
-            }
-        case .avg:
-            switch argument {
-            case .smallint, .integer, .bigint, .numeric: return .plainNumeric
-            case .real, .double: return .double
-            case .boolean, .text, .bytea, .date, .time, .timestamp, .timestamptz, .interval, .jsonb, .uuid, .unknown:
-                return nil
-            }
-        case .min, .max:
-            switch argument {
-            case .boolean, .jsonb, .unknown: return nil
-            case .smallint, .integer, .bigint, .real, .double, .numeric, .text, .bytea, .date, .time, .timestamp,
-                .timestamptz, .interval, .uuid:
-                return argument.withoutModifiers
-            }
-        }
+        return AggregateFunction.resolve(function.rawValue, [argument])?.result
     }
 }

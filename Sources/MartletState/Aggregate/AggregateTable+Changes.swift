@@ -30,10 +30,12 @@ extension AggregateTable {
     package func takeChanges() -> (batch: Batch, errors: RowErrors) {
         precondition(layout.mark != nil, "a table that does not keep changes")
         let isGlobal = layout.keys.fields.isEmpty
-        let old = Side(self, changed.compactMap { row in image(of: row).map { UnsafeMutableRawPointer(mutating: $0) } }) {
+        let old = Side(
+            self, changed.compactMap { row in image(of: row).map { UnsafeMutableRawPointer(mutating: $0) } }, isOld: true
+        ) {
             isGlobal ? isGlobalShown : $0.load(as: Int64.self) > 0
         }
-        let new = Side(self, changed) { isGlobal || $0.load(as: Int64.self) > 0 }
+        let new = Side(self, changed, isOld: false) { isGlobal || $0.load(as: Int64.self) > 0 }
         if isGlobal, !changed.isEmpty { isGlobalShown = true }
 
         // Rows of old and new one behind the other, then picked in the order of the groups.
@@ -74,7 +76,7 @@ extension AggregateTable {
         private var places: [Int] = []
 
         init(
-            _ table: AggregateTable, _ rows: [UnsafeMutableRawPointer], exists: (UnsafeMutableRawPointer) -> Bool
+            _ table: AggregateTable, _ rows: [UnsafeMutableRawPointer], isOld: Bool, exists: (UnsafeMutableRawPointer) -> Bool
         ) {
             var existing: [UnsafeMutableRawPointer] = []
             for row in rows {
@@ -83,7 +85,7 @@ extension AggregateTable {
                 if isThere { existing.append(row) }
             }
             count = existing.count
-            columns = table.columns(of: existing, errors: errors)
+            columns = table.columns(of: existing, isOld: isOld, errors: errors)
         }
 
         func place(_ group: Int) -> Int? { places[group] < 0 ? nil : places[group] }
@@ -111,6 +113,7 @@ extension AggregateTable {
             // A group without rows is gone, and starts afresh when one comes: what is left in a sum of doubles must not live on.
             if !isGlobal, row.load(as: Int64.self) == 0 {
                 releaseTexts(of: row)
+                releaseObjects(of: row)
                 rows.reset(row)
                 rows.remove(row)
             }

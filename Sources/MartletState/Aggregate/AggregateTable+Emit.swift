@@ -23,7 +23,8 @@ extension AggregateTable {
         if layout.mark != nil { keepImages(scratch.targets, 1) }
     }
 
-    func columns(of pointers: [UnsafeMutableRawPointer], errors: RowErrors) -> [Column] {
+    /// `isOld`: the rows are images of before this tick, for which objects answer what they last said.
+    func columns(of pointers: [UnsafeMutableRawPointer], isOld: Bool = false, errors: RowErrors) -> [Column] {
         let fields = layout.keys.fields
         return pointers.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress, buffer.count > 0 else {
@@ -32,7 +33,7 @@ extension AggregateTable {
             }
             var columns = fields.indices.map { rows.keyColumn($0, of: base, count: buffer.count) }
             for (call, output) in zip(layout.calls, layout.outputs) {
-                columns.append(results(call, output, base, buffer.count, errors))
+                columns.append(results(call, output, base, buffer.count, isOld: isOld, errors))
             }
             return columns
         }
@@ -40,17 +41,17 @@ extension AggregateTable {
 
     private func results(
         _ call: AggregateSpec, _ output: AggregateLayout.Output, _ rows: UnsafePointer<UnsafeMutableRawPointer>,
-        _ count: Int, _ errors: RowErrors
+        _ count: Int, isOld: Bool, _ errors: RowErrors
     ) -> Column {
         let column = Column(call.resultType, capacity: count)
         switch output {
         case .weight: counts(column, rows, count, offset: KeyLayout.weight)
         case .count(let offset): counts(column, rows, count, offset: offset)
         case .extreme(let accumulator): extremes(call, accumulator, column, rows, count, errors)
-        case .sum, .average, .unsupported:
+        case .sum, .average, .computed, .gathered, .unsupported:
             for at in 0..<count {
                 do throws(SQLError) {
-                    column.append(try result(call, output, rows[at]))
+                    column.append(try result(call, output, rows[at], isOld: isOld))
                 } catch {
                     errors.add(at, error)
                     column.append(.null)
@@ -70,10 +71,12 @@ extension AggregateTable {
     // MARK: - Sums and averages
 
     private func result(
-        _ call: AggregateSpec, _ output: AggregateLayout.Output, _ row: UnsafeMutableRawPointer
+        _ call: AggregateSpec, _ output: AggregateLayout.Output, _ row: UnsafeMutableRawPointer, isOld: Bool
     ) throws(SQLError) -> Value {
         switch output {
         case .sum(let accumulator): return try sum(call, accumulator, UnsafePointer(accumulator.words(row)))
+        case .computed(let accumulator): return try accumulator.computed(call, UnsafePointer(accumulator.words(row)))
+        case .gathered(let accumulator, let shape): return try gathered(shape, accumulator, row, isOld: isOld)
         case .average(let accumulator): return try average(accumulator, UnsafePointer(accumulator.words(row)))
         case .unsupported:
             throw SQLError(
@@ -81,6 +84,19 @@ extension AggregateTable {
                 "function \(call.function.rawValue)(\(call.argumentType?.sqlName ?? "")) does not exist")
         case .weight, .count, .extreme: return .null
         }
+    }
+
+    private func gathered(
+        _ shape: GatherShape, _ accumulator: Accumulator, _ row: UnsafeMutableRawPointer, isOld: Bool
+    ) throws(SQLError) -> Value {
+        guard let object = Gathered.at(accumulator.words(row)) else {
+            // Nothing came: what an empty group gives.
+            return try shape.make().result(shape)
+        }
+        if isOld, let shown = object.shown { return try shown.get() }
+        let result = Result { () throws(SQLError) in try object.result(shape) }
+        if layout.mark != nil { object.shown = result }
+        return try result.get()
     }
 
     private func sum(
@@ -100,7 +116,7 @@ extension AggregateTable {
             let narrow = Float(sum)
             if narrow.isInfinite && !sum.isInfinite { throw Sums.floatOverflow }
             return .real(narrow)
-        case .count, .extreme: return .null
+        default: return .null
         }
     }
 
@@ -112,7 +128,7 @@ extension AggregateTable {
             return .numeric(try Sums.decimal(Words.int128(words), scale: 0).divided(by: Decimal(count)))
         case .decimalSum: return .numeric(try DecimalSum.result(words).divided(by: Decimal(count)))
         case .doubleSum: return .double(try DoubleSum.result(words) / Double(count))
-        case .count, .extreme: return .null
+        default: return .null
         }
     }
 
@@ -127,7 +143,7 @@ extension AggregateTable {
             let row = rows[at]
             let flags = accumulator.flags(row).pointee
             if flags & accumulator.withdrawn != 0 {
-                errors.add(at, AggregateTable.withdrawal(call))
+                errors.add(at, AggregateTable.withdrawal(call.function))
                 column.setNull(at)
             } else if flags & accumulator.seen == 0 {
                 column.setNull(at)
@@ -154,9 +170,9 @@ extension AggregateTable {
         }
     }
 
-    private static func withdrawal(_ call: AggregateSpec) -> SQLError {
+    static func withdrawal(_ function: AggregateFunction) -> SQLError {
         SQLError(
-            .featureNotSupported, "\(call.function.rawValue) of a relation with deletions is not available",
+            .featureNotSupported, "\(function.rawValue) of a relation with deletions is not available",
             detail: "A value that it had taken in was withdrawn.")
     }
 }

@@ -61,6 +61,13 @@ extension AggregateTable {
             words[2] &+= other[2]
         case .decimalSum: DecimalSum.merge(words, other)
         case .doubleSum: DoubleSum.merge(words, other)
+        case .truths, .bits, .intervalSum, .integerMoments, .doubleMoments, .regression: accumulator.mergeComputed(words, other)
+        case .gathered(let shape):
+            guard let object = Gathered.at(other) else { return }
+            let mine = gathered(shape, words)
+            let held = mine.bytes
+            mine.merge(object)
+            objectBytes += mine.bytes - held
         case .extreme(let extreme, let isMax):
             let flags = theirs.flags(source).pointee
             if flags & theirs.withdrawn != 0 { accumulator.flags(target).pointee |= accumulator.withdrawn }

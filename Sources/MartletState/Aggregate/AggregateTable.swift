@@ -20,6 +20,8 @@ package final class AggregateTable {
     var changed: [UnsafeMutableRawPointer] = []
     /// A table without keys has its one row from the beginning; whether a result of it was ever given out.
     var isGlobalShown = false
+    /// Bytes that the groups' objects hold, roughly.
+    var objectBytes = 0
 
     /// `tracksChanges`: `takeChanges` will be called after each tick; otherwise it must not be.
     package convenience init(keys: [DataType], calls: [AggregateSpec], tracksChanges: Bool = false) {
@@ -34,6 +36,7 @@ package final class AggregateTable {
 
     deinit {
         releaseTexts()
+        releaseObjects()
         before?.deallocate()
     }
 
@@ -43,11 +46,12 @@ package final class AggregateTable {
     package var liveGroups: [Int] { (0..<rows.count).filter { rows[$0].load(as: Int64.self) > 0 } }
 
     /// Bytes allocated, a little less resident.
-    package var memoryBytes: Int { rows.memoryBytes + (before?.memoryBytes ?? 0) }
+    package var memoryBytes: Int { rows.memoryBytes + (before?.memoryBytes ?? 0) + objectBytes }
 
     /// Forgets all groups; small allocations are kept for reuse.
     package func clear() {
         releaseTexts()
+        releaseObjects()
         rows.clear()
         before?.clear(keptBytes: 1 << 16)
         changed = []
@@ -143,7 +147,7 @@ package final class AggregateTable {
         }
         for (number, accumulator) in layout.accumulators.enumerated() {
             if bundles.contains(where: { $0.members.contains(number) }) { continue }
-            apply(accumulator, feeder.input(accumulator.call), arguments[accumulator.call], scratch)
+            apply(accumulator, feeder.input(accumulator.call, takesNulls: accumulator.takesNulls), arguments[accumulator.call], scratch)
         }
     }
 
@@ -174,9 +178,9 @@ package final class AggregateTable {
         }
 
         /// Valid until the next call.
-        mutating func input(_ call: Int) -> AccumulatorInput {
+        mutating func input(_ call: Int, takesNulls: Bool = false) -> AccumulatorInput {
             let filter = filters[call]
-            let nullable = arguments[call]?.validity == nil ? nil : arguments[call]
+            let nullable = takesNulls || arguments[call]?.validity == nil ? nil : arguments[call]
             if filter == nil, nullable == nil { return whole }
             if let narrowed, narrowedBy.0 === nullable, narrowedBy.1 === filter { return narrowed }
             let input = AggregateTable.narrow(whole, nullable, filter, scratch)
@@ -209,6 +213,16 @@ package final class AggregateTable {
     private func apply(
         _ accumulator: Accumulator, _ input: AccumulatorInput, _ argument: Column?, _ scratch: BlockScratch
     ) {
+        if case .gathered(let shape) = accumulator.kind {
+            guard let argument else { return }
+            for at in 0..<input.count {
+                let object = gathered(shape, accumulator.words(input.targets[at]))
+                let held = object.bytes
+                object.add(argument, input.row(at), weight: input.weights?[at] ?? 1)
+                objectBytes += object.bytes - held
+            }
+            return
+        }
         guard layout.mark != nil, case .extreme(.text, let isMax) = accumulator.kind, let argument else {
             accumulator.add(input, argument, scratch)
             return
@@ -222,6 +236,34 @@ package final class AggregateTable {
                 accumulator.addText(argument.views[input.row(at)], isMax: isMax, row, image(of: row))
             }
         }
+    }
+
+    /// The object of a group's call, made if there is none.
+    func gathered(_ shape: GatherShape, _ words: UnsafeMutablePointer<UInt64>) -> Gathered {
+        if let known = Gathered.at(words) { return known }
+        let made = shape.make()
+        words[0] = UInt64(UInt(bitPattern: Unmanaged.passRetained(made).toOpaque()))
+        objectBytes += made.bytes
+        return made
+    }
+
+    /// Lets go of the objects of a row, whose words then name none.
+    func releaseObjects(of row: UnsafeMutableRawPointer) {
+        guard layout.ownsObjects else { return }
+        for accumulator in layout.accumulators {
+            guard case .gathered = accumulator.kind else { continue }
+            let words = accumulator.words(row)
+            guard let object = UnsafeRawPointer(bitPattern: UInt(words[0])) else { continue }
+            let reference = Unmanaged<Gathered>.fromOpaque(object)
+            objectBytes -= reference.takeUnretainedValue().bytes
+            reference.release()
+            words[0] = 0
+        }
+    }
+
+    private func releaseObjects() {
+        guard layout.ownsObjects else { return }
+        for id in 0..<rows.count { releaseObjects(of: rows[id]) }
     }
 
     func releaseTexts(of row: UnsafeMutableRawPointer) {

@@ -15,7 +15,9 @@ struct IntegerBundle: Sendable {
         case .integerSum: sum = accumulator.offset
         case .extreme(.integer, isMax: false): least = accumulator.offset
         case .extreme(.integer, isMax: true): greatest = accumulator.offset
-        case .count, .decimalSum, .doubleSum, .extreme: return
+        case .count, .decimalSum, .doubleSum, .extreme, .truths, .bits, .intervalSum, .integerMoments, .doubleMoments, .regression,
+            .gathered:
+            return
         }
         call = accumulator.call
         members = (members + [number]).sorted()

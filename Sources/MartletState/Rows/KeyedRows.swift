@@ -111,7 +111,7 @@ final class KeyedRows {
         switch layout.fields.count == 1 ? layout.fields[0].physical : nil {
         case .int64, .int32, .int16, .bool, .double, .float:
             find(OneWord.self, images, hashes, count, targets, ids)
-        case .view where layout.fields[0].type != .jsonb: find(OneText.self, images, hashes, count, targets, ids)
+        case .view where layout.fields[0].type != .jsonb && !layout.fields[0].type.isNested: find(OneText.self, images, hashes, count, targets, ids)
         default: find(AnyKey.self, images, hashes, count, targets, ids)
         }
     }

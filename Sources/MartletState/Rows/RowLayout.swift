@@ -137,7 +137,7 @@ extension KeyField {
         case .view:
             let left = StringView(head: a[0], tail: a[1])
             let right = StringView(head: b[0], tail: b[1])
-            return type == .jsonb ? StringView.areEqualDocuments(left, right) : left == right
+            return StringView.areEqual(left, right, as: type)
         case .decimal: return Words.decimal(a) == Words.decimal(b)
         case .interval: return Words.interval(a) == Words.interval(b)
         }

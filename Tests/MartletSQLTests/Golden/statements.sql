@@ -588,3 +588,50 @@ SELECT -'5'
 SELECT +'5'
 SELECT - - 5
 SELECT 5 ! = 6
+SELECT ARRAY[1, 2, NULL], ARRAY['a', 'b']
+SELECT ARRAY[[1, 2], [3, 4]], ARRAY[ARRAY[1], ARRAY[2]]
+SELECT ARRAY[1, 2.5], ARRAY[1, 'x']
+SELECT ARRAY[]
+SELECT ARRAY[]::integer[], ARRAY[]::text[] || 'a'
+SELECT (ARRAY[1, 2, 3])[2], (ARRAY[1, 2, 3])[2:], (ARRAY[1, 2, 3])[:2], (ARRAY[1, 2, 3])[2:9], (ARRAY[1, 2, 3])[9]
+SELECT ('{{1,2},{3,4}}'::int[])[2][1], ('{{1,2},{3,4}}'::int[])[1:1][2:2], ('{{1,2},{3,4}}'::int[])[1:2][1], ('{{1,2},{3,4}}'::int[])[1]
+SELECT (ARRAY[1, 2])['x']
+SELECT n[1] FROM p
+SELECT 2 = ANY (ARRAY[1, 2, 3]), 4 = ANY (ARRAY[1, 2, NULL]), 2 <> ALL (ARRAY[1, 3]), 2 < ALL ('{3,4}'), NULL = ANY ('{}'::int[])
+SELECT 'abc' LIKE ANY (ARRAY['x%', 'a%']), 'abc' NOT LIKE ALL (ARRAY['x%', 'a%']), 'abc' ~ ANY (ARRAY['^b', 'c$'])
+SELECT n = ANY (ARRAY[1, 2]) FROM p
+SELECT 1 = ANY (5)
+SELECT 1 + ANY (ARRAY[1])
+SELECT ARRAY[1, 2] || 3, 0 || ARRAY[1, 2], ARRAY[1] || ARRAY[2, 3], ARRAY[1, 2] || '{3}', '{a}'::text[] || 'b'::text
+SELECT ARRAY[1, 2] @> ARRAY[2], ARRAY[1, 2] && ARRAY[3], ARRAY[1, 2] = ARRAY[1, 2], ARRAY[1, 2] < ARRAY[1, 3]
+SELECT ARRAY[1, 2] = ARRAY['a']
+SELECT '{1,2}'::int[] @> '{1}', array_length('{1,2}'::int[], 1), cardinality(ARRAY[[1], [2]])
+SELECT array_append(ARRAY[1], 2), array_prepend(0, ARRAY[1]), array_cat(ARRAY[1], ARRAY[2]), array_position(ARRAY['a', 'b'], 'b')
+SELECT array_to_string(ARRAY[1, NULL, 3], ',', '*'), string_to_array('a,b', ','), array_remove(ARRAY[1, 2, 1], 1)
+SELECT ARRAY[1, 2]::text, '{1,2}'::text::int[], ARRAY['1', '2']::int[], ARRAY[1.5, 2.5]::int[]
+SELECT ROW(1, 'a', NULL), (1, 2), ROW(), ROW('a b', 'c"d')
+SELECT (p).n, (p.doc).a FROM p
+SELECT ('{"a": [1, {"b": 2}]}'::jsonb)['a'][1]['b'], ('{"a": 1}'::jsonb)['x'], ('[1,2]'::jsonb)[0]
+SELECT doc['a'] FROM p
+SELECT 'abc' ~ 'b+', 'abc' !~* 'B', 'abc' SIMILAR TO 'a%', 'abc' NOT SIMILAR TO '(a|b)%', 'a%c' SIMILAR TO 'a#%c' ESCAPE '#'
+SELECT substring('foobar' from 'o(.)b'), regexp_replace('foobar', 'o+', 'x'), regexp_match('foobar', '(o)(b)'), regexp_split_to_array('a1b2', '\d')
+SELECT card ~ '(' FROM p
+SELECT '(' ~ '('
+SELECT doc @? '$.a', doc #- '{a}', doc ?| ARRAY['a'], jsonb_set(doc, '{a}', '1') FROM p
+SELECT jsonb_path_query_first('{"a": [1, 2]}', '$.a[*] ? (@ > 1)'), jsonb_path_exists('{"a": 1}', '$.b')
+SELECT format('%s %I %L', 'a', 'B c', 'd''e'), num_nulls(1, NULL, 'x'), quote_nullable(NULL), to_number('1,234.5', '9,999.9')
+SELECT string_agg(card, ','), array_agg(n), bool_and(ok), every(ok), stddev(n), var_pop(d), corr(d, r) FROM p
+SELECT array_agg(n ORDER BY d DESC, card), string_agg(DISTINCT card, ',' ORDER BY card), count(DISTINCT n) FROM p
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n), percentile_disc(ARRAY[0.1, 0.9]) WITHIN GROUP (ORDER BY card), mode() WITHIN GROUP (ORDER BY ok) FROM p
+SELECT jsonb_agg(n), jsonb_object_agg(card, n), jsonb_agg(ts ORDER BY ts), array_agg(ARRAY[n, n]) FROM p
+SELECT string_agg(n, ',') FROM p
+SELECT string_agg(card) FROM p
+SELECT bool_and(n) FROM p
+SELECT percentile_cont(0.5) FROM p
+SELECT sum(n) WITHIN GROUP (ORDER BY n) FROM p
+SELECT mode(n) FROM p
+SELECT string_agg(DISTINCT card, ',' ORDER BY n) FROM p
+SELECT bit_and(sm), bit_or(n), bit_xor(big), regr_count(d, d), regr_slope(n, big) FROM p
+SELECT stddev(card) FROM p
+SELECT sum(DISTINCT n), avg(DISTINCT amount), min(DISTINCT card) FROM p GROUP BY ok HAVING count(DISTINCT card) > 1
+SELECT array_agg(n) FILTER (WHERE ok) FROM p
