@@ -303,7 +303,8 @@ extension Lowering {
         var arguments: [Int?]
         var filters: [Int?]
 
-        init(before: [Expression], calls: [AggregateCall]) {
+        /// `isChanging`: rows may be withdrawn.
+        init(before: [Expression], calls: [AggregateCall], isChanging: Bool = false) {
             expressions = before
             specs = []
             arguments = []
@@ -313,7 +314,9 @@ extension Lowering {
                 specs.append(
                     AggregateSpec(
                         function: call.function, argumentType: call.argument?.type, resultType: call.type, input: input,
-                        isFiltered: call.filter != nil, options: call.options))
+                        isFiltered: call.filter != nil, options: call.options,
+                        // The operator keeps the rows of those by itself.
+                        takesWithdrawals: isChanging && call.function != .min && call.function != .max))
                 arguments.append(add(call.argument))
                 filters.append(add(call.filter))
             }
@@ -389,7 +392,7 @@ extension Lowering {
             below.isSourceRows = false
             below.watermarks = [:]
         }
-        let prepared = AggregateInput(before: keys, calls: calls)
+        let prepared = AggregateInput(before: keys, calls: calls, isChanging: !below.isAppendOnly)
         var projected = project(
             below, prepared.expressions, prepared.expressions.map { Field(name: "", type: $0.type) }, view: view)
         let timed = keys.indices.compactMap { key in projected.watermarks[key].map { (key, $0) } }

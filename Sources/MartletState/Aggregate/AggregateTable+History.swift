@@ -3,7 +3,9 @@ internal import MartletCore
 
 extension AggregateSpec {
     /// A withdrawn value cannot be taken out of the result: it is found again among the values that are left.
-    package var needsHistory: Bool { function == .min || function == .max }
+    package var needsHistory: Bool {
+        (function == .min || function == .max) && !takesWithdrawals && argumentType?.isNested != true
+    }
 }
 
 /// Least and greatest values under withdrawals: the table says which groups lost theirs, and is given all values that the
