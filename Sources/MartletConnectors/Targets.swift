@@ -148,6 +148,8 @@ final class RelationTarget: SinkTarget {
         do throws(IOError) {
             if try disk.stat(path) != nil { try disk.remove(path) }
         } catch {
+            // Another run may share the directory, and have removed it meanwhile.
+            if case .missing = error { return }
             throw SQLError(.ioError, "\"\(name)\": \(error)")
         }
     }

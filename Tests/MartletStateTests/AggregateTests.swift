@@ -12,7 +12,8 @@ internal import Testing
 
     /// All functions over one type of argument; with shared inputs and without.
     private static func specs(_ type: DataType, shared: Bool, retractable: Bool = false) -> [AggregateSpec] {
-        var functions: [AggregateFunction] = [.count, .sum, .avg]
+        // The plain model adds no intervals; their sums and averages are held against PostgreSQL's in the golden cases.
+        var functions: [AggregateFunction] = type == .interval ? [.count] : [.count, .sum, .avg]
         if !retractable { functions += [.min, .max] }
         let calls = functions.compactMap { function in
             AggregateSpec.resultType(function, of: type).map {

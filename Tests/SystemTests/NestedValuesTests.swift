@@ -23,7 +23,7 @@ struct NestedValuesTests {
             CREATE SINK o FROM v WITH (connector = 'stdout');
             """
         try Data(sql.utf8).write(to: URL(fileURLWithPath: scratch.path("q.sql")))
-        return try Binary.run("run", "--shards", String(shards), scratch.path("q.sql"))
+        return try Binary.run("run", "--shards", String(shards), "--out-dir", scratch.path("out"), scratch.path("q.sql"))
     }
 
     @Test func columnsPassThrough() throws {

@@ -41,13 +41,17 @@ final class TopicPartitionReader: SourcePartition {
         var visible = CommittedBatches(aborted: data.abortedTransactions)
         for slice in data.slices {
             bytesRead += Int64(slice.count)
-            guard var reader = try corrupted({ () throws(BatchError) in
-                try visible.admits(slice.bytes) ? RecordBatchReader(slice.bytes) : nil
-            }) else { continue }
-            while let record = try corrupted({ () throws(BatchError) in try reader.next() }) {
-                guard record.offset >= next, record.offset < end ?? .max else { continue }
-                if rows.isFull(for: record) { try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver) }
-                rows.add(record, into: receiver)
+            // What comes from a segment has many batches in a piece.
+            for range in try corrupted({ () throws(BatchError) in try RecordBatch.split(slice.bytes) }) {
+                let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[range])
+                guard var reader = try corrupted({ () throws(BatchError) in
+                    try visible.admits(batch) ? RecordBatchReader(batch) : nil
+                }) else { continue }
+                while let record = try corrupted({ () throws(BatchError) in try reader.next() }) {
+                    guard record.offset >= next, record.offset < end ?? .max else { continue }
+                    if rows.isFull(for: record) { try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver) }
+                    rows.add(record, into: receiver)
+                }
             }
         }
         try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver)

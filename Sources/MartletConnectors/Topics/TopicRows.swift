@@ -138,11 +138,14 @@ final class TopicRows {
     /// The record at an offset among whole batches; nil if it is not there.
     static func find(_ offset: Int64, in slices: [ByteSlice]) -> Record? {
         for slice in slices {
-            guard let header = try? RecordBatchHeader(reading: slice.bytes), header.baseOffset <= offset, offset <= header.lastOffset,
-                var reader = try? RecordBatchReader(slice.bytes)
-            else { continue }
-            while let record = try? reader.next() {
-                if record.offset == offset { return record.copy }
+            for range in (try? RecordBatch.split(slice.bytes)) ?? [] {
+                let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[range])
+                guard let header = try? RecordBatchHeader(reading: batch), header.baseOffset <= offset, offset <= header.lastOffset,
+                    var reader = try? RecordBatchReader(batch)
+                else { continue }
+                while let record = try? reader.next() {
+                    if record.offset == offset { return record.copy }
+                }
             }
         }
         return nil
