@@ -32,19 +32,21 @@ final class TopicFiles: Sendable {
     /// Whatever is in the topic's directory, its name is durable: a snapshot knows it.
     func noteDurable(_ topic: TopicID) { adopted.withLock { _ = $0.insert(topic) } }
 
+    /// Makes the topic's directory, durably: its partitions' stores take it for given.
+    ///
     /// Directories and files that were made before their names were durable (by a process that was killed, or that ended
-    /// because a sync failed) are there and may yet go, whatever is synced now. The store syncs the names of what it makes
-    /// itself, and takes what it finds for durable: so what nothing depends on, since the journal has it all, goes first.
+    /// because a sync failed) are there and may yet go, whatever is synced now. So what nothing depends on, since the journal
+    /// has it all, is removed first and made anew.
     private func adoptDirectory(of partition: TopicPartition) throws(LogError) {
         let topic = directory(of: partition.topic)
-        let isFirst = adopted.withLock { $0.insert(partition.topic).inserted }
         do {
-            guard try disk.stat(topic) != nil else { return }
-            if isFirst {
-                if try !disk.list(topic).contains(where: { try hasManifest(topic + "/" + $0) }) {
-                    return try remove(partition.topic)
+            if !adopted.withLock({ $0.contains(partition.topic) }) {
+                if try disk.stat(topic) != nil, try !disk.list(topic).contains(where: { try hasManifest(topic + "/" + $0) }) {
+                    try remove(partition.topic)
                 }
+                try disk.makeDirectory(topic)
                 try SnapshotFiles.finalSync { () throws(IOError) in try disk.syncDirectory(path) }
+                noteDurable(partition.topic)
             }
             let folder = directory(of: partition)
             guard try disk.stat(folder) != nil else { return }
@@ -55,7 +57,6 @@ final class TopicFiles: Sendable {
                 try disk.remove(folder)
             }
         } catch {
-            adopted.withLock { if isFirst { $0.remove(partition.topic) } }
             throw (error as? IOError).map { LogError($0) } ?? LogError(error, place: topic)
         }
     }
