@@ -160,6 +160,14 @@ struct KafkaDurabilityTests {
         try fixture.restart()
         let early: FetchResponse = try poll.receive(.fetch, 12, to: number)
         #expect(early.errorCode == 0)
-        #expect(try fixture.client().fetch("t").values == (0..<20).map { "v\($0)" })
+        // An answer may end where segments end and memory begins.
+        let reader = try fixture.client()
+        var kept: [String] = []
+        while kept.count < 20 {
+            let more = try reader.fetch("t", from: Int64(kept.count)).values
+            guard !more.isEmpty else { break }
+            kept += more
+        }
+        #expect(kept == (0..<20).map { "v\($0)" })
     }
 }
