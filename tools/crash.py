@@ -254,8 +254,9 @@ def check(address, topic, plain, transactional):
     gaps = 0
     for partition, rows in enumerate(everything):
         offsets = [offset for offset, _ in rows]
-        # A marker takes one offset; more in a row are only there where transactions ended side by side.
-        wide = [(a, b) for a, b in zip(offsets, offsets[1:]) if b - a > 1 + len(transactional) * 2]
+        # A marker takes one offset, and several stand in a row where transactions end side by side or were aborted before
+        # their records were sent. Only a wider hole is one: what was acknowledged has been looked for already.
+        wide = [(a, b) for a, b in zip(offsets, offsets[1:]) if b - a > 1 + len(transactional) * 16]
         gaps += len(wide)
         problems += [f"partition {partition}: gap {gap}" for gap in wide]
     return problems, {"records": len(places), "lost": lost, "duplicated": twice, "gaps": gaps, "transactions": ends}
@@ -313,7 +314,7 @@ def main():
         problems.append(f"exit code {code} after SIGTERM")
     summary = {"cycles": cycles, "power": options.power, "seed": options.seed, "seconds": round(time.monotonic() - started, 1),
                "acknowledged": sum(len(each.acknowledged) for each in plain)} | summary | {"problems": len(problems)}
-    print(json.dumps(summary), flush=True)
+    print(json.dumps(summary | {"first_problems": problems[:5]}), flush=True)
     for problem in problems[:20]:
         say(f"crash: {problem}")
     if volume:

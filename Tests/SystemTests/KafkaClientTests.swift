@@ -32,7 +32,7 @@ struct KafkaClientTests {
         let python = try #require(Binary.python)
         let outcome = try Binary.run(
             executable: python, ["-B", Binary.root.appendingPathComponent("tools/crash.py").path, "1000", "--seconds", "30", "--seed", "3"])
-        #expect(outcome.status == 0, "\(outcome.errors.suffix(4000))")
+        #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors.suffix(4000))")
         let summary = try #require(try objects(outcome.lines).last)
         #expect(summary["cycles"] as? Int ?? 0 >= 5)
         #expect(summary["acknowledged"] as? Int ?? 0 > 1000)

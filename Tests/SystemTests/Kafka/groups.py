@@ -22,7 +22,8 @@ PROTOCOLS = {
     "cooperative": ["partition.assignment.strategy=cooperative-sticky", "session.timeout.ms=6000", "heartbeat.interval.ms=300"],
     "consumer": ["group.protocol=consumer"],
 }
-SETTINGS = {"group.consumer.session.timeout.ms": 6000, "group.consumer.heartbeat.interval.ms": 300,
+# The delay gives kafka-python the time to learn of a topic's partitions before it leads a group's first assignment.
+SETTINGS = {"group.initial.rebalance.delay.ms": 500, "group.consumer.session.timeout.ms": 6000, "group.consumer.heartbeat.interval.ms": 300,
             "group.consumer.min.session.timeout.ms": 6000, "group.consumer.min.heartbeat.interval.ms": 300}
 
 
