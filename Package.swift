@@ -101,7 +101,7 @@ let package = Package(
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"], exclude: ["Golden"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests("SimulationTests", imports: ["MartletTestKit"]),
-        tests("SystemTests", imports: ["MartletConnectors"], exclude: ["Oracle"]),
+        tests("SystemTests", imports: ["MartletConnectors"], exclude: ["Kafka", "Oracle"]),
         tests("TidyTests", imports: []),
     ]
 )

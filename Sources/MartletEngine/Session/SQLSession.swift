@@ -1,0 +1,118 @@
+package import MartletColumns
+package import MartletCore
+package import MartletSQL
+
+/// What a wire asks of the database: sessions in which texts are prepared and carried out.
+package protocol SQLService: AnyObject, Sendable {
+    /// Any thread. Throws where the client is refused.
+    func open(_ client: SessionClient) throws(SQLError) -> any SQLSession
+}
+
+/// Who opens a session.
+package struct SessionClient: Sendable {
+    package var user: String
+    package var database: String
+    /// Start-up parameters by lower-case name (`application_name`, `timezone`, …).
+    package var parameters: [String: String]
+    /// Names the session to others, as `pg_backend_pid()` does.
+    package var processID: Int32
+
+    package init(user: String, database: String, parameters: [String: String], processID: Int32) {
+        self.user = user
+        self.database = database
+        self.parameters = parameters
+        self.processID = processID
+    }
+}
+
+package enum TransactionStatus: Sendable { case idle, open, failed }
+
+/// A message beside results: NOTICE, WARNING, INFO.
+package struct SQLNotice: Sendable {
+    package var severity: String
+    package var error: SQLError
+
+    package init(severity: String, _ error: SQLError) {
+        self.severity = severity
+        self.error = error
+    }
+}
+
+/// A statement that is bound, with the types of its parameters and result.
+package protocol PreparedStatement: AnyObject {
+    /// By ordinal: `$1` first.
+    var parameterTypes: [DataType] { get }
+    /// nil: the statement gives no rows.
+    var fields: [Field]? { get }
+    /// An empty text: EmptyQueryResponse.
+    var isEmpty: Bool { get }
+}
+
+/// One client's conversation. Calls come one at a time, on threads that may block (`cancel` excepted).
+package protocol SQLSession: AnyObject {
+    var transaction: TransactionStatus { get }
+    /// The statements of a text, as (byte offset, text), for the simple protocol. Throws on what the lexer cannot read.
+    func split(_ text: String) throws(SQLError) -> [(offset: Int, text: String)]
+    /// One statement. `parameterTypes`: what the client declared; nil or missing ones are inferred.
+    func prepare(_ text: String, parameterTypes: [DataType?]) throws(SQLError) -> any PreparedStatement
+    /// Carries out a statement, in the transaction at hand: an explicit one, or the implicit one that `endImplicit` ends.
+    func execute(_ statement: any PreparedStatement, parameters: [Value]) throws(SQLError) -> SQLOutcome
+    /// The end of a simple query's text, or Sync: ends what no BEGIN began, by commit or, after an error, by rollback.
+    func endImplicit(failed: Bool) throws(SQLError)
+    /// What has come up since last asked.
+    func takeNotices() -> [SQLNotice]
+    /// Reported parameters (`TimeZone`, `DateStyle`, …) that changed since last asked; all of them at first.
+    func takeParameters() -> [(name: String, value: String)]
+    /// For output: time zone and the like.
+    var evaluation: EvaluationContext { get }
+    /// Any thread: what is being executed ends with 57014.
+    func cancel()
+    /// The client is gone: what is open is rolled back.
+    func close()
+}
+
+/// What an execution gives.
+package enum SQLOutcome {
+    /// Done; the command tag, such as `INSERT 0 3`.
+    case done(tag: String)
+    /// Rows to be pulled; the tag comes with their end.
+    case rows(any RowCursor)
+    /// COPY … FROM STDIN: rows are awaited.
+    case copyIn(CopyFormat, any CopyReceiver)
+    /// COPY … TO STDOUT.
+    case copyOut(CopyFormat, any RowCursor)
+}
+
+/// Rows on their way out. Pulled by one thread at a time.
+package protocol RowCursor: AnyObject {
+    var fields: [Field] { get }
+    /// At most `rowsMax` rows, waiting for them where the result is a subscription's; nil: there are no more.
+    /// An empty batch: none yet; what was sent so far should be flushed.
+    func next(rowsMax: Int) throws(SQLError) -> Batch?
+    /// For the end: given the rows that were sent.
+    func tag(rows: UInt64) -> String
+    /// No more will be pulled.
+    func close()
+}
+
+/// Rows on their way in.
+package protocol CopyReceiver: AnyObject {
+    var fields: [Field] { get }
+    func insert(_ rows: [[Value]]) throws(SQLError)
+    /// The command tag, `COPY 12`.
+    func finish() throws(SQLError) -> String
+    func fail(_ reason: String)
+}
+
+/// How COPY writes rows. Defaults as in PostgreSQL.
+package struct CopyFormat: Sendable {
+    package enum Kind: Sendable { case text, csv, binary }
+    package var kind = Kind.text
+    package var delimiter = UInt8(ascii: "\t")
+    package var null = "\\N"
+    package var quote = UInt8(ascii: "\"")
+    package var escape = UInt8(ascii: "\"")
+    package var hasHeader = false
+
+    package init() {}
+}
