@@ -40,7 +40,7 @@ struct Lowering {
     private let evaluation: EvaluationContext
     private let sources: [String: SourceEntry]
     private var views: [String: Lowered] = [:]
-    private var relations: [String: Int]
+    private var inputs: [String: Lowered] = [:]
 
     struct SourceEntry {
         var node: NodeID
@@ -51,8 +51,10 @@ struct Lowering {
 
     /// - Parameters:
     ///   - sources: with the columns that some plan needs, in the order of their ordinals.
-    ///   - relations: late tables and dead letters that are read by plans.
-    init(sources: [(definition: SourceDefinition, columns: [Int])], relations: [String], shards: Int, evaluation: EvaluationContext) {
+    ///   - inputs: relations that are fed from outside, in the order of their ordinals.
+    init(
+        sources: [(definition: SourceDefinition, columns: [Int])], inputs: [PipelineInput], shards: Int, evaluation: EvaluationContext
+    ) {
         self.evaluation = evaluation
         self.shards = shards
         var entries: [String: SourceEntry] = [:]
@@ -61,10 +63,10 @@ struct Lowering {
                 node: graph.addSource(definition.name), definition: definition, columns: columns)
         }
         self.sources = entries
-        self.relations = [:]
-        for (index, name) in relations.enumerated() {
-            _ = graph.addRelation(name)
-            self.relations[name] = index
+        for input in inputs {
+            self.inputs[input.name] = Lowered(
+                node: graph.addRelation(input.name), fields: [], watermarks: input.watermarks, isSourceRows: false,
+                isAppendOnly: input.isAppendOnly, lateness: 0)
         }
     }
 
@@ -96,10 +98,13 @@ struct Lowering {
         }
     }
 
-    /// Adds a materialized view, for others to read.
-    mutating func addView(_ name: String, _ plan: Plan) throws(SQLError) {
+    /// Adds a materialized view, for others to read. `tap` makes the operator that sees its changes from outside.
+    mutating func addView(_ name: String, _ plan: Plan, tap: OperatorFactory? = nil) throws(SQLError) -> Lowered {
         let view = graph.addView(name)
-        views[name] = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
+        let lowered = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
+        views[name] = lowered
+        if let tap { _ = graph.addOperator("tap", inputs: [lowered.node], make: tap) }
+        return lowered
     }
 
     /// Adds a sink's plan; `make` gives the operator at its end.
@@ -119,11 +124,11 @@ struct Lowering {
         case .source(let name, let columns, let fields):
             return lowerSource(name, columns: columns, fields: fields, view: view)
         case .relation(let name, let fields):
-            let node = graph.relations[relations[name]!]
-            return Lowered(
-                node: node, fields: fields, watermarks: [:], isSourceRows: false, isAppendOnly: true, lateness: 0)
+            var lowered = inputs[name]!
+            lowered.fields = fields
+            return lowered
         case .view(let name, let fields):
-            var lowered = views[name]!
+            var lowered = views[name] ?? inputs[name]!
             lowered.fields = fields
             let columns = Array(fields.indices)
             if lowered.isSourceRows {

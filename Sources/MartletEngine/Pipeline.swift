@@ -1,7 +1,7 @@
 package import MartletCore
 package import MartletDataflow
 package import MartletSQL
-internal import MartletColumns
+package import MartletColumns
 
 package struct PipelineOptions: Sendable {
     package var shards: Int
@@ -27,26 +27,37 @@ package final class Pipeline {
     private let relations: SideRelations
     private let clock: any Clock
     private let columns: [[Int]]
+    private let firstInput: Int
+    /// The views that are seen from outside, by name.
+    package private(set) var taps: [String: PipelineTap] = [:]
 
-    /// - Parameter executor: with the given number of shards.
+    /// - Parameters:
+    ///   - executor: with the given number of shards.
+    ///   - inputs: relations that plans read and that live outside: their rows come by `feed(input:)`.
+    ///   - isTapped: what views change each tick can be seen from outside, by `taps`.
     package init(
         _ statements: [BoundStatement], options: PipelineOptions, connectors: any ConnectorProvider,
-        executor: any ShardExecutor, clock: any Clock
+        executor: any ShardExecutor, clock: any Clock, inputs: [PipelineInput] = [], isTapped: Bool = false
     ) throws(SQLError) {
         let script = PipelineScript(statements)
         self.clock = clock
         sources = script.sources.map(\.definition)
         columns = script.sources.map(\.columns)
 
+        let own = script.relationsRead.filter { name in !inputs.contains { $0.name == name } }
+        firstInput = own.count
         var lowering = Lowering(
-            sources: script.sources, relations: script.relationsRead, shards: options.shards,
-            evaluation: options.evaluation)
+            sources: script.sources, inputs: own.map { PipelineInput(name: $0, isAppendOnly: true) } + inputs,
+            shards: options.shards, evaluation: options.evaluation)
+        var taps: [String: PipelineTap] = [:]
         var targets: [any SinkTarget] = []
         var collectors: [SinkCollector] = []
         for object in script.objects {
             switch object {
             case .view(let name, let plan):
-                try lowering.addView(name, plan)
+                let changes = ViewChanges(shards: options.shards)
+                let lowered = try lowering.addView(name, plan, tap: isTapped ? { ViewTap(changes, context: $0) } : nil)
+                if isTapped { taps[name] = PipelineTap(lowered, changes) }
             case .sink(let definition):
                 let pool = pool
                 try lowering.addSink(definition.name, definition.plan) { lowered throws(SQLError) in
@@ -68,8 +79,9 @@ package final class Pipeline {
         }
         self.partitions = partitions
         relations = try SideRelations(
-            sources: sources, views: lowering.graph.views, homes: script.firstSources, read: script.relationsRead, connectors: connectors,
+            sources: sources, views: lowering.graph.views, homes: script.firstSources, read: own, connectors: connectors,
             firstTarget: targets.count)
+        self.taps = taps
         self.targets = targets + relations.targets
         self.collectors = collectors
         circuit = try Circuit(
@@ -91,6 +103,9 @@ package final class Pipeline {
             }
         return SourceSetup(name: definition.name, policy: policy, errors: errors, readers: readers)
     }
+
+    /// Rows of the input `ordinal`, which enter with the next tick.
+    package func feed(input ordinal: Int, _ batch: Batch) { circuit.feed(relation: firstInput + ordinal, batch) }
 
     /// One tick, committed (or handed to the committer). Answers what happened.
     package func step(_ committer: any Committer) throws(SQLError) -> TickReport {
