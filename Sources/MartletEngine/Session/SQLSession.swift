@@ -25,19 +25,6 @@ package struct SessionClient: Sendable {
     }
 }
 
-package enum TransactionStatus: Sendable { case idle, open, failed }
-
-/// A message beside results: NOTICE, WARNING, INFO.
-package struct SQLNotice: Sendable {
-    package var severity: String
-    package var error: SQLError
-
-    package init(severity: String, _ error: SQLError) {
-        self.severity = severity
-        self.error = error
-    }
-}
-
 /// A statement that is bound, with the types of its parameters and result.
 package protocol PreparedStatement: AnyObject {
     /// By ordinal: `$1` first.
@@ -51,6 +38,9 @@ package protocol PreparedStatement: AnyObject {
 /// One client's conversation. Calls come one at a time, on threads that may block (`cancel` excepted).
 package protocol SQLSession: AnyObject {
     var transaction: TransactionStatus { get }
+    /// Statements by name: what the protocol's Parse keeps and what PREPARE, EXECUTE and DEALLOCATE mean are the same. The
+    /// wire keeps the unnamed one under "".
+    var statements: [String: any PreparedStatement] { get set }
     /// The statements of a text, as (byte offset, text), for the simple protocol. Throws on what the lexer cannot read.
     func split(_ text: String) throws(SQLError) -> [(offset: Int, text: String)]
     /// One statement. `parameterTypes`: what the client declared; nil or missing ones are inferred.
@@ -86,9 +76,12 @@ package enum SQLOutcome {
 /// Rows on their way out. Pulled by one thread at a time.
 package protocol RowCursor: AnyObject {
     var fields: [Field] { get }
-    /// At most `rowsMax` rows, waiting for them where the result is a subscription's; nil: there are no more.
-    /// An empty batch: none yet; what was sent so far should be flushed.
+    /// At most `rowsMax` rows; nil: there are no more. An empty batch: none yet (a subscription); what was sent so far
+    /// should be flushed, and `whenReady` says when to ask again, so that no thread waits.
     func next(rowsMax: Int) throws(SQLError) -> Batch?
+    /// After an empty batch: `wake` is called once there is more, or the end, or a `cancel`; at once if that is so already.
+    /// Any thread may call it.
+    func whenReady(_ wake: @escaping @Sendable () -> Void)
     /// For the end: given the rows that were sent.
     func tag(rows: UInt64) -> String
     /// No more will be pulled.
@@ -98,21 +91,9 @@ package protocol RowCursor: AnyObject {
 /// Rows on their way in.
 package protocol CopyReceiver: AnyObject {
     var fields: [Field] { get }
-    func insert(_ rows: [[Value]]) throws(SQLError)
+    /// Columns as `fields` says, in order.
+    func insert(_ rows: Batch) throws(SQLError)
     /// The command tag, `COPY 12`.
     func finish() throws(SQLError) -> String
     func fail(_ reason: String)
-}
-
-/// How COPY writes rows. Defaults as in PostgreSQL.
-package struct CopyFormat: Sendable {
-    package enum Kind: Sendable { case text, csv, binary }
-    package var kind = Kind.text
-    package var delimiter = UInt8(ascii: "\t")
-    package var null = "\\N"
-    package var quote = UInt8(ascii: "\"")
-    package var escape = UInt8(ascii: "\"")
-    package var hasHeader = false
-
-    package init() {}
 }
