@@ -56,6 +56,7 @@ let package = Package(
             "MartletConnectors",
             imports: [
                 "MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletPlatform", "MartletSQL",
+                "MartletState",
             ]),
         room("MartletServer", imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform"]),
         .executableTarget(
@@ -89,7 +90,9 @@ let package = Package(
             imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletState", "MartletTestKit"]),
         tests(
             "MartletEngineTests",
-            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletSQL", "MartletTestKit"]),
+            imports: [
+                "MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletSQL", "MartletState", "MartletTestKit",
+            ]),
         tests("MartletKafkaTests", imports: ["MartletCore", "MartletKafka", "MartletLog"], exclude: ["Golden"]),
         tests("MartletLogTests", imports: ["MartletCore", "MartletLog", "MartletTestKit"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),

@@ -23,6 +23,8 @@ final class FileInput {
     private let isRegular: Bool
     private var identity: UInt64
     private var position: Int64 = 0
+    /// Bytes of earlier files of the name.
+    private(set) var earlierBytes: Int64 = 0
 
     init(_ path: String, follows: Bool) throws(IOError) {
         self.follows = follows
@@ -37,6 +39,19 @@ final class FileInput {
     var totalBytes: Int64? {
         isRegular ? try? file.facts().size : nil
     }
+
+    /// Whether what was read can be read again.
+    var isRepeatable: Bool { isRegular }
+
+    /// Goes on at byte `offset` of the file, of `earlier` bytes of files before it.
+    func seek(to offset: Int64, earlier: Int64) {
+        position = offset
+        earlierBytes = earlier
+        bytesRead = earlier + offset
+    }
+
+    /// Where the next read starts.
+    var offset: Int64 { position }
 
     /// Fills `buffer` as far as there is data; waits for no pipe.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(IOError) -> Outcome {
@@ -54,10 +69,12 @@ final class FileInput {
         if facts.identity != identity {
             file = try SystemDisk().openFile(path, .read)
             identity = facts.identity
+            earlierBytes += position
             position = 0
             return .restarted
         }
         if facts.size < position {
+            earlierBytes += position
             position = 0
             return .restarted
         }

@@ -4,6 +4,7 @@ internal import MartletCore
 internal import MartletDataflow
 internal import MartletEngine
 internal import MartletSQL
+internal import MartletState
 internal import MartletPlatform
 
 /// One file of a source: a partition with its own watermark.
@@ -32,16 +33,48 @@ final class FilePartition: SourcePartition {
 
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch { try intake.reread(block, rows: rows) }
 
+    /// Bytes of whole records, of all files of the name.
+    var position: Int64 { input.earlierBytes + intake.consumed }
+
+    func save(into writer: StateWriter) {
+        writer.write(input.earlierBytes)
+        writer.write(hasEnded)
+        intake.save(into: writer)
+    }
+
+    func restore(from reader: StateReader) throws(StateError) {
+        let earlier: Int64 = try reader.read()
+        hasEnded = try reader.readFlag()
+        try intake.restore(from: reader)
+        input.seek(to: intake.consumed, earlier: earlier)
+    }
+
+    func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        while self.position < position {
+            let left = position - input.earlierBytes - input.offset
+            if left <= 0 {
+                // What is not a whole record was the last one then.
+                try intake.end(rows: rows, into: receiver)
+                guard self.position == position else { throw changed(position) }
+                return
+            }
+            let space = intake.space()
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: space.prefix(Int(clamping: left)))
+            guard input.isRepeatable, case .bytes(let count) = try read(into: buffer) else { throw changed(position) }
+            try intake.take(count, rows: rows, into: receiver)
+        }
+    }
+
+    private func changed(_ position: Int64) -> SQLError {
+        SQLError(
+            .dataCorrupted, "source \"\(source)\": \(input.path) was read up to byte \(position) before, and that can no longer be read",
+            hint: "A source's files must stay as they are, apart from growing, while a pipeline with a data directory reads them.")
+    }
+
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         if hasEnded { return .finished }
         let space = intake.space()
-        let outcome: FileInput.Outcome
-        do throws(IOError) {
-            outcome = try input.read(into: UnsafeMutableRawBufferPointer(rebasing: space.prefix(bytes)))
-        } catch {
-            throw SQLError(.ioError, "source \"\(source)\": \(error)")
-        }
-        switch outcome {
+        switch try read(into: UnsafeMutableRawBufferPointer(rebasing: space.prefix(bytes))) {
         case .bytes(let count):
             try intake.take(count, rows: rows, into: receiver)
             return .progressed
@@ -57,6 +90,14 @@ final class FilePartition: SourcePartition {
             return .finished
         }
     }
+
+    private func read(into buffer: UnsafeMutableRawBufferPointer) throws(SQLError) -> FileInput.Outcome {
+        do throws(IOError) {
+            return try input.read(into: buffer)
+        } catch {
+            throw SQLError(.ioError, "source \"\(source)\": \(error)")
+        }
+    }
 }
 
 /// One share of a generator's stream: its events run through the same parser as everybody's records.
@@ -65,6 +106,7 @@ final class GeneratorPartition: SourcePartition {
     private let stream: Int
     private let step: UInt64
     private let ordinals: UInt64?
+    private let first: UInt64
     private var next: UInt64
     private let intake: RecordIntake
     private let lines = ByteSink(capacity: 1 << 16)
@@ -78,7 +120,8 @@ final class GeneratorPartition: SourcePartition {
         self.stream = stream
         step = UInt64(count)
         ordinals = generator.count(of: stream)
-        next = UInt64(partition)
+        first = UInt64(partition)
+        next = first
         intake = try RecordIntake(
             definition, ordinal: ordinal, partition: partition, columns: columns,
             place: "\(generator.options.kind.rawValue) generator", clock: clock)
@@ -88,12 +131,43 @@ final class GeneratorPartition: SourcePartition {
 
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch { try intake.reread(block, rows: rows) }
 
+    /// The ordinal of the next event.
+    var position: Int64 { Int64(clamping: next) }
+
+    func save(into writer: StateWriter) {
+        writer.write(next)
+        writer.write(bytesDone)
+        intake.save(into: writer)
+    }
+
+    func restore(from reader: StateReader) throws(StateError) {
+        next = try reader.read()
+        bytesDone = try reader.read()
+        guard next % step == first % step, next <= ordinals ?? .max else { throw reader.error("an event that is another partition's") }
+        try intake.restore(from: reader)
+    }
+
+    func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        while self.position < position {
+            let left = (UInt64(position) - next) / step
+            guard left > 0 else { return }
+            try deliver(Int(min(left, GeneratorPartition.replayEvents)), rows: rows, into: receiver)
+        }
+    }
+
+    private static let replayEvents: UInt64 = 4096
+
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         var count = max(bytes / 200, 1)
         if let ordinals {
             guard next < ordinals else { return .finished }
             count = min(count, Int((ordinals - next + step - 1) / step))
         }
+        try deliver(count, rows: rows, into: receiver)
+        return .progressed
+    }
+
+    private func deliver(_ count: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
         lines.clear()
         generator.write(stream, from: next, by: step, count: count, into: lines)
         next += UInt64(count) * step
@@ -106,6 +180,5 @@ final class GeneratorPartition: SourcePartition {
             try intake.take(part.count, rows: rows, into: receiver)
             rest = rest.dropFirst(part.count)
         }
-        return .progressed
     }
 }

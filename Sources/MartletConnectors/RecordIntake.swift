@@ -3,6 +3,7 @@ internal import MartletColumns
 internal import MartletCore
 internal import MartletDataflow
 internal import MartletSQL
+internal import MartletState
 
 /// Bytes of one partition → batches and dead letters. Keeps what is not yet a whole record for the next call, so that
 /// records may be cut anywhere.
@@ -57,10 +58,41 @@ final class RecordIntake {
         framer = RecordFramer(parser.framing, recordBytesMax: limits.recordBytesMax)
     }
 
+    // MARK: Places
+
+    /// Where the next record begins, in bytes from the start of the input.
+    var consumed: Int64 { framer.consumed }
+
+    func save(into writer: StateWriter) {
+        writer.write(consumed)
+        writer.write(nextRecord)
+        let names = parser.fieldNames
+        writer.write(UInt64(names.count))
+        for name in names { writer.write(name) }
+    }
+
+    /// Goes on at the place saved, with the bytes from `consumed` on.
+    func restore(from reader: StateReader) throws(StateError) {
+        let offset: Int64 = try reader.read()
+        nextRecord = try reader.read()
+        guard offset >= 0, nextRecord >= 0 else { throw reader.error("a place before the start of \(place)") }
+        var names: [String] = []
+        for _ in 0..<(try reader.readCount(max: 1 << 20)) { names.append(try reader.readText()) }
+        // Behind its header the input has only the rows.
+        if !names.isEmpty {
+            do throws(SQLError) {
+                parser = try RecordParser(definition, schema: layout.schema, limits: limits, header: names)
+            } catch {
+                throw reader.error(error.message)
+            }
+        }
+        framer = RecordFramer(parser.framing, recordBytesMax: limits.recordBytesMax, inputOffset: offset)
+    }
+
     // MARK: Records out
 
     private func parse(_ framed: RecordFramer.Block, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
-        let wall = clock.wallMicros()
+        let wall = receiver.wallMicros
         let nanos = clock.monotonicNanos()
         if let overlong = framed.overlong {
             receiver.reject(letter(overlong, wall))

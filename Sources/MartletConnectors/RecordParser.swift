@@ -19,7 +19,7 @@ enum RecordParser {
     }
 
     /// - Parameter header: the names of a CSV record's fields, where the input does not begin with them.
-    private init(
+    init(
         _ definition: SourceDefinition, schema: ParseSchema, limits: ParseLimits, header: [String]?
     ) throws(SQLError) {
         do throws(ParseSchemaError) {
@@ -47,6 +47,14 @@ enum RecordParser {
 
     private static func failure(_ error: ParseSchemaError, _ place: String) -> SQLError {
         SQLError(.invalidTableDefinition, "\(place): \(error.message)", hint: error.hint)
+    }
+
+    /// A CSV parser's names of fields, once it knows them; JSON: none.
+    var fieldNames: [String] {
+        switch self {
+        case .json: []
+        case .csv(let parser, _): parser.fieldNames
+        }
     }
 
     var framing: RecordFramer.Format {

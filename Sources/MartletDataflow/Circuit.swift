@@ -1,5 +1,6 @@
 package import MartletColumns
 package import MartletCore
+package import MartletState
 
 /// What a circuit needs to know of one of its sources.
 package struct SourceSetup {
@@ -32,6 +33,9 @@ package struct TickReport {
     package var isFinished: Bool
     package var deadLetters: [DeadLetter]
     package var lateRows: [LateRow]
+    /// What the tick took in, to carry it out again; nil: it took nothing and changed nothing, and may be forgotten. A tick
+    /// that only rows were fed to names no partition.
+    package var inputs: TickInputs?
 }
 
 /// A graph at work: one set of operators per shard, advanced tick by tick.
@@ -43,18 +47,27 @@ package struct TickReport {
 package final class Circuit {
     package let graph: Graph
     package let shardCount: Int
-    package private(set) var tick: UInt64 = 0
+    package internal(set) var tick: UInt64 = 0
     package var limits = TickLimits()
     /// Per source; never regress.
-    package private(set) var sourceWatermarks: [Watermark]
+    package internal(set) var sourceWatermarks: [Watermark]
     package private(set) var shards: [Shard]
 
     private let executor: any ShardExecutor
     private let clock: any Clock
-    private let setups: [SourceSetup]
-    private var relationWatermark: Watermark = .start
-    private var nodeWatermarks: [Watermark]
-    private var pendingRelations: [[Batch]]
+    private(set) var setups: [SourceSetup]
+    /// Of the relations that end by themselves.
+    var relationWatermark: Watermark = .start
+    /// By relation; counts for the driven ones.
+    var drivenWatermarks: [Watermark]
+    var nodeWatermarks: [Watermark]
+    var pendingRelations: [[Batch]]
+    /// By source: how many partitions have taken part in a tick.
+    var partitionCounts: [Int]
+    /// Ticks since the sources ended in which relations brought nothing.
+    var quietTicks = 0
+    /// Whether every partition is finished and every window closed.
+    package internal(set) var isFinished = false
 
     package init(
         graph: Graph, sources: [SourceSetup], shards shardCount: Int, executor: any ShardExecutor, clock: any Clock,
@@ -69,6 +82,8 @@ package final class Circuit {
         sourceWatermarks = Array(repeating: .start, count: sources.count)
         nodeWatermarks = Array(repeating: .start, count: graph.nodes.count)
         pendingRelations = Array(repeating: [], count: graph.relations.count)
+        drivenWatermarks = Array(repeating: .start, count: graph.relations.count)
+        partitionCounts = Array(repeating: 0, count: sources.count)
         shards = []
         let now = clock.monotonicNanos()
         for index in 0..<shardCount {
@@ -78,30 +93,88 @@ package final class Circuit {
         }
     }
 
-    /// Rows for the graph's relation `index`, which its readers see in the next tick.
+    package var failure: SQLError? { shards.lazy.compactMap(\.context.failure).first }
+
+    // MARK: - What is given to it between ticks
+
+    /// Rows for the graph's relation `index`, which enter with the next tick. A driven relation's may have weights.
     package func feed(relation index: Int, _ batch: Batch) {
         pendingRelations[index].append(batch)
     }
 
-    /// Whether every partition is finished and every window closed.
-    package private(set) var isFinished = false
+    /// Promises that no row fed to the driven relation `index` from now on is earlier than `watermark`; `.end`: none will
+    /// come. From the next tick on, which the rows fed before it are part of.
+    package func setWatermark(ofRelation index: Int, _ watermark: Watermark) {
+        precondition(graph.isDriven[index], "a relation that ends by itself")
+        drivenWatermarks[index] = max(drivenWatermarks[index], watermark)
+    }
 
-    package var failure: SQLError? { shards.lazy.compactMap(\.context.failure).first }
+    /// A partition that the source has got meanwhile; takes part from the next tick on, judged like one that was silent.
+    package func addPartition(toSource index: Int, _ reader: any PartitionReader) {
+        setups[index].readers.append(reader)
+        for shard in shards {
+            shard.addPartition(
+                setups[index].readers.count - 1, of: index, setups[index], reader, nowNanos: clock.monotonicNanos())
+        }
+    }
+
+    // MARK: - Ticks
 
     /// One tick: everything that becomes true together.
     package func step() -> TickReport {
-        tick += 1
+        take(partitions: setups.map(\.readers.count))
+        return run(number: tick + 1, wall: clock.wallMicros(), replay: nil)
+    }
+
+    /// A recorded tick, carried out again: with the same state before it, and the same rows fed, the result is the same. A
+    /// record that does not belong here is refused before anything is touched; what cannot be read any more is a `failure`.
+    package func step(replaying inputs: TickInputs) throws(StateError) -> TickReport {
+        guard inputs.tick > tick else {
+            throw StateError("tick record \(inputs.tick) is not one that follows tick \(tick)")
+        }
+        guard inputs.partitionCounts.count == setups.count else {
+            throw StateError("tick record \(inputs.tick) is of \(inputs.partitionCounts.count) sources, not of \(setups.count)")
+        }
+        for (source, count) in inputs.partitionCounts.enumerated() {
+            guard count >= partitionCounts[source], count <= setups[source].readers.count else {
+                throw StateError(
+                    "tick record \(inputs.tick): source \"\(setups[source].name)\" had \(count) partitions; now it has \(setups[source].readers.count)")
+            }
+        }
+        take(partitions: inputs.partitionCounts)
+        return run(number: inputs.tick, wall: inputs.wallMicros, replay: inputs)
+    }
+
+    /// Partitions that begin to take part are judged by what their source has promised until now.
+    private func take(partitions counts: [Int]) {
+        for (source, count) in counts.enumerated() where count > partitionCounts[source] {
+            for shard in shards {
+                for intake in shard.intakes(of: source) where (partitionCounts[source]..<count).contains(intake.partition) {
+                    intake.time.join(sourceWatermark: sourceWatermarks[source])
+                    intake.sourceWatermark = sourceWatermarks[source]
+                }
+            }
+            partitionCounts[source] = count
+        }
+    }
+
+    private func run(number: UInt64, wall: Int64, replay: TickInputs?) -> TickReport {
+        tick = number
         let now = clock.monotonicNanos()
-        let wall = clock.wallMicros()
         let fed = takeRelations()
         graph.clock.advance(to: wall)
         let work = Phase(shards: shards)
         let limits = limits
+        let positions = replay.map { inputs in
+            Dictionary(uniqueKeysWithValues: inputs.partitions.map { (PartitionName(source: $0.source, partition: $0.partition), $0.position) })
+        }
         executor.forEachShard { index in
-            work.shards[index].ingest(limits, nowNanos: now, wallMicros: wall)
+            work.shards[index].ingest(limits, nowNanos: now, wallMicros: wall, replay: positions)
         }
         if !fed.isEmpty { shards[0].feed(fed) }
-        agreeOnWatermarks(nowNanos: now, hadRelations: !fed.isEmpty)
+        settleStanding(nowNanos: now, replay: replay)
+        let before = nodeWatermarks
+        agreeOnWatermarks(hadRelations: !fed.isEmpty)
         let watermarks = nodeWatermarks
         for stage in 0..<graph.stages {
             executor.forEachShard { index in
@@ -109,7 +182,7 @@ package final class Circuit {
             }
             if stage + 1 < graph.stages { deliver(to: stage + 1) }
         }
-        return report(hadRelations: !fed.isEmpty)
+        return report(wall: wall, hadRelations: !fed.isEmpty, movedWatermarks: before != watermarks)
     }
 
     private func takeRelations() -> [(relation: Int, batch: Batch)] {
@@ -121,33 +194,51 @@ package final class Circuit {
         return fed
     }
 
+    /// Which partitions are idle or finished now: by the clock or, in a replay, as it was.
+    private func settleStanding(nowNanos: Int64, replay: TickInputs?) {
+        if let replay {
+            var standing: [PartitionName: TickInputs.Partition] = [:]
+            for partition in replay.partitions {
+                standing[PartitionName(source: partition.source, partition: partition.partition)] = partition
+            }
+            for shard in shards {
+                for (_, intake) in shard.partitions {
+                    guard let then = standing[intake.name] else { continue }
+                    intake.time.isFinished = then.isFinished
+                    intake.time.isIdle = then.isIdle
+                }
+            }
+            return
+        }
+        for shard in shards {
+            for (_, intake) in shard.partitions {
+                guard let timeout = intake.policy.idleTimeout else { continue }
+                let (nanos, overflow) = timeout.multipliedReportingOverflow(by: 1000)
+                intake.time.checkIdle(nowNanos: nowNanos, timeoutNanos: overflow ? .max : nanos)
+            }
+        }
+    }
+
     /// Windows close at the minimum over the active partitions; a source whose partitions are all finished is at its end.
-    private func agreeOnWatermarks(nowNanos: Int64, hadRelations: Bool) {
+    private func agreeOnWatermarks(hadRelations: Bool) {
         for source in setups.indices {
-            let policy = setups[source].policy
+            let delay = setups[source].policy.delay
             var minimum = Watermark.end
             var idleMaximum = Watermark.start
             var active = 0
             var finished = 0
-            var count = 0
-            for shard in shards {
-                for intake in shard.intakes(of: source) {
-                    count += 1
-                    if let timeout = policy.idleTimeout {
-                        let (nanos, overflow) = timeout.multipliedReportingOverflow(by: 1000)
-                        intake.time.checkIdle(nowNanos: nowNanos, timeoutNanos: overflow ? .max : nanos)
-                    }
-                    if intake.time.isFinished {
-                        finished += 1
-                    } else if intake.time.isIdle {
-                        idleMaximum = max(idleMaximum, intake.time.watermark(delay: policy.delay))
-                    } else {
-                        active += 1
-                        minimum = min(minimum, intake.time.watermark(delay: policy.delay))
-                    }
+            let intakes = shards.flatMap { $0.intakes(of: source) }
+            for intake in intakes where intake.partition < partitionCounts[source] {
+                if intake.time.isFinished {
+                    finished += 1
+                } else if intake.time.isIdle {
+                    idleMaximum = max(idleMaximum, intake.time.watermark(delay: delay))
+                } else {
+                    active += 1
+                    minimum = min(minimum, intake.time.watermark(delay: delay))
                 }
             }
-            if finished == count {
+            if finished == partitionCounts[source] {
                 sourceWatermarks[source] = .end
             } else if active > 0 {
                 sourceWatermarks[source] = max(sourceWatermarks[source], minimum)
@@ -155,22 +246,25 @@ package final class Circuit {
                 // Nobody holds the watermark back: it moves to the furthest that any silent partition has promised.
                 sourceWatermarks[source] = max(sourceWatermarks[source], idleMaximum)
             }
-            for shard in shards {
-                for intake in shard.intakes(of: source) { intake.sourceWatermark = sourceWatermarks[source] }
-            }
+            for intake in intakes { intake.sourceWatermark = sourceWatermarks[source] }
         }
-        let allEnded = sourceWatermarks.allSatisfy { $0 == .end }
-        if allEnded, !hadRelations, quietTicks >= 1 { relationWatermark = .end }
+        if haveSourcesEnded, !hadRelations, quietTicks >= 1 { relationWatermark = .end }
         for (index, node) in graph.nodes.enumerated() {
             switch node.kind {
             case .source(let source): nodeWatermarks[index] = sourceWatermarks[source]
-            case .relation: nodeWatermarks[index] = relationWatermark
+            case .relation(let relation):
+                nodeWatermarks[index] = graph.isDriven[relation] ? drivenWatermarks[relation] : relationWatermark
             case .exchange: nodeWatermarks[index] = nodeWatermarks[node.inputs[0].index]
             case .operation:
                 let inputs = node.inputs.map { outgoingWatermark(of: $0) }
                 nodeWatermarks[index] = inputs.min() ?? .end
             }
         }
+    }
+
+    private var haveSourcesEnded: Bool {
+        sourceWatermarks.allSatisfy { $0 == .end }
+            && drivenWatermarks.indices.allSatisfy { !graph.isDriven[$0] || drivenWatermarks[$0] == .end }
     }
 
     /// The watermark of what leaves a node: its own, held back by what the operator may still emit.
@@ -186,27 +280,47 @@ package final class Circuit {
         }
     }
 
-    /// Ticks since the sources ended in which relations brought nothing.
-    private var quietTicks = 0
-
-    private func report(hadRelations: Bool) -> TickReport {
+    private func report(wall: Int64, hadRelations: Bool, movedWatermarks: Bool) -> TickReport {
         var deadLetters: [DeadLetter] = []
         var late: [LateRow] = []
         var progressed = hadRelations
+        var changed = tick == 1 || movedWatermarks
         for shard in shards {
             deadLetters += shard.context.deadLetters
             late += shard.context.lateRows
             shard.context.deadLetters = []
             shard.context.lateRows = []
             progressed = progressed || shard.madeProgress
+            changed = changed || shard.context.hasMoved
         }
-        if sourceWatermarks.allSatisfy({ $0 == .end }) {
-            if relationWatermark == .end || graph.relations.isEmpty { isFinished = true }
+        if haveSourcesEnded {
+            if relationWatermark == .end || graph.isDriven.allSatisfy({ $0 }) { isFinished = true }
             quietTicks = hadRelations || !deadLetters.isEmpty || !late.isEmpty ? 0 : quietTicks + 1
             progressed = true
         }
+        let standing = takeStanding()
+        changed = changed || progressed || !standing.isEmpty || !deadLetters.isEmpty || !late.isEmpty
+        let inputs = TickInputs(tick: tick, wallMicros: wall, partitionCounts: partitionCounts, partitions: standing)
         return TickReport(
-            tick: tick, madeProgress: progressed, isFinished: isFinished, deadLetters: deadLetters, lateRows: late)
+            tick: tick, madeProgress: progressed, isFinished: isFinished, deadLetters: deadLetters, lateRows: late,
+            inputs: changed ? inputs : nil)
+    }
+
+    /// The partitions that stand otherwise than after the last tick.
+    private func takeStanding() -> [TickInputs.Partition] {
+        var changed: [TickInputs.Partition] = []
+        for shard in shards {
+            for (reader, intake) in shard.partitions where intake.partition < partitionCounts[intake.source] {
+                let now = TickInputs.Partition(
+                    source: intake.source, partition: intake.partition, position: reader.position,
+                    isFinished: intake.time.isFinished, isIdle: intake.time.isIdle)
+                if now != intake.known {
+                    intake.known = now
+                    changed.append(now)
+                }
+            }
+        }
+        return changed.sorted { ($0.source, $0.partition) < ($1.source, $1.partition) }
     }
 
     /// Lets a phase's closure carry the shards: each index is touched by one thread at a time, phases are ordered by the executor.

@@ -36,7 +36,7 @@ package struct Graph {
     package enum Kind {
         /// Fed by partitions; ordinal of the source.
         case source(Int)
-        /// Fed by the driver with the rows of a late table or of dead letters; ordinal of the relation.
+        /// Fed by the driver: late rows, dead letters, a table's or another circuit's changes; ordinal of the relation.
         case relation(Int)
         /// Moves rows to the shard that owns their keys (columns of the batch); no keys: to shard 0.
         case exchange(keys: [Int])
@@ -47,6 +47,8 @@ package struct Graph {
     package private(set) var nodes: [Node] = []
     package private(set) var sources: [NodeID] = []
     package private(set) var relations: [NodeID] = []
+    /// By relation: whether its watermark and its end are the driver's to set. The others end when the sources have.
+    package private(set) var isDriven: [Bool] = []
     /// Names of views and sinks, by the ordinals that counters use.
     package private(set) var views: [String] = []
 
@@ -65,9 +67,12 @@ package struct Graph {
         return id
     }
 
-    package mutating func addRelation(_ name: String) -> NodeID {
+    /// - Parameter isDriven: its rows may be taken back, and `Circuit.setWatermark` says how far it is; without, it is at its
+    ///   end when the sources are and brings nothing more.
+    package mutating func addRelation(_ name: String, isDriven: Bool = false) -> NodeID {
         let id = append(Node(name: name, kind: .relation(relations.count), inputs: [], stage: 0))
         relations.append(id)
+        self.isDriven.append(isDriven)
         return id
     }
 

@@ -127,6 +127,8 @@ package final class ShardContext {
     /// This tick's, taken by the driver.
     package var deadLetters: [DeadLetter] = []
     package var lateRows: [LateRow] = []
+    /// Whether a batch moved between operators in this tick.
+    var hasMoved = false
     /// A failure that stops the pipeline (`on_error = 'fail'`, state limits).
     package var failure: SQLError?
 

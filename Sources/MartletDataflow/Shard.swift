@@ -7,14 +7,14 @@ package final class Shard {
     package let context: ShardContext
     package private(set) var madeProgress = false
 
-    private let graph: Graph
-    private var operators: [(any Operator)?]
+    let graph: Graph
+    private(set) var operators: [(any Operator)?]
     private var outputs: [NodeOutput] = []
-    private var partitions: [(source: Int, reader: any PartitionReader, intake: SourceIntake)] = []
+    private(set) var partitions: [(reader: any PartitionReader, intake: SourceIntake)] = []
     private var exchanges: [ExchangeSender?]
     /// Rows from other shards by the exchange they crossed, in the senders' order.
     private var inbox: [(exchange: NodeID, batch: Batch)] = []
-    private var advanced: [Watermark]
+    var advanced: [Watermark]
 
     init(
         index: Int, of count: Int, graph: Graph, sources: [SourceSetup], evaluation: EvaluationContext, nowNanos: Int64
@@ -31,7 +31,7 @@ package final class Shard {
             case .exchange(let keys): exchanges[position] = ExchangeSender(keys: keys, shards: count)
             case .source, .relation: break
             }
-            outputs.append(NodeOutput())
+            outputs.append(NodeOutput(context))
         }
         for (position, node) in graph.nodes.enumerated() {
             for (consumer, input) in node.consumers {
@@ -43,26 +43,45 @@ package final class Shard {
             }
         }
         for (ordinal, setup) in sources.enumerated() {
-            for (partition, reader) in setup.readers.enumerated() where partition % count == index {
-                let intake = SourceIntake(
-                    source: ordinal, policy: setup.policy, errors: setup.errors, context: context,
-                    output: outputs[graph.sources[ordinal].index], time: PartitionTime(nowNanos: nowNanos))
-                partitions.append((ordinal, reader, intake))
+            for (partition, reader) in setup.readers.enumerated() {
+                addPartition(partition, of: ordinal, setup, reader, nowNanos: nowNanos)
             }
         }
     }
 
-    func intakes(of source: Int) -> [SourceIntake] {
-        partitions.lazy.filter { $0.source == source }.map(\.intake)
+    /// Takes on a partition, if it is one of this shard's.
+    func addPartition(_ partition: Int, of source: Int, _ setup: SourceSetup, _ reader: any PartitionReader, nowNanos: Int64) {
+        guard partition % context.shardCount == index else { return }
+        let intake = SourceIntake(
+            source: source, partition: partition, position: reader.position, policy: setup.policy, errors: setup.errors,
+            context: context, output: outputs[graph.sources[source].index], time: PartitionTime(nowNanos: nowNanos))
+        partitions.append((reader, intake))
     }
 
-    /// Takes what this shard's partitions have and pushes it through stage 0.
-    func ingest(_ limits: TickLimits, nowNanos: Int64, wallMicros: Int64) {
+    func intakes(of source: Int) -> [SourceIntake] {
+        partitions.lazy.map(\.intake).filter { $0.source == source }
+    }
+
+    /// Takes what this shard's partitions have, or what `replay` says they gave (by source and partition), and pushes it
+    /// through stage 0.
+    func ingest(_ limits: TickLimits, nowNanos: Int64, wallMicros: Int64, replay: [PartitionName: Int64]?) {
         madeProgress = false
-        for (_, reader, intake) in partitions where !intake.time.isFinished && context.failure == nil {
+        context.hasMoved = false
+        for (reader, intake) in partitions where !intake.time.isFinished && context.failure == nil {
             intake.nowNanos = nowNanos
             intake.wallMicros = wallMicros
             do throws(SQLError) {
+                if let replay {
+                    guard let position = replay[intake.name], position != reader.position else { continue }
+                    try reader.poll(upTo: position, rows: limits.batchRows, into: intake)
+                    guard reader.position == position else {
+                        throw SQLError(
+                            .dataCorrupted,
+                            "a recorded tick ended at \(position) of partition \(intake.partition), reading it again at \(reader.position)")
+                    }
+                    madeProgress = true
+                    continue
+                }
                 switch try reader.poll(bytes: limits.bytesPerPartition, rows: limits.batchRows, into: intake) {
                 case .progressed: madeProgress = true
                 case .idle: break
@@ -116,6 +135,10 @@ package final class Shard {
 
 /// Passes a node's batches to its consumers, in the graph's order.
 final class NodeOutput: Output {
+    private let context: ShardContext
+
+    init(_ context: ShardContext) { self.context = context }
+
     enum Target {
         case operation(any Operator, Int, NodeOutput)
         case exchange(ExchangeSender)
@@ -125,6 +148,7 @@ final class NodeOutput: Output {
 
     func emit(_ batch: Batch) {
         guard batch.count > 0 else { return }
+        context.hasMoved = true
         for target in targets {
             switch target {
             case .operation(let consumer, let input, let output): consumer.process(batch, from: input, into: output)
@@ -132,4 +156,14 @@ final class NodeOutput: Output {
             }
         }
     }
+}
+
+/// A partition by its ordinals.
+struct PartitionName: Hashable, Sendable {
+    var source: Int
+    var partition: Int
+}
+
+extension SourceIntake {
+    var name: PartitionName { PartitionName(source: source, partition: partition) }
 }

@@ -1,5 +1,6 @@
 package import MartletColumns
 package import MartletCore
+package import MartletState
 
 /// How a source's event time becomes a watermark. All durations in microseconds.
 package struct EventTimePolicy: Sendable {
@@ -34,6 +35,9 @@ package enum PollOutcome: Sendable {
 
 /// What one partition of a source delivers to.
 package protocol RecordReceiver: AnyObject {
+    /// The wall clock of the tick (microseconds since 1970): what a reader notes as the time of its reading. A reader's own
+    /// clock would say something else when the tick is carried out again.
+    var wallMicros: Int64 { get }
     /// Rows with origins, in the partition's order. Columns as the source declared them to the graph.
     func receive(_ batch: Batch)
     /// A record that could not be read.
@@ -41,9 +45,22 @@ package protocol RecordReceiver: AnyObject {
 }
 
 /// One partition of a source: a file, a topic partition, a generator's share. Used by one shard's thread.
+///
+/// What lies between two positions is always the same records and dead letters, however they are cut into batches; that is
+/// what a tick is carried out again from. A reader is brought back by `restore` of what `save` wrote, and goes on from there.
 package protocol PartitionReader: AnyObject {
     /// Delivers at most about `bytes` of input, in batches of at most `rows` rows; never waits for more.
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome
+    /// Delivers everything up to `position`, where a reader of this partition once stood, and stands there then. Where that
+    /// can no longer be read it throws, and never delivers less.
+    func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError)
+    /// Where the next poll starts; means something to this kind of reader only. Never goes back, and has moved on whenever
+    /// something was delivered.
+    var position: Int64 { get }
+    /// Its place, and whatever else the next poll needs to know.
+    func save(into writer: StateWriter)
+    /// Into a reader that was not polled yet. What is gone by now is the next poll's error.
+    func restore(from reader: StateReader) throws(StateError)
     /// Bytes read so far, and in all where that is known: for progress.
     var progress: (done: Int64, total: Int64?) { get }
 }
@@ -55,13 +72,13 @@ package struct PartitionTime: Sendable {
     /// Rows of a partition that returned from idleness are judged by the source's watermark at its return, if that is later.
     package private(set) var floor: Watermark = .start
     package var isFinished = false
-    package private(set) var isIdle = false
+    package var isIdle = false
     private var activeAtNanos: Int64
 
-    package init(nowNanos: Int64, floor: Watermark = .start) {
-        activeAtNanos = nowNanos
-        self.floor = floor
-    }
+    package init(nowNanos: Int64) { activeAtNanos = nowNanos }
+
+    /// The source has advanced without the partition: its rows are judged by how far.
+    package mutating func join(sourceWatermark: Watermark) { floor = Swift.max(floor, sourceWatermark) }
 
     /// The watermark for the next row of the partition.
     package func watermark(delay: Int64) -> Watermark {
@@ -77,7 +94,7 @@ package struct PartitionTime: Sendable {
     package mutating func returned(sourceWatermark: Watermark) {
         guard isIdle else { return }
         isIdle = false
-        floor = Swift.max(floor, sourceWatermark)
+        join(sourceWatermark: sourceWatermark)
     }
 
     /// `timeoutNanos` without rows make a partition idle: it no longer holds the source's watermark.
@@ -91,8 +108,10 @@ package struct PartitionTime: Sendable {
 /// Receives what the partitions of one source on one shard deliver: judges event time, stamps each row with the
 /// watermark before it, counts, and passes on.
 final class SourceIntake: RecordReceiver {
-    private let source: Int
-    private let policy: EventTimePolicy
+    let source: Int
+    /// Its ordinal in the source.
+    let partition: Int
+    let policy: EventTimePolicy
     private let errors: BadRecordPolicy
     private let context: ShardContext
     private let output: any Output
@@ -105,13 +124,17 @@ final class SourceIntake: RecordReceiver {
     var rows: UInt64 = 0
     var rejected: UInt64 = 0
     var skipped: UInt64 = 0
+    /// As the last tick left it.
+    var known: TickInputs.Partition
 
     init(
-        source: Int, policy: EventTimePolicy, errors: BadRecordPolicy, context: ShardContext, output: any Output,
+        source: Int, partition: Int, position: Int64, policy: EventTimePolicy, errors: BadRecordPolicy, context: ShardContext, output: any Output,
         time: PartitionTime
     ) {
         self.source = source
+        self.partition = partition
         self.policy = policy
+        known = TickInputs.Partition(source: source, partition: partition, position: position, isFinished: false, isIdle: false)
         self.errors = errors
         self.context = context
         self.output = output

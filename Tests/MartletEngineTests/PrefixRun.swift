@@ -3,6 +3,7 @@ import MartletCore
 import MartletDataflow
 import MartletEngine
 import MartletSQL
+import MartletState
 import MartletTestKit
 
 /// The rows that a sink holds, tick by tick: what all its changes so far come to. A row that is taken back without having
@@ -141,6 +142,17 @@ final class CountingSource: SourcePartition {
     }
 
     var progress: (done: Int64, total: Int64?) { (Int64(count), Int64(rows.count)) }
+
+    var position: Int64 { Int64(count) }
+
+    func save(into writer: StateWriter) { writer.write(Int64(count)) }
+
+    func restore(from reader: StateReader) throws(StateError) { count = Int(try reader.read(Int64.self)) }
+
+    func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        if count < Int(position), let inner { receiver.receive(inner.batch(Array(count..<Int(position)))) }
+        count = Int(position)
+    }
 
     func poll(bytes: Int, rows limit: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         let end = min(count + Int(random.next() % UInt64(rowsMax + 1)), rows.count)

@@ -3,6 +3,7 @@ import MartletCore
 import MartletDataflow
 import MartletEngine
 import MartletSQL
+import MartletState
 import MartletTestKit
 
 /// Sources that deliver scripted rows of (ts, key, value, id), a few at a time; sinks that keep the rows they get.
@@ -94,8 +95,22 @@ private final class ScriptedSource: SourcePartition {
 
     var progress: (done: Int64, total: Int64?) { (Int64(next), Int64(rows.count)) }
 
+    var position: Int64 { Int64(next) }
+
+    func save(into writer: StateWriter) { writer.write(Int64(next)) }
+
+    func restore(from reader: StateReader) throws(StateError) { next = Int(try reader.read(Int64.self)) }
+
+    func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        deliver(Int(position), into: receiver)
+    }
+
     func poll(bytes: Int, rows limit: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
-        let end = min(next + min(rowsPerPoll, limit), rows.count)
+        deliver(min(next + min(rowsPerPoll, limit), rows.count), into: receiver)
+        return next == rows.count ? .finished : .progressed
+    }
+
+    private func deliver(_ end: Int, into receiver: any RecordReceiver) {
         if next < end {
             let block = OriginBlock(
                 source: source, partition: Int32(partition), heap: ByteHeap(capacity: 1), capacity: end - next, ingestedAt: 0)
@@ -109,7 +124,6 @@ private final class ScriptedSource: SourcePartition {
                 Batch(count: end - next, columns: make(columns, Array(next..<end)), origins: RowOrigins(block: block, rows: nil)))
             next = end
         }
-        return next == rows.count ? .finished : .progressed
     }
 
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch {

@@ -52,21 +52,28 @@ package struct RecordFramer {
     private var wholeEnd = 0
     private var quoting = Quoting.fieldStart
     /// Where byte 0 of `heap` was in the input.
-    private var inputOffset: Int64 = 0
+    private var inputOffset: Int64
     /// The overlong record whose end is being looked for, and one whose end was found, to be reported.
     private var skipping: Overlong?
     private var skipped: Overlong?
-    private var isAtStart = true
+    private var isAtStart: Bool
 
     private enum Quoting { case fieldStart, plain, quoted, quoteInQuoted }
 
-    /// `blockBytes`: what a block usually holds, and a read asks for.
-    package init(_ format: Format, recordBytesMax: Int = 16 << 20, blockBytes: Int = 1 << 20) {
+    /// - Parameters:
+    ///   - blockBytes: what a block usually holds, and a read asks for.
+    ///   - inputOffset: where the first byte is in the input; the start of a record.
+    package init(_ format: Format, recordBytesMax: Int = 16 << 20, blockBytes: Int = 1 << 20, inputOffset: Int64 = 0) {
+        self.inputOffset = inputOffset
+        isAtStart = inputOffset == 0
         self.format = format
         self.recordBytesMax = max(recordBytesMax, 1)
         self.blockBytes = max(blockBytes, 64)
         heap = ByteHeap(capacity: self.blockBytes)
     }
+
+    /// Where the first record that was not given away yet begins in the input.
+    package var consumed: Int64 { skipping?.inputOffset ?? inputOffset + Int64(firstByte) }
 
     /// Where to put the next bytes of the input; never empty. Valid until `received`.
     package mutating func space() -> UnsafeMutableRawBufferPointer {

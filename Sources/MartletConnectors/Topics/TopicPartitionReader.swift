@@ -4,6 +4,7 @@ internal import MartletDataflow
 internal import MartletEngine
 internal import MartletLog
 internal import MartletSQL
+internal import MartletState
 
 /// One partition of a topic of the deployment's own log, read in process: what is durable and, where transactions wrote
 /// it, committed. Used by one shard's thread.
@@ -34,10 +35,39 @@ final class TopicPartitionReader: SourcePartition {
 
     var progress: (done: Int64, total: Int64?) { (bytesRead, nil) }
 
-    func poll(bytes: Int, rows rowsMax: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
+    /// The offset of the next record.
+    var position: Int64 { next }
+
+    func save(into writer: StateWriter) { writer.write(next) }
+
+    func restore(from reader: StateReader) throws(StateError) { next = try reader.read() }
+
+    func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         if let end, next >= end { return .finished }
         let data = try read(from: next, bytes: bytes)
         guard data.nextOffset > next || !data.slices.isEmpty else { return .idle }
+        try deliver(data, before: end ?? .max, rows: rows, into: receiver)
+        next = max(next, data.nextOffset)
+        return .progressed
+    }
+
+    func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        while next < position {
+            let data = try read(from: next, bytes: TopicPartitionReader.replayBytes, mayPassOver: false)
+            guard data.nextOffset > next else {
+                throw SQLError(.dataCorrupted, "source \"\(source)\": \(partition) was read up to offset \(position) before, and now ends at \(next)")
+            }
+            try deliver(data, before: min(position, end ?? .max), rows: rows, into: receiver)
+            next = min(data.nextOffset, position)
+        }
+    }
+
+    private static let replayBytes = 1 << 20
+
+    /// Hands over the visible records from `next` on and before `limit`.
+    private func deliver(
+        _ data: FetchedData, before limit: Int64, rows rowsMax: Int, into receiver: any RecordReceiver
+    ) throws(SQLError) {
         var visible = CommittedBatches(aborted: data.abortedTransactions)
         for slice in data.slices {
             bytesRead += Int64(slice.count)
@@ -48,15 +78,13 @@ final class TopicPartitionReader: SourcePartition {
                     try visible.admits(batch) ? RecordBatchReader(batch) : nil
                 }) else { continue }
                 while let record = try corrupted({ () throws(BatchError) in try reader.next() }) {
-                    guard record.offset >= next, record.offset < end ?? .max else { continue }
+                    guard record.offset >= next, record.offset < limit else { continue }
                     if rows.isFull(for: record) { try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver) }
                     rows.add(record, into: receiver)
                 }
             }
         }
         try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver)
-        next = max(next, data.nextOffset)
-        return .progressed
     }
 
     /// The log has checked its batches: one that cannot be read is damage.
@@ -85,14 +113,15 @@ final class TopicPartitionReader: SourcePartition {
         return try rows.reread(records, block: block)
     }
 
-    private func read(from offset: Int64, bytes: Int) throws(SQLError) -> FetchedData {
+    /// - Parameter mayPassOver: what retention has deleted is passed over; else it is an error.
+    private func read(from offset: Int64, bytes: Int, mayPassOver: Bool = true) throws(SQLError) -> FetchedData {
         do throws(LogError) {
             switch try log.readTail(partition, from: offset, maxBytes: max(bytes, 1), isolation: .readCommitted) {
             case .found(let data), .atEnd(let data): return data
             case .needsDisk:
                 return try log.readFromDisk(partition, from: offset, maxBytes: max(bytes, 1), isolation: .readCommitted)
             }
-        } catch .offsetOutOfRange(_, let start, _) where start > offset {
+        } catch .offsetOutOfRange(_, let start, _) where start > offset && mayPassOver {
             // Retention went past what was never read: the loss was the topic's settings' choice; go on with what is left.
             return try read(from: start, bytes: bytes)
         } catch {

@@ -48,15 +48,18 @@ final class TopicRows {
     /// Takes a record, or refuses it at once where no parser could make a row of it.
     func add(_ record: RecordView, into receiver: any RecordReceiver) {
         guard let value = record.value else {
-            return receiver.reject(letter(record.copy, "null_value", "the record has no value; FORMAT PLAIN has no use for a tombstone"))
+            return receiver.reject(
+                letter(record.copy, "null_value", "the record has no value; FORMAT PLAIN has no use for a tombstone", wall: receiver.wallMicros))
         }
         guard value.count <= limits.recordBytesMax else {
             return receiver.reject(
-                letter(record.copy, RejectReason.tooLong.rawValue, "the record has \(value.count) bytes, more than \(limits.recordBytesMax)"))
+                letter(
+                    record.copy, RejectReason.tooLong.rawValue, "the record has \(value.count) bytes, more than \(limits.recordBytesMax)", wall: receiver.wallMicros))
         }
         // The line-based parsers pass over blank lines; a record is never passed over.
         guard value.contains(where: { $0 > UInt8(ascii: " ") }) else {
-            return receiver.reject(letter(record.copy, parser.emptyReason.rawValue, "the record's value is empty"))
+            return receiver.reject(
+                letter(record.copy, parser.emptyReason.rawValue, "the record's value is empty", wall: receiver.wallMicros))
         }
         if value.count + 1 > heap.free { heap = ByteHeap(capacity: max(TopicRows.heapBytes, value.count + 1)) }
         let target = UnsafeMutableRawPointer(heap.base + heap.used)
@@ -75,7 +78,7 @@ final class TopicRows {
     /// Delivers the rows of what was added. `originals` holds the batches they came from, for the bytes of dead letters.
     func flush(rowsMax: Int, originals: [ByteSlice], into receiver: any RecordReceiver) throws(SQLError) {
         guard !offsets.isEmpty else { return }
-        let wall = clock.wallMicros()
+        let wall = receiver.wallMicros
         let nanos = clock.monotonicNanos()
         var position = 0
         var line = 0
@@ -151,9 +154,9 @@ final class TopicRows {
         return nil
     }
 
-    private func letter(_ record: Record, _ code: String, _ reason: String, field: String? = nil, wall: Int64? = nil) -> DeadLetter {
+    private func letter(_ record: Record, _ code: String, _ reason: String, field: String? = nil, wall: Int64) -> DeadLetter {
         var letter = DeadLetter(
-            source: ordinal, partition: partition, offset: record.offset, ingestedAt: wall ?? clock.wallMicros(), reasonCode: code,
+            source: ordinal, partition: partition, offset: record.offset, ingestedAt: wall, reasonCode: code,
             reason: "\(place) offset \(record.offset): \(reason)", field: field, payload: record.value ?? [])
         letter.key = record.key
         letter.headers = record.headers.isEmpty ? nil : RecordFrame(record).headersJSON

@@ -1,29 +1,199 @@
-/// A saved state that cannot be this one's.
-package struct StateError: Error, Sendable, CustomStringConvertible {
-    package var description: String
-    package init(_ description: String) { self.description = description }
+package import MartletCore
+
+/// Reads what `StateWriter` wrote, pulling as it goes. Every read is bounded by what is there: bytes that are not a state,
+/// or not this one, are a `StateError` that names the place, before anything is made of them. One thread.
+package final class StateReader {
+    private let pull: (UnsafeMutableRawBufferPointer) throws(SQLError) -> Int
+    private let piece: UnsafeMutableRawBufferPointer
+    private var position = 0
+    private var available = 0
+    private var pieces: UInt64 = 0
+    /// Of the stream: where the current piece's payload begins.
+    private var pieceStart: UInt64 = 0
+    private var pulled: UInt64 = 0
+    private var hasBegun = false
+    private var hasEnded = false
+
+    /// - Parameter pull: puts the state's next bytes into the buffer, as many as it likes but 0 only at the end.
+    package init(_ pull: @escaping (UnsafeMutableRawBufferPointer) throws(SQLError) -> Int) {
+        self.pull = pull
+        piece = .allocate(byteCount: SavedFormat.pieceBytesMax, alignment: 64)
+    }
+
+    package convenience init(_ bytes: [UInt8]) {
+        var taken = 0
+        self.init { (buffer: UnsafeMutableRawBufferPointer) throws(SQLError) in
+            let count = min(buffer.count, bytes.count - taken)
+            bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[taken..<taken + count])) }
+            taken += count
+            return count
+        }
+    }
+
+    deinit { piece.deallocate() }
+
+    /// An error at this place.
+    package func error(_ text: String) -> StateError {
+        StateError("saved state, byte \(pieceStart + UInt64(position)): \(text)")
+    }
+
+    package func read<Number: FixedWidthInteger & BitwiseCopyable>(_: Number.Type = Number.self) throws(StateError) -> Number {
+        let count = MemoryLayout<Number>.size
+        if available - position >= count {
+            defer { position += count }
+            return Number(littleEndian: piece.loadUnaligned(fromByteOffset: position, as: Number.self))
+        }
+        return try readAcross()
+    }
+
+    private func readAcross<Number: FixedWidthInteger & BitwiseCopyable>() throws(StateError) -> Number {
+        var number: Number = 0
+        for byte in 0..<MemoryLayout<Number>.size {
+            if position == available { try nextPiece() }
+            number |= Number(truncatingIfNeeded: piece[position]) << Number(byte * 8)
+            position += 1
+        }
+        return number
+    }
+
+    package func readFlag() throws(StateError) -> Bool {
+        switch try read(UInt8.self) {
+        case 0: return false
+        case 1: return true
+        default: throw error("neither true nor false")
+        }
+    }
+
+    /// A number that says how many of something follow, each of at least `bytesEach` bytes in memory; at most `max`.
+    package func readCount(max: Int) throws(StateError) -> Int {
+        let count = try read(UInt64.self)
+        guard count <= UInt64(Swift.max(max, 0)) else { throw error("\(count) where at most \(max) can be") }
+        return Int(count)
+    }
+
+    /// Counted bytes, at most `max`.
+    package func readBytes(max: Int = 1 << 32) throws(StateError) -> [UInt8] {
+        var left = try readCount(max: max)
+        var bytes: [UInt8] = []
+        // Memory grows with what is really there.
+        while left > 0 {
+            if position == available { try nextPiece() }
+            let part = min(left, available - position)
+            bytes += piece[position..<position + part]
+            position += part
+            left -= part
+        }
+        return bytes
+    }
+
+    package func readText() throws(StateError) -> String { String(decoding: try readBytes(), as: UTF8.self) }
+
+    /// Numbers written as an array.
+    package func readNumbers<Number: FixedWidthInteger & BitwiseCopyable>(
+        _: Number.Type = Number.self, max: Int = 1 << 32
+    ) throws(StateError) -> [Number] {
+        let count = try readCount(max: max)
+        var numbers: [Number] = []
+        numbers.reserveCapacity(min(count, 1 << 16))
+        for _ in 0..<count { numbers.append(try read()) }
+        return numbers
+    }
+
+    /// Fills memory with bytes whose count is known.
+    package func readRaw(into target: UnsafeMutableRawBufferPointer) throws(StateError) {
+        var filled = 0
+        while filled < target.count {
+            if position == available { try nextPiece() }
+            let part = min(target.count - filled, available - position)
+            UnsafeMutableRawBufferPointer(rebasing: target[filled..<filled + part])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece[position..<position + part]))
+            filled += part
+            position += part
+        }
+    }
+
+    /// Passes what `begin` wrote.
+    package func expect(_ name: String) throws(StateError) {
+        let place = pieceStart + UInt64(position)
+        let found = String(decoding: try readBytes(max: 1 << 16), as: UTF8.self)
+        guard found == name else {
+            throw StateError("saved state, byte \(place): \"\(name)\" expected, \"\(found)\" found")
+        }
+    }
+
+    /// Makes sure that all has been read, and that the state is whole.
+    package func finish() throws(StateError) {
+        guard position == available else { throw error("more than was expected") }
+        do throws(StateError) {
+            try nextPiece()
+        } catch {
+            if hasEnded { return }
+            throw error
+        }
+        throw error("more than was expected")
+    }
+
+    // MARK: - Pieces
+
+    private func nextPiece() throws(StateError) {
+        if !hasBegun { try readHeader() }
+        guard !hasEnded else { throw error("the state ends here, and more was expected") }
+        var prefix = SIMD2<UInt32>(0, 0)
+        try withUnsafeMutableBytes(of: &prefix) { bytes throws(StateError) in try fill(bytes) }
+        let length = UInt32(littleEndian: prefix[0])
+        guard length <= SavedFormat.pieceBytesMax else { throw damaged("a piece of \(length) bytes") }
+        let payload = UnsafeMutableRawBufferPointer(rebasing: piece[..<Int(length)])
+        available = 0
+        position = 0
+        let start = pulled
+        try fill(payload)
+        guard StateWriter.checksum(UnsafeRawBufferPointer(payload), number: pieces) == UInt32(littleEndian: prefix[1]) else {
+            throw StateError("saved state, bytes \(start)–\(pulled): the checksum does not fit; they are damaged")
+        }
+        pieces += 1
+        pieceStart = start
+        available = Int(length)
+        if length == 0 {
+            hasEnded = true
+            throw error("the state ends here, and more was expected")
+        }
+    }
+
+    private func readHeader() throws(StateError) {
+        var header = SIMD4<UInt32>(repeating: 0)
+        try withUnsafeMutableBytes(of: &header) { bytes throws(StateError) in try fill(bytes) }
+        hasBegun = true
+        let magic = withUnsafeBytes(of: header) { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
+        guard magic == SavedFormat.magic else { throw StateError("not a saved state") }
+        let checksum = withUnsafeBytes(of: header) { crc32c(UnsafeRawBufferPointer(rebasing: $0[..<12])) }
+        guard checksum == UInt32(littleEndian: header[3]) else { throw damaged("its header") }
+        let version = UInt32(littleEndian: header[2])
+        guard version == SavedFormat.version else {
+            throw StateError("saved state of version \(version); this program reads version \(SavedFormat.version)")
+        }
+    }
+
+    private func damaged(_ what: String) -> StateError { StateError("saved state, byte \(pulled): \(what) is damaged") }
+
+    private func fill(_ target: UnsafeMutableRawBufferPointer) throws(StateError) {
+        var filled = 0
+        while filled < target.count {
+            let count: Int
+            do throws(SQLError) {
+                count = try pull(UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
+            } catch {
+                throw StateError("saved state, byte \(pulled): \(error.message)")
+            }
+            guard count > 0, count <= target.count - filled else {
+                throw StateError("saved state, byte \(pulled): it ends early")
+            }
+            filled += count
+            pulled += UInt64(count)
+        }
+    }
 }
 
-/// Reads what `StateWriter` wrote. Every read is bounded by what is there.
-package final class StateReader {
-    private let bytes: [UInt8]
-    private var position = 0
-
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-    package func read<Number: FixedWidthInteger>(_: Number.Type = Number.self) throws(StateError) -> Number {
-        let count = MemoryLayout<Number>.size
-        guard bytes.count - position >= count else { throw StateError("a saved state ends early, at byte \(position)") }
-        defer { position += count }
-        return bytes.withUnsafeBytes { Number(littleEndian: $0.loadUnaligned(fromByteOffset: position, as: Number.self)) }
-    }
-
-    package func readBytes() throws(StateError) -> ArraySlice<UInt8> {
-        let count = try read(UInt64.self)
-        guard count <= UInt64(bytes.count - position) else { throw StateError("a saved state ends early, at byte \(position)") }
-        defer { position += Int(count) }
-        return bytes[position..<position + Int(count)]
-    }
-
-    package var isAtEnd: Bool { position == bytes.count }
+extension StateError {
+    /// For those whose callers are statements and drivers.
+    package var asSQLError: SQLError { SQLError(.dataCorrupted, description) }
 }

@@ -1,6 +1,7 @@
 internal import MartletColumns
 package import MartletCore
 package import MartletDataflow
+package import MartletState
 
 /// A row of a scripted source. Its columns are time, key, label (a text made from the key), value and id.
 package struct ScriptedRow: Hashable, Sendable {
@@ -87,27 +88,39 @@ package final class ScriptedPartition: PartitionReader {
         return delivery
     }
 
+    /// Steps of the script that lie behind it.
+    package var position: Int64 { Int64(next) }
+
+    package func save(into writer: StateWriter) { writer.write(Int64(next)) }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        let saved: Int64 = try reader.read()
+        guard saved >= 0, saved <= steps.count else { throw reader.error("step \(saved) of a script of \(steps.count)") }
+        next = Int(saved)
+    }
+
+    package func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        var waiting: [(offset: Int, row: ScriptedRow)] = []
+        while next < Int(clamping: position), next < steps.count {
+            take(steps[next], rows: rows, &waiting, into: receiver)
+            next += 1
+        }
+        hand(&waiting, to: receiver)
+    }
+
     package func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         if stutterShare > 0, stutter.chance(stutterShare) { return .idle }
         var budget = max(bytes / ScriptedPartition.rowBytes, 1)
         var waiting: [(offset: Int, row: ScriptedRow)] = []
         var progressed = false
         read: while budget > 0, next < steps.count {
-            switch steps[next] {
-            case .row(let row):
-                waiting.append((next, row))
-                delivery.rows.append(row)
-                if waiting.count == rows { hand(&waiting, to: receiver) }
-            case .unreadable:
-                hand(&waiting, to: receiver)
-                delivery.unreadable += 1
-                receiver.reject(letter(next))
-            case .silence(let nanos):
+            if case .silence(let nanos) = steps[next] {
                 let wakes = wakesAtNanos ?? clock.monotonicNanos() + nanos
                 wakesAtNanos = wakes
                 if clock.monotonicNanos() < wakes { break read }
                 wakesAtNanos = nil
             }
+            take(steps[next], rows: rows, &waiting, into: receiver)
             next += 1
             budget -= 1
             progressed = true
@@ -120,9 +133,25 @@ package final class ScriptedPartition: PartitionReader {
         return progressed ? .progressed : .idle
     }
 
-    private func letter(_ offset: Int) -> DeadLetter {
+    private func take(
+        _ step: ScriptStep, rows: Int, _ waiting: inout [(offset: Int, row: ScriptedRow)], into receiver: any RecordReceiver
+    ) {
+        switch step {
+        case .row(let row):
+            waiting.append((next, row))
+            delivery.rows.append(row)
+            if waiting.count == rows { hand(&waiting, to: receiver) }
+        case .unreadable:
+            hand(&waiting, to: receiver)
+            delivery.unreadable += 1
+            receiver.reject(letter(next, receiver.wallMicros))
+        case .silence: break
+        }
+    }
+
+    private func letter(_ offset: Int, _ wallMicros: Int64) -> DeadLetter {
         DeadLetter(
-            source: source, partition: Int32(partition), offset: Int64(offset), ingestedAt: clock.wallMicros(),
+            source: source, partition: Int32(partition), offset: Int64(offset), ingestedAt: wallMicros,
             reasonCode: "unreadable", reason: "scripted", field: nil, payload: Array("unreadable".utf8))
     }
 
@@ -131,7 +160,7 @@ package final class ScriptedPartition: PartitionReader {
         let texts = waiting.map { Array("row \($0.row.id)".utf8) }
         let heap = ByteHeap(capacity: texts.reduce(0) { $0 + $1.count })
         let block = OriginBlock(
-            source: source, partition: Int32(partition), heap: heap, capacity: waiting.count, ingestedAt: clock.wallMicros())
+            source: source, partition: Int32(partition), heap: heap, capacity: waiting.count, ingestedAt: receiver.wallMicros)
         let columns = ScriptedRow.types.map { Column($0, capacity: waiting.count) }
         for (at, record) in waiting.enumerated() {
             block.offsets[at] = Int64(record.offset)
