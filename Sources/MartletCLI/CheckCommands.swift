@@ -29,9 +29,11 @@ enum CheckCommands {
             switch statement {
             case .createMaterializedView(let view): show("materialized view \(view.name)", view.plan)
             case .createSink(let sink): show("sink \(sink.name)", sink.plan)
-            case .select(let plan, _): show("query", plan)
+            case .select(let query):
+                printOut("query")
+                for line in query.explain().split(separator: "\n") { printOut("  \(line)") }
             case .explain(let text): printOut(text)
-            case .createSource, .createView, .set, .show, .skipped: break
+            case .createSource, .createView, .set, .show, .session, .skipped: break
             }
         }
         return ExitCode.done

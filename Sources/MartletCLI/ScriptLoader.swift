@@ -35,7 +35,7 @@ enum ScriptLoader {
         do throws(Script.Failure) {
             let statements = try Script.bind(inputs, into: &catalog, context: TimeZoneFiles.context)
             for case .skipped(let notice) in statements { printError("NOTICE:  \(notice)") }
-            for case .set(_, _, .some(let notice)) in statements { printError("NOTICE:  \(notice)") }
+            for case .set(let set) in statements { if let notice = set.notice { printError("NOTICE:  \(notice)") } }
             return LoadedScript(inputs: inputs, statements: statements)
         } catch {
             printError(trimmed(error.description))

@@ -158,7 +158,7 @@ struct PipelineScript {
             case .createSink(let definition):
                 objects.append(.sink(definition))
                 collect(definition.plan, into: &needed)
-            case .createView, .select, .explain, .set, .show, .skipped:
+            case .createView, .select, .explain, .set, .show, .session, .skipped:
                 break
             }
         }

@@ -11,12 +11,12 @@ package func fuzzSQL(_ bytes: UnsafeRawBufferPointer) -> Int {
         let statements = try Script.bind(substituted, into: &catalog)
         for statement in statements {
             switch statement {
-            case .select(let plan, _): _ = plan.explain()
+            case .select(let query): _ = query.explain()
             case .createView(let view), .createMaterializedView(let view):
                 _ = view.plan.explain()
                 precondition(view.plan.fields == view.fields, "a view's plan has the view's fields")
             case .createSink(let sink): _ = sink.plan.explain()
-            case .createSource, .explain, .set, .show, .skipped: break
+            case .createSource, .explain, .set, .show, .session, .skipped: break
             }
         }
         return statements.count
@@ -40,6 +40,7 @@ private let fuzzCatalog: SQLCatalog = {
           WATERMARK FOR ts AS ts - INTERVAL '5 seconds'
         ) WITH (connector = 'generator', late_table = 'payments_late');
         CREATE SOURCE plain (a INT, b TEXT) WITH (connector = 'file', path = 'x');
+        CREATE TABLE accounts (id INT PRIMARY KEY, owner TEXT NOT NULL, balance NUMERIC DEFAULT 0, twice NUMERIC AS (balance * 2));
         CREATE VIEW v AS SELECT card, amount * 2 AS twice, ts FROM payments WHERE n > 0;
         CREATE MATERIALIZED VIEW velocity AS
           SELECT card, window_start, count(*) AS n, sum(amount) AS spent

@@ -100,7 +100,7 @@ private struct CharacterOffsets {
 
 extension SQLError {
     /// From this target's byte offsets to characters.
-    fileprivate func inCharacters(of text: String) -> SQLError {
+    func inCharacters(of text: String) -> SQLError {
         var copy = self
         copy.position = position.map { CharacterOffsets(text).position(max(0, $0 - 1)) }
         return copy
@@ -110,8 +110,8 @@ extension SQLError {
 extension BoundStatement {
     fileprivate var hasOptions: Bool {
         switch self {
-        case .createSource, .createSink: true
-        case .createView, .createMaterializedView, .select, .explain, .set, .show, .skipped: false
+        case .createSource, .createSink, .session(.createTable): true
+        case .createView, .createMaterializedView, .select, .explain, .set, .show, .session, .skipped: false
         }
     }
 
@@ -129,7 +129,12 @@ extension BoundStatement {
             sink.options = mapped(sink.options)
             sink.encode.options = mapped(sink.encode.options)
             return .createSink(sink)
-        case .createView, .createMaterializedView, .select, .explain, .set, .show, .skipped: return self
+        case .session(.createTable(var table, let rows)):
+            if let source = table.source, case .createSource(let moved) = BoundStatement.createSource(source).mapOptions(position) {
+                table.source = moved
+            }
+            return .session(.createTable(table, rows: rows))
+        case .createView, .createMaterializedView, .select, .explain, .set, .show, .session, .skipped: return self
         }
     }
 }

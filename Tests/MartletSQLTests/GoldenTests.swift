@@ -20,6 +20,7 @@ struct GoldenTests {
           SELECT card, window_start, count(*) AS n FROM TUMBLE(payments, ts, INTERVAL '1 minute') GROUP BY card, window_start
           EMIT ON WINDOW CLOSE;
         CREATE MATERIALIZED VIEW totals AS SELECT card, sum(amount) AS spent FROM payments GROUP BY card;
+        CREATE TABLE accounts (id INT PRIMARY KEY, owner TEXT NOT NULL DEFAULT 'nobody', balance NUMERIC DEFAULT 0, twice NUMERIC AS (balance * 2));
         """
 
     @Test("blocks give what the files say", arguments: try golden.files(".script"))
@@ -51,9 +52,10 @@ struct GoldenTests {
             let key = sink.primaryKey.map { sink.fields[$0].name }.joined(separator: ", ")
             return "\(sink.isAppendOnly ? "append-only" : "changing") sink \(sink.name) to \(sink.connector) \(options(sink.options))"
                 + " type \(sink.type?.rawValue ?? "-") key [\(key)] \(sink.format)/\(sink.encode.encoding)\n" + sink.plan.explain()
-        case .select(let plan, let fields): return "(\(list(fields)))\n" + plan.explain()
+        case .select(let query): return "(\(list(query.fields)))\n" + query.explain()
         case .explain(let text): return text
-        case .set(let name, let value, let notice): return "set \(name) = \(value ?? "default")" + (notice.map { "\nNOTICE:  \($0)" } ?? "")
+        case .set(let set): return "set \(set.name) = \(set.value ?? "default")" + (set.notice.map { "\nNOTICE:  \($0)" } ?? "")
+        case .session(let session): return SessionText.describe(session)
         case .show(let name): return "show \(name)"
         case .skipped(let notice): return "NOTICE:  \(notice)"
         }

@@ -67,9 +67,9 @@ struct StatementsTests {
         } catch {
             return "!\(error.state.code) \(error.position.map { "\($0)" } ?? "-") \(error.message)"
         }
-        guard case .select(let plan, let fields)? = statements.last else { return "not a query" }
-        let types = fields.map { "\($0.name) \($0.type.sqlName)" }.joined(separator: ", ")
-        guard case .values(let rows, _) = plan, rows.count == 1 else { return types }
+        guard case .select(let query)? = statements.last else { return "not a query" }
+        let types = query.fields.map { "\($0.name) \($0.type.sqlName)" }.joined(separator: ", ")
+        guard case .values(let rows, _) = query.plan, rows.count == 1 else { return types }
         return types + " = " + rows[0].map { text($0) }.joined(separator: " | ")
     }
 

@@ -7,6 +7,7 @@ extension Binder {
     ]
 
     mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        if !catalog.functionsAreBuiltIn, call.over == nil, let bound = try userCall(call, block) { return bound }
         let name = try functionName(call.name)
         // The usual case first, and out of the way of the frame that the others need.
         if call.over == nil, call.filter == nil, !call.isStar, !call.isDistinct, call.orderBy.isEmpty, call.withinGroup.isEmpty, !call.ignoresNulls,
@@ -96,10 +97,14 @@ extension Binder {
         case "localtimestamp": type = .timestamp
         case "current_date": type = .date
         case "localtime": type = .time
+        case "proctime" where clockIsColumn: type = .timestamptz
         case "current_time", "proctime": throw .notSupported(name.uppercasedASCII, at: call.position)
         default: return nil
         }
         guard call.arguments.isEmpty else { return nil }
+        if clockIsColumn {
+            return try coerce(Bound(.column(TableColumn.now, .timestamptz)), to: type, at: call.position, context: .explicit)
+        }
         if isContinuous, type == .timestamptz, block.clause == .condition { return Bound(.column(Block.now, .timestamptz)) }
         if isContinuous {
             throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position, hint: "In WHERE now() may be compared with a time of the rows; elsewhere use their event time.")

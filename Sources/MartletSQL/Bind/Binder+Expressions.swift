@@ -27,7 +27,9 @@ extension Binder {
         case .string(let text): return Bound(.literal(.text(text), .unknown))
         case .bytes(let bytes): return Bound(.literal(.bytea(bytes), .bytea))
         case .parameter(let number):
-            throw SQLError(.undefinedParameter, "there is no parameter $\(number)", at: syntax.position)
+            if let arguments = block.arguments, number <= arguments.count { return arguments[number - 1].value }
+            guard let parameters else { throw SQLError(.undefinedParameter, "there is no parameter $\(number)", at: syntax.position) }
+            return try parameters.bound(number, at: syntax.position)
         case .typedLiteral(let type, let text): return try typedLiteral(type, text, at: syntax.position)
         default: return Bound(.literal(.null, .unknown))
         }
@@ -121,6 +123,9 @@ extension Binder {
     // MARK: Leaves
 
     mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
+        if let arguments = block.arguments, let name = parts.last?.text, let argument = arguments.first(where: { $0.name == name }) {
+            return argument.value
+        }
         let ordinal: Int
         do {
             ordinal = try block.scope.resolve(parts)
@@ -212,6 +217,7 @@ extension Binder {
         if from == type { return bound }
         if from == .unknown {
             guard case .literal(let value, _) = bound.expression else { return bound }
+            if let parameter = bound.parameter { parameters?.settle(parameter, as: type) }
             if value.isNull { return Bound(.literal(.null, type)) }
             if type == .text { return Bound(.literal(value, .text)) }
             let converted = try locating(position) { () throws(SQLError) in try value.cast(to: type, explicit: castContext == .explicit, context: context) }

@@ -59,38 +59,63 @@ extension Binder {
             return try counted(table.plan, table.nodes, at: name.position)
         }
         let entry = try entry(name)
+        depend(on: entry.name)
         switch entry.kind {
         case .source:
             return try counted(.source(name: entry.name, columns: Array(entry.fields.indices), fields: entry.fields), at: name.position)
         case .materializedView: return try counted(.view(name: entry.name, fields: entry.fields), at: name.position)
-        case .lateTable, .deadLetters: return try counted(.relation(name: entry.name, fields: entry.fields), at: name.position)
-        case .view(let view): return try counted(view.plan, view.plan.nodeCount, at: name.position)
+        case .table, .lateTable, .deadLetters, .system:
+            return try counted(.relation(name: entry.name, fields: entry.fields), at: name.position)
+        case .view(let view):
+            for name in view.dependencies { depend(on: name) }
+            return try counted(view.plan, view.plan.nodeCount, at: name.position)
         case .sink:
             throw SQLError(.wrongObjectType, "\"\(entry.name)\" is a sink and cannot be read", at: name.position)
         }
     }
 
+    mutating func depend(on name: String) {
+        if !dependencies.contains(name) { dependencies.append(name) }
+    }
+
     func entry(_ name: ObjectName) throws(SQLError) -> RelationEntry {
-        let relation = name.last.text
-        let isInSchema = (try? objectName(name)) != nil
-        if isInSchema, let entry = catalog.relation(named: relation) { return entry }
-        let near = Suggestion.nearest(to: relation, among: catalog.relationNames + commonTables.map(\.name))
+        if let entry = try found(name) { return entry }
+        let near = Suggestion.nearest(to: name.last.text, among: catalog.relationNames + commonTables.map(\.name))
         throw SQLError(
             .undefinedTable, "relation \"\(name.text)\" does not exist", at: name.position,
             hint: near.map { "Perhaps you meant the relation \"\($0)\"." })
     }
 
-    /// The one schema is `public`, the one database `dev`.
+    /// The relation of that name; unqualified ones are looked for along the search path. A schema that is not there has none.
+    func found(_ name: ObjectName) throws(SQLError) -> RelationEntry? {
+        if name.parts.count > 1 {
+            if name.parts.count == 3, name.parts[0].text != catalog.databaseName { throw otherDatabase(name) }
+            return catalog.relation(named: CatalogNames.canonical(schema: name.parts[name.parts.count - 2].text, name: name.last.text))
+        }
+        for schema in catalog.searchPath + ["pg_catalog"] {
+            if let entry = catalog.relation(named: CatalogNames.canonical(schema: schema, name: name.last.text)) { return entry }
+        }
+        return nil
+    }
+
+    private func otherDatabase(_ name: ObjectName) -> SQLError {
+        SQLError(
+            .featureNotSupported, "cross-database references are not implemented: \"\(name.text)\"", at: name.position,
+            hint: "This is database \"\(catalog.databaseName)\".")
+    }
+
+    /// The canonical name of an object to be created.
     func objectName(_ name: ObjectName) throws(SQLError) -> String {
         let parts = name.parts
-        if parts.count >= 2, parts[parts.count - 2].text != "public" {
-            let schema = parts[parts.count - 2]
+        if parts.count == 3, parts[0].text != catalog.databaseName { throw otherDatabase(name) }
+        guard parts.count >= 2 else {
+            return CatalogNames.canonical(schema: catalog.searchPath.first ?? CatalogNames.defaultSchema, name: name.last.text)
+        }
+        let schema = parts[parts.count - 2]
+        guard catalog.hasSchema(schema.text) else {
             throw SQLError(.invalidSchemaName, "schema \"\(schema.text)\" does not exist", at: schema.position)
         }
-        if parts.count == 3, parts[0].text != "dev" {
-            throw .notSupported("a reference to another database", at: parts[0].position)
-        }
-        return name.last.text
+        return CatalogNames.canonical(schema: schema.text, name: name.last.text)
     }
 }
 

@@ -15,16 +15,30 @@ extension Binder {
             throw .notSupported(
                 "EMIT ON WINDOW CLOSE inside a query", at: emit, hint: "It stands at the end of a materialized view's or a sink's query.")
         }
-        if let item = syntax.orderBy.first, syntax.limit == nil {
-            throw .notSupported(
-                "ORDER BY of a query", at: item.expression.position, hint: "Leave it out: a stream has no last row. With LIMIT it keeps the first rows.")
+        let plan = try inCommonTables(syntax) { (binder) throws(SQLError) in
+            // Without LIMIT an order means nothing here: rows of a relation have none.
+            if syntax.limit == nil, syntax.offset == nil { return try binder.ordered(syntax).shown }
+            var ordered = try binder.ordered(syntax)
+            ordered.plan = try binder.settled(ordered.plan, at: syntax.position)
+            return try binder.limited(ordered, syntax)
         }
-        if let offset = syntax.offset, syntax.limit == nil { throw .notSupported("OFFSET without LIMIT", at: offset.position) }
+        return syntax.emitOnWindowClose == nil ? plan : .emitOnWindowClose(plan)
+    }
 
+    /// Runs `bind` with the tables of the query's WITH in sight.
+    mutating func inCommonTables<T>(
+        _ syntax: QuerySyntax, _ bind: (inout Binder) throws(SQLError) -> T
+    ) throws(SQLError) -> T {
+        try inCommonTables(syntax.with, bind)
+    }
+
+    mutating func inCommonTables<T>(
+        _ tables: [CommonTableSyntax], _ bind: (inout Binder) throws(SQLError) -> T
+    ) throws(SQLError) -> T {
         let outer = commonTables
         defer { commonTables = outer }
-        for table in syntax.with {
-            if syntax.with.contains(where: { $0.name.text == table.name.text && $0.name.position < table.name.position }) {
+        for table in tables {
+            if tables.contains(where: { $0.name.text == table.name.text && $0.name.position < table.name.position }) {
                 throw SQLError(
                     .duplicateAlias, "WITH query name \"\(table.name.text)\" specified more than once", at: table.name.position)
             }
@@ -35,58 +49,12 @@ extension Binder {
             // Counted where it is used.
             planNodes = before
         }
-        var plan = try body(syntax.body)
-        if let limit = syntax.limit { plan = try limited(try settled(plan, at: syntax.position), limit, syntax) }
-        return syntax.emitOnWindowClose == nil ? plan : .emitOnWindowClose(plan)
+        return try bind(&self)
     }
 
-    /// ORDER BY … LIMIT n OFFSET m: the rows by their number in that order.
-    private mutating func limited(_ plan: Plan, _ limit: ExpressionSyntax, _ syntax: QuerySyntax) throws(SQLError) -> Plan {
-        let block = Block(scope: Scope(relation: "", fields: plan.fields))
-        block.clause = .orderBy
-        var order: [SortKey] = []
-        for item in syntax.orderBy {
-            var key = try typed(item.expression, block).expression
-            if case .integer(let digits) = item.expression.kind {
-                guard let place = Int(digits), place >= 1, place <= plan.fields.count else {
-                    throw SQLError(
-                        .invalidColumnReference, "ORDER BY position \(digits) is not in select list", at: item.expression.position)
-                }
-                key = .column(place - 1, plan.fields[place - 1].type)
-            }
-            if !block.aggregates.isEmpty || !block.overs.isEmpty || !block.subqueries.isEmpty {
-                throw .notSupported("this ORDER BY", at: item.expression.position, hint: "Give the expression a name in the select list.")
-            }
-            order.append(SortKey(expression: key, descending: item.descending, nullsFirst: item.nullsFirst ?? item.descending))
-        }
-        let count = try rowCount(limit, "LIMIT")
-        let skipped = try syntax.offset.map { (offset) throws(SQLError) in try rowCount(offset, "OFFSET") } ?? 0
-        guard count > 0 else { return .values([], fields: plan.fields) }
-        let (last, overflow) = count.addingReportingOverflow(skipped)
-        let number = OverCall(function: .rowNumber, arguments: [], type: .bigint)
-        let fields = plan.fields
-        let over = Plan.over(
-            plan, partition: [], order: order, calls: [number], limit: RankLimit(function: .rowNumber, rank: overflow ? .max : last),
-            fields: fields + [Field(name: "row_number", type: .bigint)])
-        let isBehind = Expression.call(.greater, [.column(fields.count, .bigint), .literal(.bigint(skipped), .bigint)], .boolean)
-        let rows = skipped == 0 ? over : Plan.filter(over, isBehind)
-        let columns = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
-        return try counted(.project(rows, columns, fields), 3, at: limit.position)
-    }
-
-    private mutating func rowCount(_ syntax: ExpressionSyntax, _ what: String) throws(SQLError) -> Int64 {
-        guard case .bigint(let count) = try constant(syntax, as: .bigint, what) else {
-            throw .notSupported("\(what) NULL", at: syntax.position)
-        }
-        guard count >= 0 else {
-            throw SQLError(SQLState(what == "LIMIT" ? "2201W" : "2201X"), "\(what) must not be negative", at: syntax.position)
-        }
-        return count
-    }
-
-    private mutating func body(_ syntax: QueryBodySyntax) throws(SQLError) -> Plan {
+    mutating func body(_ syntax: QueryBodySyntax) throws(SQLError) -> Plan {
         switch syntax {
-        case .select(let select): return try self.select(select)
+        case .select(let select): return try self.select(select, orderBy: []).plan
         case .values(let rows, let position): return try values(rows, at: position)
         case .parenthesized(let query): return try unsettled(query, isTop: false)
         case .combined(let symbol, let all, let arms, let position):
@@ -219,7 +187,7 @@ extension Binder {
     }
 
     /// Columns that are still untyped become text.
-    private mutating func settled(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
+    mutating func settled(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
         let fields = plan.fields
         guard fields.contains(where: { $0.type == .unknown }) else { return plan }
         return try converted(plan, to: fields.map { Field(name: $0.name, type: $0.type == .unknown ? .text : $0.type) }, at: position)
@@ -290,7 +258,7 @@ extension Binder {
     }
 
     /// Subqueries and views nest only so far; a loop, because what it guards against is recursion.
-    private func checkHeight(_ plan: Plan, at position: Int) throws(SQLError) {
+    func checkHeight(_ plan: Plan, at position: Int) throws(SQLError) {
         var level = [plan]
         var height = 0
         while !level.isEmpty {

@@ -2,7 +2,7 @@ internal import MartletCore
 
 /// One SELECT: FROM → WHERE → GROUP BY and aggregates → HAVING → OVER → select list → DISTINCT.
 extension Binder {
-    private struct Output {
+    struct Output {
         var name: String
         var expression: Expression
         var position: Int
@@ -10,12 +10,15 @@ extension Binder {
         var alias: String?
     }
 
-    mutating func select(_ syntax: SelectSyntax) throws(SQLError) -> Plan {
+    /// Its rows, and the keys of the query's ORDER BY over them.
+    mutating func select(_ syntax: SelectSyntax, orderBy: [OrderSyntax]) throws(SQLError) -> Ordered {
         var (plan, scope) = try from(syntax.from, at: syntax.position)
         let block = Block(scope: scope)
         for window in syntax.windows { block.windows[window.name.text] = window.definition }
         if let condition = syntax.condition { plan = try filtered(plan, by: condition, block) }
         var outputs = try outputs(syntax, block)
+        let shown = outputs.count
+        let (firsts, keys) = try sorting(syntax, orderBy, &outputs, block)
         let sets = try groupingSets(syntax, outputs, block)
         var groups = sets?.keys ?? []
         if sets == nil { groups = try groupKeys(syntax.groupBy, outputs, block) }
@@ -41,16 +44,51 @@ extension Binder {
             }
         }
         let fields = zip(outputs, expressions).map { Field(name: $0.name, type: $1.type) }
+        let order = zip(keys, orderBy).map {
+            SortKey(
+                expression: .column($0, fields[$0].type == .unknown ? .text : fields[$0].type), descending: $1.descending,
+                nullsFirst: $1.nullsFirst ?? $1.descending)
+        }
         if case .values(let rows, _) = plan, rows == [[]] {
             plan = .values([expressions], fields: fields)
         } else {
             plan = try counted(.project(plan, expressions, fields), at: syntax.position)
         }
         switch syntax.distinct {
-        case .no: return plan
-        case .rows: return try distinct(try typedProject(plan), at: syntax.position)
-        case .on(_, let position): throw .notSupported("DISTINCT ON", at: position)
+        case .no: break
+        case .rows: plan = try distinct(try typedProject(plan), at: syntax.position)
+        case .on(_, let position): plan = try firstRows(try typedProject(plan), on: firsts, order, at: position)
         }
+        return Ordered(plan: plan, keys: order, width: shown)
+    }
+
+    /// The outputs that DISTINCT ON and ORDER BY mean, which gain what is not among them.
+    private mutating func sorting(
+        _ syntax: SelectSyntax, _ orderBy: [OrderSyntax], _ outputs: inout [Output], _ block: Block
+    ) throws(SQLError) -> (firsts: [Int], keys: [Int]) {
+        let shown = outputs.count
+        var isDistinct = false
+        var firsts: [Int] = []
+        switch syntax.distinct {
+        case .no: break
+        case .rows: isDistinct = true
+        case .on(let items, _):
+            for item in items {
+                let index = try outputIndex(item, "DISTINCT ON", &outputs, shown: shown, mayAdd: true, block)
+                if !firsts.contains(index) { firsts.append(index) }
+            }
+        }
+        var keys: [Int] = []
+        for item in orderBy {
+            keys.append(try outputIndex(item.expression, "ORDER BY", &outputs, shown: shown, mayAdd: !isDistinct, block))
+        }
+        // The order decides which row of a group is the first, so it must begin with what makes the groups.
+        for (place, key) in keys.prefix(firsts.count).enumerated() where !firsts.contains(key) {
+            throw SQLError(
+                .invalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                at: orderBy[place].expression.position)
+        }
+        return (firsts, keys)
     }
 
     /// The plan behind GROUP BY and HAVING; outputs and OVER calls come to read its columns.
@@ -101,8 +139,10 @@ extension Binder {
 
     // MARK: Select list
 
-    private mutating func outputs(_ syntax: SelectSyntax, _ block: Block) throws(SQLError) -> [Output] {
-        block.clause = .select
+    mutating func outputs(_ syntax: SelectSyntax, _ block: Block, clause: Clause = .select) throws(SQLError) -> [Output] {
+        block.clause = clause
+        let wanted = wantedTypes
+        wantedTypes = nil
         var outputs: [Output] = []
         for item in syntax.items {
             switch item {
@@ -121,7 +161,10 @@ extension Binder {
                 }
                 expand(relation, at: name.position, block, into: &outputs)
             case .expression(let expression, let alias):
-                let bound = try bind(expression, block)
+                var bound = try bind(expression, block)
+                if let wanted, outputs.count < wanted.count, bound.isUntyped {
+                    bound = try coerce(bound, to: wanted[outputs.count], at: expression.position, context: .assignment)
+                }
                 let name = alias?.text ?? ColumnNames.name(of: expression)
                 outputs.append(Output(name: name, expression: bound.expression, position: expression.position, alias: alias?.text ?? name))
             }

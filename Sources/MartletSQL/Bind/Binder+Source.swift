@@ -2,7 +2,8 @@ internal import MartletCore
 
 /// CREATE SOURCE: columns, INCLUDE, watermark, options, FORMAT … ENCODE.
 extension Binder {
-    mutating func source(_ create: CreateSourceSyntax, text: String) throws(SQLError) -> SourceDefinition {
+    /// `ofTable`: the connector's side of a table.
+    mutating func source(_ create: CreateSourceSyntax, text: String, ofTable: Bool = false) throws(SQLError) -> SourceDefinition {
         isContinuous = true
         let name = try objectName(create.name)
         let columns = try self.columns(create)
@@ -12,7 +13,10 @@ extension Binder {
                 "connector", "late_table", "allowed_lateness", "idle_timeout", "max_future_skew", "on_error", "backpressure", "latency_target",
             ], of: "a source")
         let connector = try connector(&options, forSource: true, at: create.position)
-        var source = SourceDefinition(name: name, columns: columns, watermark: try watermark(create, columns), connector: connector)
+        var source = SourceDefinition(name: name, columns: columns, watermark: nil, connector: connector)
+        source.watermark = try create.watermark.map { (watermark) throws(SQLError) in
+            try self.watermark(watermark, columns.map { ($0.name, $0.type) })
+        }
         if let late = options.take("late_table") {
             guard source.watermark != nil else {
                 throw SQLError(
@@ -40,7 +44,7 @@ extension Binder {
                 .duplicateTable, "relation \"\(source.deadLetterTable)\", which holds the dead letters, already exists", at: create.name.position)
         }
         (source.format, source.encode) = try format(create.format, forSource: true)
-        if source.format != .plain, let format = create.format {
+        if source.format != .plain, !ofTable, let format = create.format {
             throw .notSupported("FORMAT \(source.format.rawValue.uppercasedASCII) of a source", at: format.format.position)
         }
         if source.encode.encoding == .bytes {
@@ -53,6 +57,7 @@ extension Binder {
         let known = ConnectorOptions.all[connector]
         try options.finish(known?.source, prefixes: known?.prefixes ?? [])
         source.options = options.remaining
+        source.pipeline = create.pipeline?.text
         source.ifNotExists = create.ifNotExists
         source.text = text
         return source
@@ -85,7 +90,7 @@ extension Binder {
         return columns
     }
 
-    private func include(_ include: IncludeSyntax) throws(SQLError) -> SourceColumn {
+    func include(_ include: IncludeSyntax) throws(SQLError) -> SourceColumn {
         let what = include.what.text == "headers" ? "header" : include.what.text
         guard let kind = SourceColumn.Include(rawValue: what) else {
             if what == "payload" { throw .notSupported("INCLUDE payload", at: include.what.position) }
@@ -141,8 +146,7 @@ extension Binder {
     // MARK: Watermark
 
     /// `column` or `column - constant interval`.
-    private mutating func watermark(_ create: CreateSourceSyntax, _ columns: [SourceColumn]) throws(SQLError) -> WatermarkDefinition? {
-        guard let syntax = create.watermark else { return nil }
+    mutating func watermark(_ syntax: WatermarkSyntax, _ columns: [(name: String, type: DataType)]) throws(SQLError) -> WatermarkDefinition {
         guard let ordinal = columns.firstIndex(where: { $0.name == syntax.column.text }) else {
             let near = Suggestion.nearest(to: syntax.column.text, among: columns.map(\.name))
             throw SQLError(
@@ -183,7 +187,7 @@ extension Binder {
         guard let encoding = RecordEncoding(rawValue: syntax.encode.text) else {
             throw unknown("ENCODE", syntax.encode, RecordEncoding.allCases.map(\.rawValue))
         }
-        if format == .debezium { throw .notSupported("FORMAT DEBEZIUM", at: syntax.format.position) }
+        if format == .debezium, !forSource { throw .notSupported("FORMAT DEBEZIUM of a sink", at: syntax.format.position) }
         if encoding == .avro || encoding == .protobuf { throw .notSupported("ENCODE \(encoding.rawValue.uppercasedASCII)", at: syntax.encode.position) }
         var encode = EncodeDefinition(encoding: encoding)
         let known: [String]

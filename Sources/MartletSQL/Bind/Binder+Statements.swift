@@ -16,55 +16,46 @@ extension Binder {
         case .createSink(let create):
             if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
             return .createSink(try sink(create, text: own))
-        case .select(let query):
-            let plan = try optimised(try self.query(query, isTop: true), at: query.position)
-            return .select(plan, fields: plan.fields)
-        case .explain(let inner, let analyze):
-            if analyze { throw .notSupported("EXPLAIN ANALYZE", at: inner.start) }
+        case .select(let query): return .select(try boundQuery(query))
+        case .explain(let inner, let options):
+            if options.analyze { return .session(.explainAnalyze(try statement(inner, text: text), options)) }
             return .explain(try explain(inner, text: text))
-        case .set(let name, let value): return try set(name, value)
+        case .set(let set): return try self.set(set)
         case .show(let name): return .show(name: name.text)
+        case .session(let session): return try self.session(session, own: own, text: text)
         }
     }
 
     /// The statement to give back where IF NOT EXISTS finds the name taken.
-    private func existing(_ name: ObjectName, _ ifNotExists: Bool) throws(SQLError) -> BoundStatement? {
+    func existing(_ name: ObjectName, _ ifNotExists: Bool) throws(SQLError) -> BoundStatement? {
         let relation = try objectName(name)
         guard catalog.relation(named: relation) != nil else { return nil }
         guard ifNotExists else {
-            throw SQLError(.duplicateTable, "relation \"\(relation)\" already exists", at: name.last.position)
+            throw SQLError(.duplicateTable, "relation \"\(name.last.text)\" already exists", at: name.last.position)
         }
-        return .skipped(notice: "relation \"\(relation)\" already exists, skipping")
+        return .skipped(notice: "relation \"\(name.last.text)\" already exists, skipping")
     }
 
     private mutating func explain(_ syntax: StatementSyntax, text: [UInt8]) throws(SQLError) -> String {
         switch try statement(syntax, text: text) {
-        case .select(let plan, _): return plan.explain()
+        case .select(let query): return query.explain()
         case .createView(let view): return view.plan.explain()
         case .createMaterializedView(let view): return view.plan.explain(in: catalog)
         case .createSink(let sink): return sink.plan.explain(in: catalog)
         case .createSource(let source):
             return Plan.source(name: source.name, columns: Array(source.columns.indices), fields: source.fields).explain()
-        case .explain, .set, .show, .skipped: throw .syntaxError("EXPLAIN takes a query or a CREATE statement", at: syntax.start)
+        case .session(.insert(let insert)): return "Insert into \(insert.table)\n" + Self.indented(insert.rows.explain())
+        case .session(.update(let update)): return "Update \(update.table)\n" + Self.indented(update.rows.explain())
+        case .session(.delete(let delete)): return "Delete from \(delete.table)\n" + Self.indented(delete.rows.explain())
+        case .session(.declareCursor(_, _, let query)): return query.explain()
+        case .session(.createTable(let table, .some(let rows))): return "Create table \(table.name)\n" + Self.indented(rows.explain())
+        case .explain, .set, .show, .skipped, .session:
+            throw .syntaxError("EXPLAIN takes a query, INSERT, UPDATE, DELETE or a CREATE statement with a query", at: syntax.start)
         }
     }
 
-    private func set(_ name: Identifier, _ value: String?) throws(SQLError) -> BoundStatement {
-        let known = [
-            "application_name", "client_encoding", "client_min_messages", "datestyle", "extra_float_digits", "intervalstyle", "lock_timeout",
-            "search_path", "standard_conforming_strings", "statement_timeout", "timezone", "idle_in_transaction_session_timeout",
-            "bytea_output", "default_transaction_isolation", "default_transaction_read_only",
-        ]
-        let parameter = name.text.lowercasedASCII
-        // A qualified name is the user's own (PostgreSQL's custom options).
-        if known.contains(parameter) || parameter.contains(".") { return .set(name: parameter, value: value, notice: nil) }
-        if parameter.hasPrefix("streaming_") || parameter.hasPrefix("rw_") || parameter == "query_mode" {
-            return .set(name: parameter, value: value, notice: "parameter \"\(parameter)\" has no effect")
-        }
-        let near = Suggestion.nearest(to: parameter, among: known)
-        throw SQLError(
-            .undefinedObject, "unrecognized configuration parameter \"\(name.text)\"", at: name.position,
-            hint: near.map { "Perhaps you meant the parameter \"\($0)\"." })
+    private static func indented(_ text: String) -> String {
+        text.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
     }
 
     // MARK: CREATE VIEW
@@ -88,12 +79,14 @@ extension Binder {
         var view = ViewDefinition(
             name: position, plan: plan, fields: fields, isAppendOnly: plan.isAppendOnly(in: catalog),
             eventTimeColumns: plan.eventTimeColumns(in: catalog).sorted())
+        view.pipeline = create.pipeline?.text
+        view.dependencies = dependencies
         view.ifNotExists = create.ifNotExists
         view.text = text
         return view
     }
 
-    private func checkColumnNames(_ fields: [Field], at position: Int) throws(SQLError) {
+    func checkColumnNames(_ fields: [Field], at position: Int) throws(SQLError) {
         var seen: Set<String> = []
         for field in fields where !seen.insert(field.name).inserted {
             throw SQLError(
@@ -129,9 +122,11 @@ extension Binder {
         } else {
             plan = try optimised(plan, at: create.position)
         }
+        let target = try create.table.map { (name) throws(SQLError) in try changedTable(name, "insert into") }
+        if let target { plan = try rows(plan, into: target, columns: nil, at: create.position) }
         var options = try Options(
             create.options, known: ["connector", "type", "primary_key", "ignore_delete"], of: "a sink")
-        let connector = try connector(&options, forSource: false, at: create.position)
+        let connector = target == nil ? try connector(&options, forSource: false, at: create.position) : "table"
         var sink = SinkDefinition(
             name: try objectName(create.name), plan: plan, connector: connector, isAppendOnly: plan.isAppendOnly(in: catalog))
         let typePosition = options.remaining["type"]?.position
@@ -155,8 +150,11 @@ extension Binder {
                 hint: "Add primary_key = 'column, …'.")
         }
         let known = ConnectorOptions.all[connector]
-        try options.finish(known?.sink, prefixes: known?.prefixes ?? [])
+        try options.finish(target == nil ? known?.sink : [], prefixes: known?.prefixes ?? [])
         sink.options = options.remaining
+        sink.table = target?.name
+        sink.pipeline = create.pipeline?.text
+        sink.dependencies = dependencies
         sink.ifNotExists = create.ifNotExists
         sink.text = text
         return sink

@@ -18,6 +18,17 @@ struct Binder {
     var outerBlocks: [Block] = []
     /// Plan nodes so far, those inside views and common tables each time they are used.
     var planNodes = 0
+    /// Canonical names of the relations met, each once.
+    var dependencies: [String] = []
+    /// `$1`, `$2`, …; nil: the statement may have none.
+    var parameters: Parameters?
+    /// Of the columns that an INSERT's query fills: literals and parameters without a type take them. Means the next select list.
+    var wantedTypes: [DataType]?
+    var inlineDepth = 0
+    /// What has been accepted without effect.
+    var notices: [String] = []
+    /// Inside CREATE TABLE: the clock is a column (`TableColumn.now`), read when a row is made.
+    var clockIsColumn = false
     /// Inside operands that need not be evaluated (CASE, COALESCE, AND, OR): a constant's error there is left to run time.
     var guardDepth = 0
 
@@ -42,10 +53,13 @@ struct Binder {
     struct Bound {
         var expression: Expression
         var size: Int
+        /// `$n`, as long as it has no type.
+        var parameter: Int?
 
-        init(_ expression: Expression, size: Int = 1) {
+        init(_ expression: Expression, size: Int = 1, parameter: Int? = nil) {
             self.expression = expression
             self.size = size
+            self.parameter = parameter
         }
 
         var type: DataType { expression.type }
@@ -87,6 +101,43 @@ final class Resolutions {
     }
 }
 
+/// The parameters of one statement: their values, or, while it is being prepared, the types that its text asks of them.
+/// One thread, one binder.
+final class Parameters {
+    /// By ordinal, `$1` first; nil: nothing has asked for one yet.
+    private(set) var types: [DataType?]
+    private let values: [Value]?
+
+    /// For preparing; `types` are those that are given.
+    init(types: [DataType?]) {
+        self.types = types
+        values = nil
+    }
+
+    init(types: [DataType], values: [Value]) {
+        self.types = types
+        self.values = values
+    }
+
+    /// While preparing, NULL of the parameter's type stands for it.
+    func bound(_ number: Int, at position: Int) throws(SQLError) -> Binder.Bound {
+        let index = number - 1
+        if let values {
+            guard index < values.count, index < types.count, let type = types[index] else {
+                throw SQLError(.undefinedParameter, "there is no parameter $\(number)", at: position)
+            }
+            return Binder.Bound(.literal(values[index], type))
+        }
+        while types.count <= index { types.append(nil) }
+        if let type = types[index] { return Binder.Bound(.literal(.null, type)) }
+        return Binder.Bound(.literal(.null, .unknown), parameter: number)
+    }
+
+    func settle(_ number: Int, as type: DataType) {
+        if type != .unknown, types[number - 1] == nil { types[number - 1] = type.withoutModifiers }
+    }
+}
+
 /// Where an expression stands, for what is allowed there and what it is called in errors.
 enum Clause: String {
     case select = "SELECT"
@@ -99,6 +150,10 @@ enum Clause: String {
     case orderBy = "ORDER BY"
     case join = "JOIN conditions"
     case values = "VALUES"
+    case update = "UPDATE"
+    case returning = "RETURNING"
+    case columnDefault = "DEFAULT expressions"
+    case generated = "column generation expressions"
     case constant = "this place"
 
     var allowsAggregates: Bool { self == .select || self == .having || self == .over || self == .orderBy }
@@ -116,6 +171,8 @@ final class Block {
     var windows: [String: OverSyntax] = [:]
     /// Columns used outside of aggregate calls, with their places: for the error that they must appear in GROUP BY.
     var uses: [(ordinal: Int, position: Int)] = []
+    /// Inside a function's body: what its parameters stand for.
+    var arguments: [(name: String?, value: Binder.Bound)]?
     /// Position of the first aggregate call; nil: none.
     var firstAggregate: Int?
 

@@ -54,13 +54,18 @@ struct ContinuousCheck {
                     "\(call.function.sqlName) over rows that are yet to come, with EMIT ON WINDOW CLOSE", at: emit,
                     hint: "Add window_start to PARTITION BY, or leave EMIT ON WINDOW CLOSE out.")
             }
-        case .source, .relation, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .emitOnWindowClose: break
+        case .relation(let name, _):
+            if case .system? = catalog.relation(named: name)?.kind {
+                throw .notSupported(
+                    "a view or sink over \"\(CatalogNames.parts(name).name)\"", at: query.position, hint: "System views can be read by SELECT only.")
+            }
+        case .source, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .emitOnWindowClose: break
         }
     }
 
     private func readsEventTime(_ plan: Plan) -> Bool {
         switch plan {
-        case .source, .view: !plan.eventTimeColumns(in: catalog).isEmpty || sourceHasWatermark(plan)
+        case .source, .view, .relation: !plan.eventTimeColumns(in: catalog).isEmpty || sourceHasWatermark(plan)
         default: plan.inputs.contains(where: readsEventTime)
         }
     }

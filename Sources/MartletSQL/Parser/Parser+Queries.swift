@@ -42,7 +42,7 @@ extension Parser {
             with: tables, body: body, orderBy: orderBy, limit: limit, offset: offset, emitOnWindowClose: emit, position: start)
     }
 
-    private mutating func commonTable() throws(SQLError) -> CommonTableSyntax {
+    mutating func commonTable() throws(SQLError) -> CommonTableSyntax {
         let name = try identifier()
         var columns: [Identifier] = []
         if at(.leftParenthesis) { columns = try identifierList() }
@@ -245,7 +245,7 @@ extension Parser {
         return items.map(Self.listed)
     }
 
-    private mutating func selectItem() throws(SQLError) -> SelectItemSyntax {
+    mutating func selectItem() throws(SQLError) -> SelectItemSyntax {
         if at(.star) {
             let start = position
             advance()
@@ -305,7 +305,7 @@ extension Parser {
 
     // MARK: FROM
 
-    private mutating func fromItem() throws(SQLError) -> FromSyntax {
+    mutating func fromItem() throws(SQLError) -> FromSyntax {
         var left = try fromPrimary()
         var joins = 0
         while true {

@@ -10,69 +10,62 @@ extension Parser {
     }
 
     private mutating func statementKind() throws(SQLError) -> StatementSyntax.Kind {
-        let start = position
+        if isAtChangeBehindWith { return .session(try changeBehindWith()) }
         if at(.leftParenthesis) || isAtQuery || at(.table) { return .select(try query()) }
         switch current.keyword {
         case .create: return try create()
-        case .explain:
-            advance()
-            var analyze = false
-            if at(.leftParenthesis) {
-                while !at(.rightParenthesis), current.kind != .endOfInput { advance() }
-                try expect(.rightParenthesis)
-            } else if at(word: "analyze") {
-                advance()
-                analyze = true
-            }
-            let inner = try nested { (parser) throws(SQLError) in try parser.statement() }
-            if case .explain = inner.kind { throw unexpected() }
-            return .explain(inner, analyze: analyze)
+        case .explain: return try explain()
         case .set: return try set()
-        case .show:
+        case .show: return try show()
+        case nil where atWord("reset"): return try reset()
+        default: return .session(try sessionStatement())
+        }
+    }
+
+    /// EXPLAIN [ANALYZE] [VERBOSE] statement, EXPLAIN (options) statement.
+    private mutating func explain() throws(SQLError) -> StatementSyntax.Kind {
+        advance()
+        var options = ExplainOptions()
+        if at(.leftParenthesis), !isExplainedQuery {
             advance()
-            return .show(try parameterName())
-        case .insert, .update, .delete, .merge, .truncate, .drop, .alter, .grant, .revoke, .copy, .call, .comment, .flush, .subscribe,
-            .begin, .commit, .rollback, .start, .describe, .fetch, .return, .close, .do:
-            throw .notSupported(sourceText(of: current).uppercasedASCII, at: start)
-        default:
-            for word in ["declare", "prepare", "execute", "deallocate", "discard", "listen", "notify", "reset", "savepoint", "vacuum", "analyze"]
-            where at(word: word) {
-                throw .notSupported(word.uppercasedASCII, at: start)
-            }
-            throw unexpected()
+            repeat { try explainOption(&options) } while accept(.comma)
+            try expect(.rightParenthesis)
+        } else {
+            options.analyze = acceptWords("analyze")
+            options.verbose = acceptWords("verbose")
+        }
+        let inner = try nested { (parser) throws(SQLError) in try parser.statement() }
+        if case .explain = inner.kind { throw unexpected() }
+        return .explain(inner, options)
+    }
+
+    private var isExplainedQuery: Bool {
+        switch ahead(1).keyword {
+        case .select, .with, .values: true
+        default: ahead(1).symbol == .leftParenthesis
         }
     }
 
-    /// A parameter name may be qualified: `SET my.setting = 1`.
-    private mutating func parameterName() throws(SQLError) -> Identifier {
-        var name = try label()
-        while accept(.dot) { name.text += "." + (try label()).text }
-        if name.text == "time", accept(.zone) { name.text = "timezone" }
-        return name
-    }
-
-    private mutating func set() throws(SQLError) -> StatementSyntax.Kind {
-        try expect(.set)
-        if at(.session) || at(word: "local"), ahead(1).kind == .identifier { advance() }
-        if at(.transaction) || at(.role) || at(.session) { throw .notSupported("SET \(sourceText(of: current).uppercasedASCII)", at: position) }
-        let name = try parameterName()
-        if name.text != "timezone" || at(.equal) || at(.to) {
-            if !accept(.equal) { try expect(.to) }
-        }
-        var values: [String] = []
-        repeat {
-            if accept(.default) { return .set(name, value: nil) }
-            let sign = accept(.minus) ? "-" : ""
-            if isAtString {
-                values.append(try string())
-            } else if current.kind == .integer || current.kind == .number {
-                values.append(sign + numberText(of: current))
-                advance()
-            } else {
-                values.append(try label().text)
+    private mutating func explainOption(_ options: inout ExplainOptions) throws(SQLError) {
+        let name = try label()
+        var value = "true"
+        if !at(.comma), !at(.rightParenthesis) { value = try optionWord().lowercasedASCII }
+        let isOn = ["true", "on", "1"].contains(value)
+        switch name.text {
+        case "analyze": options.analyze = isOn
+        case "verbose": options.verbose = isOn
+        case "format":
+            guard let format = ExplainOptions.Format(rawValue: value) else {
+                throw SQLError(.invalidParameterValue, "unrecognized value for EXPLAIN option \"format\": \"\(value)\"", at: name.position)
             }
-        } while accept(.comma)
-        return .set(name, value: values.joined(separator: ", "))
+            guard format == .text || format == .json else { throw .notSupported("EXPLAIN in \(value.uppercasedASCII)", at: name.position) }
+            options.format = format
+        // PostgreSQL's and RisingWave's own, which change what is shown, not what it means.
+        case "buffers", "costs", "timing", "settings", "wal", "summary", "generic_plan", "memory", "serialize", "trace", "physical", "logical",
+            "distsql", "type", "backfill":
+            break
+        default: throw .syntaxError("unrecognized EXPLAIN option \"\(name.text)\"", at: name.position)
+        }
     }
 
     // MARK: CREATE
@@ -80,7 +73,15 @@ extension Parser {
     private mutating func create() throws(SQLError) -> StatementSyntax.Kind {
         let start = position
         try expect(.create)
-        if at(.or) { throw .notSupported("CREATE OR REPLACE", at: position) }
+        let replacePosition = position
+        let replaces = accept(.or)
+        if replaces {
+            try expectWord("replace")
+            guard at(.function) else { throw .notSupported("CREATE OR REPLACE", at: replacePosition) }
+        }
+        let isTemporary = acceptWords("temp") || acceptWords("temporary")
+        if isTemporary, !at(.table) { throw .notSupported("a temporary \(sourceText(of: current).uppercasedASCII)", at: start) }
+        if acceptWords("unlogged") {}
         switch current.keyword {
         case .source:
             advance()
@@ -95,15 +96,50 @@ extension Parser {
         case .sink:
             advance()
             return .createSink(try createSink(at: start))
-        case .table, .index, .unique, .schema, .database, .user, .role, .function, .pipeline, .subscription, .connection, .secret, .model:
-            throw .notSupported("CREATE \(sourceText(of: current).uppercasedASCII)", at: start)
+        case .table:
+            advance()
+            return .session(.createTable(try createTable(at: start, isTemporary: isTemporary)))
+        case .index, .unique:
+            let isUnique = accept(.unique)
+            try expect(.index)
+            return .session(.createIndex(try createIndex(isUnique: isUnique, at: start)))
+        case .schema:
+            advance()
+            let exists = try ifNotExists()
+            let name = try identifier()
+            if acceptWords("authorization") { _ = try label() }
+            return .session(.createSchema(name, ifNotExists: exists))
+        case .database:
+            advance()
+            let exists = try ifNotExists()
+            let name = try identifier()
+            if at(.with) || atWord("owner") { skipStatement() }
+            return .session(.createDatabase(name, ifNotExists: exists))
+        case .function:
+            advance()
+            return .session(.createFunction(try createFunction(replaces: replaces, at: start)))
+        case .pipeline:
+            advance()
+            let exists = try ifNotExists()
+            return .session(.createPipeline(try identifier(), ifNotExists: exists))
+        case .subscription:
+            advance()
+            return .session(.createSubscription(try createSubscription(at: start)))
+        case .user, .role, .connection, .secret, .model:
+            let hint = at(.user) || at(.role) ? "Every user name is accepted on the loopback interface." : nil
+            throw .notSupported("CREATE \(sourceText(of: current).uppercasedASCII)", at: start, hint: hint)
         case .masking: throw .notSupported("CREATE MASKING POLICY", at: start)
         case .foreign: throw .notSupported("CREATE FOREIGN TABLE", at: start)
-        default: throw unexpected()
+        default:
+            for word in ["type", "domain", "sequence", "trigger", "extension", "aggregate", "procedure", "rule", "cast", "operator", "collation", "policy", "server", "publication", "statistics"]
+            where atWord(word) {
+                throw .notSupported("CREATE \(word.uppercasedASCII)", at: start)
+            }
+            throw unexpected()
         }
     }
 
-    private mutating func ifNotExists() throws(SQLError) -> Bool {
+    mutating func ifNotExists() throws(SQLError) -> Bool {
         guard accept(.if) else { return false }
         try expect(.not)
         try expect(.exists)
@@ -132,13 +168,14 @@ extension Parser {
         }
         // RisingWave writes INCLUDE after the parentheses.
         while at(.include) { source.includes.append(try include()) }
+        source.pipeline = try inPipeline()
         if accept(.with) { source.options = try options() }
         if at(.format) { source.format = try format() }
         return source
     }
 
     /// `include key` starts a clause; `include TEXT` is a column named include.
-    private var isIncludeClause: Bool {
+    var isIncludeClause: Bool {
         switch ahead(1).keyword {
         case .key, .offset, .partition, .timestamp: true
         default: ["header", "headers", "payload"].contains(text(of: ahead(1)))
@@ -171,7 +208,7 @@ extension Parser {
         }
     }
 
-    private mutating func watermark() throws(SQLError) -> WatermarkSyntax {
+    mutating func watermark() throws(SQLError) -> WatermarkSyntax {
         let start = position
         advance()
         try expect(.for)
@@ -180,7 +217,7 @@ extension Parser {
         return WatermarkSyntax(column: column, expression: try expression(), position: start)
     }
 
-    private mutating func include() throws(SQLError) -> IncludeSyntax {
+    mutating func include() throws(SQLError) -> IncludeSyntax {
         try expect(.include)
         var include = IncludeSyntax(what: try label(), key: nil, alias: nil)
         if isAtString { include.key = try string() }
@@ -189,7 +226,9 @@ extension Parser {
     }
 
     /// `(name = value, …)`; names may have dots and need no quotes.
-    private mutating func options() throws(SQLError) -> [OptionSyntax] {
+    ///
+    /// `flags`: a name alone is true.
+    mutating func options(flags: Bool = false) throws(SQLError) -> [OptionSyntax] {
         try expect(.leftParenthesis)
         var options: [OptionSyntax] = []
         if accept(.rightParenthesis) { return options }
@@ -197,6 +236,10 @@ extension Parser {
             if at(.rightParenthesis) { break }
             var name = isAtString ? Identifier(text: try string(), position: Int(ahead(-1).start)) : try label()
             while accept(.dot) { name.text += "." + (try label()).text }
+            if flags, at(.comma) || at(.rightParenthesis) {
+                options.append(OptionSyntax(name: name, value: "true", valuePosition: name.position, isString: false))
+                continue
+            }
             try expect(.equal)
             let valuePosition = position
             if isAtString {
@@ -214,7 +257,7 @@ extension Parser {
         return options
     }
 
-    private mutating func format() throws(SQLError) -> FormatSyntax {
+    mutating func format() throws(SQLError) -> FormatSyntax {
         let start = position
         try expect(.format)
         let format = try label()
@@ -230,17 +273,18 @@ extension Parser {
         let name = try objectName()
         let columns = at(.leftParenthesis) ? try identifierList() : []
         let options = accept(.with) ? try self.options() : []
-        if at(.in), ahead(1).keyword == .pipeline { throw .notSupported("IN PIPELINE", at: position) }
+        let pipeline = try inPipeline()
         try expect(.as)
         return CreateViewSyntax(
             name: name, ifNotExists: exists, isMaterialized: isMaterialized, columns: columns, options: options, query: try query(),
-            position: start)
+            pipeline: pipeline, position: start)
     }
 
     private mutating func createSink(at start: Int) throws(SQLError) -> CreateSinkSyntax {
         let exists = try ifNotExists()
         let name = try objectName()
-        if at(.into) { throw .notSupported("CREATE SINK … INTO", at: position) }
+        let table = accept(.into) ? try objectName() : nil
+        let pipeline = try inPipeline()
         let input: CreateSinkSyntax.Input
         if accept(.from) {
             input = .relation(try objectName())
@@ -251,6 +295,7 @@ extension Parser {
         var options: [OptionSyntax] = []
         if accept(.with) { options = try self.options() }
         let format = at(.format) ? try format() : nil
-        return CreateSinkSyntax(name: name, ifNotExists: exists, input: input, options: options, format: format, position: start)
+        return CreateSinkSyntax(
+            name: name, ifNotExists: exists, input: input, options: options, format: format, table: table, pipeline: pipeline, position: start)
     }
 }

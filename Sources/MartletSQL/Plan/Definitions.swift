@@ -114,6 +114,7 @@ package struct SourceDefinition: Hashable, Sendable {
     package var backpressure = Backpressure.block
     /// Microseconds; nil: the engine's own choice.
     package var latencyTarget: Int64?
+    package var pipeline: String?
     package var ifNotExists = false
     /// The statement's text, for SHOW CREATE.
     package var text = ""
@@ -171,6 +172,11 @@ package struct SinkDefinition: Hashable, Sendable {
     package var encode = EncodeDefinition(encoding: .json)
     /// True where the plan never takes a row back, so that files need no "op".
     package var isAppendOnly: Bool
+    /// CREATE SINK … INTO: the table (connector `table`) whose columns the plan gives, in order.
+    package var table: String?
+    package var pipeline: String?
+    /// Relations that the statement names, canonical, each once: also plain views, which the plan no longer shows.
+    package var dependencies: [String] = []
     package var ifNotExists = false
     package var text = ""
 
@@ -193,6 +199,9 @@ package struct ViewDefinition: Hashable, Sendable {
     package var isAppendOnly: Bool
     /// Ordinals of the columns that carry event time (`Plan.eventTimeColumns`), ascending.
     package var eventTimeColumns: [Int]
+    package var pipeline: String?
+    /// Relations that the statement names, canonical, each once: also plain views, which the plan no longer shows.
+    package var dependencies: [String] = []
     package var ifNotExists = false
     package var text = ""
 
@@ -212,12 +221,32 @@ package enum BoundStatement: Sendable {
     case createView(ViewDefinition)
     case createMaterializedView(ViewDefinition)
     case createSink(SinkDefinition)
-    case select(Plan, fields: [Field])
+    case select(BoundQuery)
     /// The text to show.
     case explain(String)
-    /// `notice`: the parameter has no meaning here and was accepted for compatibility.
-    case set(name: String, value: String?, notice: String?)
+    case set(SetStatement)
+    /// The value of a parameter.
     case show(name: String)
+    case session(SessionStatement)
     /// IF NOT EXISTS found an object of that name; carries the notice.
     case skipped(notice: String)
+}
+
+/// SET and RESET.
+package struct SetStatement: Hashable, Sendable {
+    /// `all`: RESET ALL.
+    package var name: String
+    /// nil: the default.
+    package var value: String?
+    /// SET LOCAL: until the transaction's end.
+    package var isLocal = false
+    /// The parameter has no meaning here and was accepted for compatibility.
+    package var notice: String?
+
+    package init(name: String, value: String?, isLocal: Bool = false, notice: String? = nil) {
+        self.name = name
+        self.value = value
+        self.isLocal = isLocal
+        self.notice = notice
+    }
 }

@@ -52,7 +52,10 @@ extension Plan {
         case .view(let name, _):
             guard case .materializedView(let view)? = catalog.relation(named: name)?.kind else { return [] }
             return Set(view.eventTimeColumns)
-        case .relation, .values, .temporal: return []
+        case .relation(let name, _):
+            guard case .table(let table)? = catalog.relation(named: name)?.kind, let watermark = table.watermark else { return [] }
+            return [watermark.column]
+        case .values, .temporal: return []
         case .filter(let input, _), .repeated(let input, _), .emitOnWindowClose(let input):
             return input.eventTimeColumns(in: catalog)
         case .over(let input, _, _, _, _, _): return input.eventTimeColumns(in: catalog)
@@ -91,7 +94,10 @@ extension Plan {
         case .view(let name, _):
             if case .materializedView(let view)? = catalog.relation(named: name)?.kind { return view.isAppendOnly }
             return false
-        case .relation, .values, .emitOnWindowClose: return true
+        case .relation(let name, _):
+            if case .table(let table)? = catalog.relation(named: name)?.kind { return table.isAppendOnly }
+            return true
+        case .values, .emitOnWindowClose: return true
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .repeated(let input, _):
             return input.isAppendOnly(in: catalog, onClose: onClose)
         case .aggregate, .over, .session: return onClose

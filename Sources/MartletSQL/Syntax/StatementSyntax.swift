@@ -10,9 +10,10 @@ package struct StatementSyntax: Sendable {
         case createView(CreateViewSyntax)
         case createSink(CreateSinkSyntax)
         case select(QuerySyntax)
-        indirect case explain(StatementSyntax, analyze: Bool)
-        case set(Identifier, value: String?)
+        indirect case explain(StatementSyntax, ExplainOptions)
+        case set(SetSyntax)
         case show(Identifier)
+        case session(SessionSyntax)
     }
 }
 
@@ -24,7 +25,15 @@ package struct CreateSourceSyntax: Sendable {
     package var watermark: WatermarkSyntax?
     package var options: [OptionSyntax]
     package var format: FormatSyntax?
+    package var pipeline: Identifier?
     package var position: Int
+}
+
+/// SET, RESET: no value is the default.
+package struct SetSyntax: Sendable {
+    package var name: Identifier
+    package var value: String?
+    package var isLocal: Bool
 }
 
 package struct ColumnSyntax: Sendable {
@@ -76,6 +85,7 @@ package struct CreateViewSyntax: Sendable {
     package var columns: [Identifier]
     package var options: [OptionSyntax]
     package var query: QuerySyntax
+    package var pipeline: Identifier?
     package var position: Int
 }
 
@@ -89,5 +99,8 @@ package struct CreateSinkSyntax: Sendable {
     package var input: Input
     package var options: [OptionSyntax]
     package var format: FormatSyntax?
+    /// CREATE SINK … INTO table.
+    package var table: ObjectName?
+    package var pipeline: Identifier?
     package var position: Int
 }

@@ -1,0 +1,206 @@
+/// Statements of a session as parsed: tables and their rows, objects' lives, cursors, subscriptions. What needs no names resolved
+/// (transactions, parameters, prepared statements) is in its final form already.
+package indirect enum SessionSyntax: Sendable {
+    case createTable(CreateTableSyntax)
+    case insert(InsertSyntax)
+    case update(UpdateSyntax)
+    case delete(DeleteSyntax)
+    case truncate([ObjectName])
+    case drop(DropSyntax)
+    case alter(AlterSyntax)
+    case createIndex(CreateIndexSyntax)
+    case createSchema(Identifier, ifNotExists: Bool)
+    case createDatabase(Identifier, ifNotExists: Bool)
+    case createFunction(CreateFunctionSyntax)
+    case createPipeline(Identifier, ifNotExists: Bool)
+    case createSubscription(CreateSubscriptionSyntax)
+    case comment(ObjectKind?, ObjectName, column: Identifier?, text: String?)
+    case show(ShowSyntax)
+    case describe(ObjectName)
+    case copy(CopySyntax)
+    case prepare(Identifier, types: [TypeSyntax], statement: StatementSyntax)
+    case execute(Identifier, [ExpressionSyntax])
+    case declareCursor(Identifier, CursorOptions, QuerySyntax)
+    case declareSubscriptionCursor(Identifier, SubscriptionCursorSyntax)
+    case subscribe(SubscribeSyntax)
+    /// Carried out as it stands.
+    case plain(SessionStatement)
+}
+
+package struct CreateTableSyntax: Sendable {
+    package var name: ObjectName
+    package var ifNotExists: Bool
+    package var isTemporary: Bool
+    package var columns: [TableColumnSyntax] = []
+    package var includes: [IncludeSyntax] = []
+    package var watermark: WatermarkSyntax?
+    package var watermarkHasTTL = false
+    /// PRIMARY KEY (a, b) of the table, or the one column's own.
+    package var primaryKey: [Identifier]?
+    package var isAppendOnly = false
+    package var conflict: TableDefinition.Conflict?
+    package var versionColumns: [Identifier] = []
+    package var options: [OptionSyntax] = []
+    package var optionsPosition: Int?
+    package var format: FormatSyntax?
+    package var query: QuerySyntax?
+    package var pipeline: Identifier?
+    package var position: Int
+}
+
+package struct TableColumnSyntax: Sendable {
+    package var column: ColumnSyntax
+    package var defaultValue: ExpressionSyntax?
+    package var generated: ExpressionSyntax?
+    package var isPrimaryKey = false
+}
+
+package struct ReturningSyntax: Sendable {
+    package var items: [SelectItemSyntax]
+    package var position: Int
+}
+
+package struct InsertSyntax: Sendable {
+    package enum Rows: Sendable {
+        case defaultValues
+        /// nil: DEFAULT.
+        case values([[ExpressionSyntax?]], position: Int)
+        case query(QuerySyntax)
+    }
+
+    package struct Conflict: Sendable {
+        package var target: [Identifier]?
+        /// nil: DO NOTHING.
+        package var set: [AssignmentSyntax]?
+        package var condition: ExpressionSyntax?
+        package var position: Int
+    }
+
+    package var with: [CommonTableSyntax] = []
+    package var table: ObjectName
+    package var alias: Identifier?
+    package var columns: [Identifier]?
+    package var rows: Rows
+    package var conflict: Conflict?
+    package var returning: ReturningSyntax?
+    package var position: Int
+}
+
+/// `column = value` of UPDATE; nil: DEFAULT. `(a, b) = (x, y)` is two of them.
+package struct AssignmentSyntax: Sendable {
+    package var column: Identifier
+    package var value: ExpressionSyntax?
+}
+
+package struct UpdateSyntax: Sendable {
+    package var with: [CommonTableSyntax] = []
+    package var table: ObjectName
+    package var alias: AliasSyntax?
+    package var set: [AssignmentSyntax]
+    package var from: [FromSyntax]
+    package var condition: ExpressionSyntax?
+    package var returning: ReturningSyntax?
+    package var position: Int
+}
+
+package struct DeleteSyntax: Sendable {
+    package var with: [CommonTableSyntax] = []
+    package var table: ObjectName
+    package var alias: AliasSyntax?
+    package var using: [FromSyntax]
+    package var condition: ExpressionSyntax?
+    package var returning: ReturningSyntax?
+    package var position: Int
+}
+
+package struct DropSyntax: Sendable {
+    package var kind: ObjectKind
+    package var names: [ObjectName]
+    package var ifExists: Bool
+    package var isCascade: Bool
+    package var position: Int
+}
+
+package struct AlterSyntax: Sendable {
+    package enum Change: Sendable {
+        case rename(Identifier)
+        case renameColumn(Identifier, to: Identifier)
+        case addColumn(TableColumnSyntax, ifNotExists: Bool)
+        case dropColumn(Identifier, ifExists: Bool, isCascade: Bool)
+        case setSchema(Identifier)
+        /// OWNER TO, SET PARALLELISM and the like: accepted, without effect.
+        case withoutEffect(String)
+    }
+    package var kind: ObjectKind
+    package var name: ObjectName
+    package var ifExists: Bool
+    package var changes: [Change]
+    package var position: Int
+}
+
+package struct CreateIndexSyntax: Sendable {
+    package var name: Identifier?
+    package var table: ObjectName
+    package var columns: [ExpressionSyntax]
+    package var isUnique: Bool
+    package var ifNotExists: Bool
+    package var position: Int
+}
+
+package struct CreateFunctionSyntax: Sendable {
+    package var name: ObjectName
+    package var parameters: [(name: Identifier?, type: TypeSyntax)]
+    package var result: TypeSyntax
+    package var language: String
+    package var body: String
+    package var bodyPosition: Int
+    package var replaces: Bool
+    package var position: Int
+}
+
+package struct CreateSubscriptionSyntax: Sendable {
+    package var name: ObjectName
+    package var relation: ObjectName
+    package var options: [OptionSyntax]
+    package var ifNotExists: Bool
+    package var position: Int
+}
+
+package enum ShowSyntax: Sendable {
+    case objects(ShowStatement.Listing, schema: Identifier?, pattern: String?)
+    case columns(ObjectName)
+    case indexes(ObjectName)
+    case create(ObjectKind, ObjectName)
+}
+
+package struct CopySyntax: Sendable {
+    package enum Source: Sendable {
+        case table(ObjectName, columns: [Identifier]?)
+        case query(QuerySyntax)
+    }
+    package var source: Source
+    package var isFrom: Bool
+    package var options: CopyOptions
+    package var position: Int
+}
+
+package struct SubscriptionCursorSyntax: Sendable {
+    package enum Start: Sendable {
+        case now, begin, proctime
+        /// Milliseconds since 1970, as `SINCE` takes them.
+        case since(Int64)
+        /// Without SINCE: the relation's rows first, then its changes.
+        case full
+    }
+    /// nil: of `relation` itself, without a subscription.
+    package var subscription: ObjectName?
+    package var relation: ObjectName?
+    package var start: Start
+    package var position: Int
+}
+
+package struct SubscribeSyntax: Sendable {
+    package var relation: ObjectName
+    package var options: [OptionSyntax]
+    package var position: Int
+}
