@@ -100,7 +100,7 @@ extension Binder {
 
     private func otherDatabase(_ name: ObjectName) -> SQLError {
         SQLError(
-            .featureNotSupported, "cross-database references are not implemented: \"\(name.text)\"", at: name.position,
+            .featureNotSupported, "cross-database references are not supported: \"\(name.text)\"", at: name.position,
             hint: "This is database \"\(catalog.databaseName)\".")
     }
 
