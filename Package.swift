@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "CMartletRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(name: "CMartletVector"),
         .target(name: "CMartletSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "CMartletPQ", linkerSettings: [.linkedLibrary("pq")]),
         .target(name: "CMartletEvent", linkerSettings: [.linkedLibrary("event")]),
         .target(
             name: "CMartletCompression",
@@ -51,19 +52,21 @@ let package = Package(
         room("MartletSQL", imports: ["MartletCore"]),
         room("MartletState", imports: ["CMartletVector", "MartletColumns", "MartletCore"]),
         room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
-        room("MartletEngine", imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletSQL", "MartletState"]),
+        room(
+            "MartletEngine",
+            imports: ["MartletColumns", "MartletCore", "MartletDataflow", "MartletLog", "MartletSQL", "MartletState"]),
         room(
             "MartletConnectors",
             imports: [
-                "MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletPlatform", "MartletSQL",
-                "MartletState",
+                "CMartletPQ", "MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletPlatform",
+                "MartletSQL", "MartletState",
             ]),
         room("MartletServer", imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform"]),
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
                 "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform",
-                "MartletSQL", "MartletServer",
+                "MartletSQL", "MartletServer", "MartletState",
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -103,7 +106,11 @@ let package = Package(
             imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform", "MartletServer"]),
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"], exclude: ["Golden"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
-        tests("SimulationTests", imports: ["MartletTestKit"]),
+        tests(
+            "SimulationTests",
+            imports: [
+                "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletSQL", "MartletTestKit",
+            ]),
         tests("SystemTests", imports: ["MartletConnectors"], exclude: ["Kafka", "Oracle"]),
         tests("TidyTests", imports: []),
     ]

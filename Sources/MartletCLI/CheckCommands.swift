@@ -1,4 +1,5 @@
 import MartletConnectors
+import MartletEngine
 import MartletSQL
 
 /// `martlet validate` and `martlet explain`: what a script means, without running it.
@@ -13,7 +14,8 @@ enum CheckCommands {
     static let explainHelp = """
         Usage: martlet explain FILE.sql... [-v NAME=VALUE]...
 
-        Prints the optimised plan of each view and sink, and of each query.
+        Prints the optimised plan of each view and sink, and of each query; of a sink also what its readers may rely on across
+        crashes when the pipeline runs with a data directory.
         """
 
     static func validate(_ words: [String]) throws -> Int32 {
@@ -28,7 +30,9 @@ enum CheckCommands {
         for statement in script.statements {
             switch statement {
             case .createMaterializedView(let view): show("materialized view \(view.name)", view.plan)
-            case .createSink(let sink): show("sink \(sink.name)", sink.plan)
+            case .createSink(let sink):
+                show("sink \(sink.name)", sink.plan)
+                printOut("  guarantee: \(LocalConnectors.guarantee(of: sink).words)")
             case .select(let query):
                 printOut("query")
                 for line in query.explain().split(separator: "\n") { printOut("  \(line)") }

@@ -44,6 +44,9 @@ enum CommandLineTool {
             name: "topic", summary: "make, list, change, write and read topics of a server", help: TopicCommand.help,
             run: TopicCommand.run),
         Command(
+            name: "checkpoint", summary: "list and verify the states that a data directory keeps", help: CheckpointCommand.help,
+            run: CheckpointCommand.run),
+        Command(
             name: "validate", summary: "check SQL files without running them", help: CheckCommands.validateHelp,
             run: CheckCommands.validate),
         Command(

@@ -15,12 +15,19 @@ enum RunCommand {
 
         Runs the pipeline that the files define. Ends when all sources are bounded and drained; Ctrl-C stops it cleanly,
         a second one at once. Late rows and dead letters land in the output directory as <late_table>.ndjson and
-        <source>_dlq.ndjson. With a data directory, connector = 'kafka' reads and writes the topics of the log in it.
+        <source>_dlq.ndjson.
+
+        With a data directory, connector = 'kafka' reads and writes the topics of the log in it, late rows and dead letters
+        are topics of their own, and the pipeline is kept: whatever ends the run before its sources do, the next run of the
+        same files goes on where it was. A run that came to its end is forgotten.
 
         Options:
           -v NAME=VALUE         :NAME and :'NAME' in the files stand for VALUE (as in psql); may be repeated
           --out-dir DIR         where late rows and dead letters land (default ./martlet-out)
           --data-dir DIR        where the log lives (made if missing); no other process may have it open
+          --name NAME           what the pipeline is called in it (default: the first file's name without .sql)
+          --reset               forget what the data directory has of the pipeline's state, and begin anew
+          --checkpoint-seconds N  between two checkpoints of the state, at least (default 10)
           --shards N            threads that process (default: one per core)
           --metrics ADDR:PORT   serve Prometheus metrics at http://ADDR:PORT/metrics
           --batch-rows N        rows of a batch, at most (default 4096)
@@ -32,10 +39,10 @@ enum RunCommand {
     static func run(_ words: [String]) throws -> Int32 {
         let arguments = try Arguments(
             words, command: "run",
-            options: [
+            options: PipelineArguments.options.union([
                 "variable", "out-dir", "shards", "metrics", "data-dir", "batch-rows", "tick-bytes", "log-level",
-            ],
-            flags: ["quiet"], short: ["v": "variable", "q": "quiet"])
+            ]),
+            flags: PipelineArguments.flags.union(["quiet"]), short: ["v": "variable", "q": "quiet"])
         guard !arguments.positional.isEmpty else { throw UsageError("needs an SQL file") }
         var options = RunOptions(
             shards: try arguments.integer("shards", in: 1...256) ?? min(WorkerThread.coreCount, 256))
@@ -58,7 +65,9 @@ enum RunCommand {
         }
         let data = DataDirectory(path: directory, command: "run", options: LogOptions(), log: log, metrics: registry)
         return data.withLog { opened in
-            options.log = opened.log
+            var durable = try PipelineArguments.settings(arguments, script, opened, directory: directory, logger: log)
+            durable.forgetsWhenFinished = true
+            options.durable = durable
             return try run(script, options, log: log, registry: registry, metrics: address, isQuiet: isQuiet)
         }
     }

@@ -14,8 +14,9 @@ enum ServeCommand {
         Serves the log in DIR (made if missing) to Kafka clients. One process owns a data directory at a time. Prints a line
         for each listener once it accepts connections. Ctrl-C or SIGTERM stops it cleanly, a second one at once.
 
-        The pipeline of the files, if there are any, runs beside it; connector = 'kafka' means the topics of this log. It
-        begins anew with every start: its state and its place in the topics are not kept yet.
+        The pipeline of the files, if there are any, runs beside it; connector = 'kafka' means the topics of this log, and late
+        rows and dead letters are topics of their own. Its state and its place in the topics are kept: a start goes on where
+        the last one was, whatever ended it, and what its sinks' readers see is what they would have seen without.
 
         Options:
           --data-dir DIR          where the log lives
@@ -27,7 +28,9 @@ enum ServeCommand {
           --set NAME=VALUE        a setting of the server, by Kafka's name, such as num.partitions=8; may be repeated.
                                   The environment may set them too: MARTLET_NUM_PARTITIONS=8
           -v NAME=VALUE           :NAME and :'NAME' in the files stand for VALUE (as in psql); may be repeated
-          --out-dir DIR           where the pipeline's late rows and dead letters land (default ./martlet-out)
+          --name NAME             what the pipeline is called in DIR (default: the first file's name without .sql)
+          --reset                 forget what DIR has of the pipeline's state, and begin it anew
+          --checkpoint-seconds N  between two checkpoints of the pipeline's state, at least (default 10)
           --shards N              threads that the pipeline processes on (default: one per core)
           --settings              list every setting with its default
           --log-level LEVEL       debug, info (default), warn or error; JSON lines on standard error
@@ -42,13 +45,16 @@ enum ServeCommand {
         var log: StructuredLog
         var script: LoadedScript?
         var pipeline: RunOptions
+        var arguments: Arguments
     }
 
     static func run(_ words: [String]) throws -> Int32 {
         let arguments = try Arguments(
             words, command: "serve",
-            options: ["data-dir", "kafka", "advertised", "http", "set", "log-level", "variable", "out-dir", "shards"],
-            flags: ["no-kafka", "no-http", "insecure", "settings"], short: ["v": "variable"])
+            options: PipelineArguments.options.union([
+                "data-dir", "kafka", "advertised", "http", "set", "log-level", "variable", "shards",
+            ]),
+            flags: PipelineArguments.flags.union(["no-kafka", "no-http", "insecure", "settings"]), short: ["v": "variable"])
         if arguments.has("settings") {
             listSettings()
             return ExitCode.done
@@ -67,13 +73,12 @@ enum ServeCommand {
             script = try ScriptLoader.load(arguments.positional, variables: try arguments.variables(), command: "serve")
             if script == nil { return ExitCode.configuration }
         }
-        var pipeline = RunOptions(shards: try arguments.integer("shards", in: 1...256) ?? min(WorkerThread.coreCount, 256))
-        pipeline.outDirectory = arguments.value("out-dir") ?? pipeline.outDirectory
+        let pipeline = RunOptions(shards: try arguments.integer("shards", in: 1...256) ?? min(WorkerThread.coreCount, 256))
         let plan = Plan(
             directory: directory, kafka: try address(arguments, "kafka", default: "127.0.0.1:9092"),
             advertised: try arguments.value("advertised").map { try parsed($0, "advertised") },
             http: try address(arguments, "http", default: "127.0.0.1:8080"), configuration: configuration,
-            log: try logger(arguments), script: script, pipeline: pipeline)
+            log: try logger(arguments), script: script, pipeline: pipeline, arguments: arguments)
         guard plan.kafka != nil || plan.http != nil else { throw UsageError("has nothing to serve: every listener is left out") }
         return try serve(plan)
     }
@@ -157,9 +162,11 @@ enum ServeCommand {
         var pipeline: ServedPipeline?
         defer { pipeline?.stop() }
         if let script = plan.script {
+            let durable = try PipelineArguments.settings(
+                plan.arguments, script, opened, directory: plan.directory, logger: plan.log)
             do throws(SQLError) {
                 var options = plan.pipeline
-                options.log = opened.log
+                options.durable = durable
                 let run = try PipelineRun(script.statements, options: options, registry: opened.surroundings.metrics)
                 pipeline = try started(run, plan.log, end)
             } catch {

@@ -10,13 +10,20 @@ package import MartletSQL
 package final class LocalConnectors: ConnectorProvider {
     private let outDirectory: String
     let clock: any Clock
+    /// Where files of sinks are.
+    private let disk: any Disk
     /// The deployment's own log, whose topics `connector = 'kafka'` means; nil: there is none.
     let log: Log?
     /// Partitions of a topic that is created because a source or a sink names it.
     let topicPartitions: Int32
+    /// The topics that sources read.
+    package let interest = TopicInterest()
     private var readsStandardInput = false
 
-    package init(outDirectory: String, clock: any Clock, log: Log? = nil, topicPartitions: Int32 = 4) {
+    package init(
+        outDirectory: String, clock: any Clock, log: Log? = nil, topicPartitions: Int32 = 4, disk: (any Disk)? = nil
+    ) {
+        self.disk = disk ?? SystemDisk()
         self.outDirectory = outDirectory
         self.clock = clock
         self.log = log
@@ -123,9 +130,10 @@ package final class LocalConnectors: ConnectorProvider {
                 hint: "Use ENCODE JSON or CSV.")
         }
         switch definition.connector {
+        case "postgres": return try openPostgresSink(definition, isAppendOnly: isAppendOnly)
         case "blackhole":
             try options.allow([])
-            return BlackholeTarget()
+            return BlackholeTarget(definition.name)
         case "stdout":
             try options.allow([])
             return StandardOutputTarget(definition.name, format)
@@ -133,23 +141,37 @@ package final class LocalConnectors: ConnectorProvider {
             try options.allow(["path"])
             let path = try options.required("path")
             if path == "-" { return StandardOutputTarget(definition.name, format) }
+            // With a log the driver says where they go on.
             if path.hasSuffix("/") {
-                return try DirectoryTarget(definition.name, directory: path, format, clock: clock)
+                let target = DirectoryTarget(definition.name, directory: path, format, clock: clock, disk: disk)
+                if log == nil { try target.begin() }
+                return target
             }
-            return try FileTarget(definition.name, path: path, format)
+            return log == nil
+                ? try FileTarget(beginning: path, of: definition.name, format, disk: disk)
+                : FileTarget(definition.name, path: path, format, disk: disk)
         case "kafka": return try openTopicSink(definition, format, isAppendOnly: isAppendOnly)
         default:
             throw SQLError(
                 .featureNotSupported, "\(subject): connector \"\(definition.connector)\" cannot be written to",
-                hint: "Connectors for sinks: file, stdout, blackhole, kafka.")
+                hint: "Connectors for sinks: file, stdout, blackhole, kafka, postgres.")
         }
     }
 
-    package func openRelation(_ name: String, fields: [Field]) throws(SQLError) -> any SinkTarget {
-        try RelationTarget(
-            name, directory: outDirectory,
-            RowFormat(
-                encoding: .json, names: fields.map(\.name), types: fields.map(\.type), showsOperation: false))
+    /// What a sink's readers may rely on when the run has a log.
+    package static func guarantee(of definition: SinkDefinition) -> DeliveryGuarantee {
+        switch definition.connector {
+        case "kafka", "postgres": .transactional
+        case "file": definition.options["path"]?.text == "-" ? .atLeastOnce : .transactional
+        default: .atLeastOnce
+        }
+    }
+
+    package func openRelation(_ relation: SideRelation) throws(SQLError) -> any SinkTarget {
+        let format = RowFormat(
+            encoding: .json, names: relation.fields.map(\.name), types: relation.fields.map(\.type), showsOperation: false)
+        if let log { return try openRelationTopic(relation, format, of: log) }
+        return try RelationTarget(relation.name, directory: outDirectory, format)
     }
 }
 

@@ -1,20 +1,37 @@
 package import MartletCore
 package import MartletDataflow
 package import MartletEngine
-package import MartletLog
+internal import MartletLog
 internal import MartletPlatform
 package import MartletSQL
 
 package struct RunOptions: Sendable {
     /// One per core unless said otherwise.
     package var shards: Int
-    /// Where late tables and dead letters land.
+    /// Where late tables and dead letters of a run without a log land.
     package var outDirectory = "./martlet-out"
     package var limits = TickLimits()
-    /// The log whose topics `connector = 'kafka'` means; it is driven by whoever opened it, for longer than the run.
-    package var log: Log?
+    /// The log whose topics `connector = 'kafka'` means, and where the pipeline's past is kept. The log is driven by whoever
+    /// opened it, for longer than the run.
+    package var durable: DurableSettings?
 
     package init(shards: Int) { self.shards = shards }
+}
+
+/// How a pipeline is kept.
+package struct DurableSettings: Sendable {
+    package var place: DurablePlace
+    package var options = DurableOptions()
+    package var logger: StructuredLog
+    /// What is kept of the pipeline is forgotten first.
+    package var resets = false
+    /// A pipeline whose sources have ended is forgotten, so that the next run begins anew.
+    package var forgetsWhenFinished = false
+
+    package init(_ place: DurablePlace, logger: StructuredLog) {
+        self.place = place
+        self.logger = logger
+    }
 }
 
 /// A pipeline on this machine's threads, clock and files, from start to end.
@@ -22,12 +39,19 @@ package final class PipelineRun {
     package let pipeline: Pipeline
     /// From a record's read to its result's write, nanoseconds.
     package let latency: Histogram
-    private let committer: ThreadedCommitter
     private let clock = SystemClock()
     private let metrics: PipelineMetrics?
+    private let way: Way
+
+    /// Where ticks go.
+    private enum Way {
+        /// Straight to the targets: nothing is kept.
+        case direct(ThreadedCommitter)
+        case durable(DurableRun, DurableSettings, TopicInterest)
+    }
 
     package init(_ statements: [BoundStatement], options: RunOptions, registry: MetricsRegistry?) throws(SQLError) {
-        let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock, log: options.log)
+        let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock, log: options.durable?.place.log)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits
         settings.evaluation = TimeZoneFiles.context
@@ -39,8 +63,14 @@ package final class PipelineRun {
                 registry?.histogram(
                     "martlet_event_latency_seconds", help: "From a record's read to its result's write.",
                     unit: .nanosecondsAsSeconds) ?? Histogram()
-            committer = try ThreadedCommitter(
-                InlineCommitter(targets: pipeline.targets, pool: pipeline.pool, clock: clock, latency: latency))
+            if let durable = options.durable {
+                let run = try DurableRun(
+                    pipeline, durable.place, options: durable.options, resets: durable.resets, logger: durable.logger,
+                    registry: registry, latency: latency)
+                way = .durable(run, durable, connectors.interest)
+            } else {
+                way = .direct(try ThreadedCommitter(InlineCommitter(targets: pipeline.targets, clock: clock, latency: latency)))
+            }
         } catch let error as SQLError {
             throw error
         } catch {
@@ -54,14 +84,50 @@ package final class PipelineRun {
     package func run(
         shouldStop: () -> Bool = { false }, afterTick: (TickReport) -> Void = { _ in }
     ) throws(SQLError) {
+        switch way {
+        case .direct(let committer): try run(committer, shouldStop, afterTick)
+        case .durable(let run, let settings, let interest):
+            let listening = interest.listen(to: settings.place.log) { run.wake() }
+            defer { settings.place.log.removePublishListener(listening) }
+            try run.run(
+                forgetsWhenFinished: settings.forgetsWhenFinished, shouldStop: shouldStop,
+                onRecovered: { report in tell(report, settings) },
+                afterTick: { report, nanos in
+                    metrics?.update(pipeline, tickNanos: nanos)
+                    afterTick(report)
+                })
+        }
+    }
+
+    private func tell(_ report: RecoveryReport, _ settings: DurableSettings) {
+        let name = settings.place.name
+        for damage in report.damaged {
+            settings.logger.warn("a checkpoint is damaged and was passed over", ["pipeline": .string(name), "damage": .string(damage)])
+        }
+        guard let tick = report.checkpointTick else {
+            settings.logger.info("pipeline begins", ["pipeline": .string(name)])
+            return
+        }
+        settings.logger.info(
+            "pipeline resumed",
+            [
+                "pipeline": .string(name), "checkpoint": .int(Int64(clamping: tick)), "replayed": .int(Int64(clamping: report.ticksReplayed)),
+                "seconds": .double(Double(report.nanos) * 1e-9),
+            ])
+    }
+
+    private func run(
+        _ committer: ThreadedCommitter, _ shouldStop: () -> Bool, _ afterTick: (TickReport) -> Void
+    ) throws(SQLError) {
         var idleNanos = PipelineRun.idleNanosMin
         while true {
             let start = clock.monotonicNanos()
-            let report = try pipeline.step(committer)
+            let step = try pipeline.step(replaying: nil)
+            try committer.commit(step.output)
             metrics?.update(pipeline, tickNanos: clock.monotonicNanos() - start)
-            afterTick(report)
-            if report.isFinished || shouldStop() { break }
-            if report.madeProgress {
+            afterTick(step.report)
+            if step.report.isFinished || shouldStop() { break }
+            if step.report.madeProgress {
                 idleNanos = PipelineRun.idleNanosMin
             } else {
                 clock.sleep(nanos: idleNanos)

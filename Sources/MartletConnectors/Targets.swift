@@ -50,10 +50,18 @@ final class FormatEncoder: RowEncoder {
 }
 
 /// Counts rows and forgets them.
-final class BlackholeTarget: SinkTarget {
+final class BlackholeTarget: ExternalTarget {
+    let name: String
+    let guarantee = DeliveryGuarantee.atLeastOnce
+    private var tick: UInt64 = 0
+
+    init(_ name: String) { self.name = name }
+
     func makeEncoder() -> any RowEncoder { NoEncoder() }
+    func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
     func write(_ bytes: UnsafeRawBufferPointer) {}
-    func endTick() {}
+    func endTick(_ tick: UInt64) { self.tick = tick }
+    func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
 
     private final class NoEncoder: RowEncoder {
@@ -61,11 +69,13 @@ final class BlackholeTarget: SinkTarget {
     }
 }
 
-/// Standard output. A reader that went away ends the run.
-final class StandardOutputTarget: SinkTarget {
-    private let name: String
+/// Standard output. A reader that went away ends the run. After a crash, rows since the last mark come again.
+final class StandardOutputTarget: ExternalTarget {
+    let name: String
+    let guarantee = DeliveryGuarantee.atLeastOnce
     private let format: RowFormat
     private var headerIsDue: Bool
+    private var tick: UInt64 = 0
 
     init(_ name: String, _ format: RowFormat) {
         self.name = name
@@ -74,6 +84,8 @@ final class StandardOutputTarget: SinkTarget {
     }
 
     func makeEncoder() -> any RowEncoder { FormatEncoder(format) }
+
+    func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
         if headerIsDue {
@@ -91,54 +103,20 @@ final class StandardOutputTarget: SinkTarget {
         }
     }
 
-    func endTick() {}
+    func endTick(_ tick: UInt64) { self.tick = tick }
+    func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
 }
 
-/// One file, replaced at the start of a run.
-final class FileTarget: SinkTarget {
-    private let name: String
-    private let path: String
-    private let format: RowFormat
-    private let file: SystemFile
-    private var offset: Int64 = 0
-
-    init(_ name: String, path: String, _ format: RowFormat) throws(SQLError) {
-        self.name = name
-        self.path = path
-        self.format = format
-        do throws(IOError) {
-            file = try SystemDisk().openFile(path, .replace)
-        } catch {
-            throw SQLError(.ioError, "sink \"\(name)\": \(error)")
-        }
-        if format.encoding == .csv, format.hasHeader {
-            try write(format.header.bytes)
-        }
-    }
-
-    func makeEncoder() -> any RowEncoder { FormatEncoder(format) }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
-        do throws(IOError) {
-            try file.append(bytes)
-            offset += Int64(bytes.count)
-        } catch {
-            throw SQLError(error.isOutOfSpace ? .diskFull : .ioError, "sink \"\(name)\": \(error)")
-        }
-    }
-
-    func endTick() {}
-    func finish() {}
-}
-
-/// A relation that lands in the output directory: its file appears with its first row, so that a run without late rows
-/// or dead letters leaves none behind. What an earlier run left is removed at the start.
-final class RelationTarget: SinkTarget {
-    private let name: String
+/// A relation that lands in the output directory of a run without a log: its file appears with its first row, so that a
+/// run without late rows or dead letters leaves none behind. What an earlier run left is removed at the start.
+final class RelationTarget: ExternalTarget {
+    let name: String
+    let guarantee = DeliveryGuarantee.atLeastOnce
     private let directory: String
     private let format: RowFormat
     private var file: FileTarget?
+    private var tick: UInt64 = 0
 
     init(_ name: String, directory: String, _ format: RowFormat) throws(SQLError) {
         self.name = name
@@ -158,6 +136,8 @@ final class RelationTarget: SinkTarget {
 
     func makeEncoder() -> any RowEncoder { FormatEncoder(format) }
 
+    func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
+
     func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
         if file == nil {
             do throws(IOError) {
@@ -165,78 +145,12 @@ final class RelationTarget: SinkTarget {
             } catch {
                 throw SQLError(.ioError, "\"\(name)\": \(error)")
             }
-            file = try FileTarget(name, path: path, format)
+            file = try FileTarget(beginning: path, of: name, format, disk: SystemDisk())
         }
         try file!.write(bytes)
     }
 
-    func endTick() {}
+    func endTick(_ tick: UInt64) { self.tick = tick }
+    func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
-}
-
-/// A directory (a path that ends in `/`): files named by the tick that began them, a new one at 128 MiB or after a
-/// minute. A file is written under a hidden name and appears when it is complete.
-final class DirectoryTarget: SinkTarget {
-    static let fileBytesMax: Int64 = 128 << 20
-    static let fileNanosMax: Int64 = 60_000_000_000
-
-    private let name: String
-    private let directory: String
-    private let format: RowFormat
-    private let clock: any Clock
-    private var tick = 0
-    private var current: (file: FileTarget, hidden: String, visible: String, bytes: Int64, sinceNanos: Int64)?
-
-    init(_ name: String, directory: String, _ format: RowFormat, clock: any Clock) throws(SQLError) {
-        self.name = name
-        self.directory = directory
-        self.format = format
-        self.clock = clock
-        do throws(IOError) {
-            let disk = SystemDisk()
-            try disk.makeDirectories(directory)
-            for entry in try disk.list(directory) where entry.hasPrefix("part-") || entry.hasPrefix(".part-") {
-                try disk.remove(directory + entry)
-            }
-        } catch {
-            throw SQLError(.ioError, "sink \"\(name)\": \(error)")
-        }
-    }
-
-    func makeEncoder() -> any RowEncoder { FormatEncoder(format) }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
-        if current == nil {
-            let number = String(tick)
-            let padded = String(repeating: "0", count: max(0, 12 - number.count)) + number
-            let suffix = format.encoding == .csv ? "csv" : "ndjson"
-            let visible = "\(directory)part-\(padded).\(suffix)"
-            let hidden = "\(directory).part-\(padded).\(suffix)"
-            current = (try FileTarget(name, path: hidden, format), hidden, visible, 0, clock.monotonicNanos())
-        }
-        try current!.file.write(bytes)
-        current!.bytes += Int64(bytes.count)
-    }
-
-    func endTick() throws(SQLError) {
-        tick += 1
-        guard let open = current else { return }
-        if open.bytes >= DirectoryTarget.fileBytesMax
-            || clock.monotonicNanos() - open.sinceNanos >= DirectoryTarget.fileNanosMax
-        {
-            try show()
-        }
-    }
-
-    func finish() throws(SQLError) { try show() }
-
-    private func show() throws(SQLError) {
-        guard let open = current else { return }
-        current = nil
-        do throws(IOError) {
-            try SystemDisk().rename(open.hidden, to: open.visible)
-        } catch {
-            throw SQLError(.ioError, "sink \"\(name)\": \(error)")
-        }
-    }
 }

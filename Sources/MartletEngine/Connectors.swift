@@ -1,6 +1,7 @@
 package import MartletColumns
 package import MartletCore
 package import MartletDataflow
+package import MartletLog
 package import MartletSQL
 
 /// One partition of a source, which can also read a record again, in full: late rows are kept with all their columns.
@@ -9,16 +10,84 @@ package protocol SourcePartition: PartitionReader {
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch
 }
 
-/// Where a sink's bytes go. Encoders belong to the shards; everything else is called by the thread that commits.
+/// What a sink's reader may rely on across crashes.
+package enum DeliveryGuarantee: String, Sendable {
+    /// A tick's rows become true once, as one piece.
+    case transactional
+    /// Rows may come again after a crash; their key makes the second time change nothing.
+    case idempotent
+    /// Rows of the last ticks may come again after a crash.
+    case atLeastOnce = "at-least-once"
+
+    /// The same for people.
+    package var words: String {
+        switch self {
+        case .transactional: "\(rawValue): each tick's rows come once, as one piece"
+        case .idempotent: "\(rawValue): rows may come again after a crash, and change nothing then"
+        case .atLeastOnce: "\(rawValue): rows of the last ticks may come again after a crash"
+        }
+    }
+}
+
+/// Where a sink's bytes go. Encoders belong to the shards; everything else is called by one thread at a time, in the order
+/// of ticks. A call that throws a transient error (`SQLError.isTransient`) has taken nothing and may be repeated.
 package protocol SinkTarget: AnyObject {
+    /// As messages and tick records name it; no other target of the same machine has it.
+    var name: String { get }
+    var guarantee: DeliveryGuarantee { get }
     /// A fresh encoder for rows of this sink.
     func makeEncoder() -> any RowEncoder
     /// Takes the bytes of one shard's rows; in the order of ticks, then shards.
     func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError)
-    /// The tick is complete: what was written may be shown.
-    func endTick() throws(SQLError)
-    /// No more will come.
+}
+
+/// A target outside the log: a file, another database. It gets a tick's rows when the tick's commit is durable (or, in a
+/// run without a log, at once).
+package protocol ExternalTarget: SinkTarget {
+    /// Once, before the first row of a run with a log. Afterwards the target has the rows of no tick after the one it answers.
+    func resume(_ start: SinkStart) throws(SQLError) -> UInt64
+    /// The tick's rows are complete: what was written may be shown. Again for the same tick changes nothing.
+    func endTick(_ tick: UInt64) throws(SQLError)
+    /// Makes everything up to the last ended tick durable.
+    func sync() throws(SQLError) -> SinkMark
+    /// No more will come, ever.
     func finish() throws(SQLError)
+}
+
+/// Where a target outside the log is to go on.
+package struct SinkStart: Sendable {
+    /// The pipeline, by a name that no other pipeline in the world has.
+    package var pipeline: String
+    /// The newest that is known of this target; nil: no row of it was made durable.
+    package var mark: SinkMark?
+    /// The pipeline begins: what the target has is not of its making.
+    package var isNew: Bool
+}
+
+/// A target within the log: what a tick writes to it is part of the tick's commit.
+package protocol CommittedTarget: SinkTarget {
+    /// What was written since the last call, as batches.
+    func takeAppends() throws(SQLError) -> [Append]
+}
+
+extension SQLError {
+    /// Whether trying again may succeed without anybody's doing anything here: the other side is away, full or busy.
+    package var isTransient: Bool {
+        switch state.code.prefix(2) {
+        case "08", "53": true
+        default: ["40001", "40P01", "55P03", "57P01", "57P02", "57P03"].contains(state.code)
+        }
+    }
+}
+
+/// A relation that fills beside a source's views.
+package struct SideRelation {
+    package enum Kind: Sendable { case late, deadLetters }
+
+    package var name: String
+    package var kind: Kind
+    package var fields: [Field]
+    package var source: SourceDefinition
 }
 
 /// What the engine asks of the outside: opened sources and sinks. Errors name the object and what is wrong with it.
@@ -27,8 +96,8 @@ package protocol ConnectorProvider: AnyObject {
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition]
     /// - Parameter isAppendOnly: rows carry no weights.
     func openSink(_ definition: SinkDefinition, fields: [Field], isAppendOnly: Bool) throws(SQLError) -> any SinkTarget
-    /// Where a late table or dead letters land, one JSON object a line.
-    func openRelation(_ name: String, fields: [Field]) throws(SQLError) -> any SinkTarget
+    /// Where a late table or dead letters land.
+    func openRelation(_ relation: SideRelation) throws(SQLError) -> any SinkTarget
 }
 
 /// What one tick wants to become true.
@@ -37,6 +106,8 @@ package struct TickOutput: @unchecked Sendable {
     package var tick: UInt64
     /// By target: the bytes of the shards, in order.
     package var parts: [(target: Int, part: SinkCollector.Part)]
+    /// Where the parts' buffers go back to.
+    package var pool: BytePool?
 }
 
 /// Makes ticks true, in order. Called by the driver; may work behind its back, within bounds.
@@ -49,25 +120,23 @@ package protocol Committer: AnyObject {
 /// Carries out each commit before returning. The threads' version (`MartletConnectors`) calls it from a thread of its own.
 package final class InlineCommitter: Committer {
     package let targets: [any SinkTarget]
-    private let pool: BytePool
     private let clock: any Clock
     /// From a record's read to its result's write, nanoseconds; for sinks fed straight from a source.
     package let latency: Histogram
 
-    package init(targets: [any SinkTarget], pool: BytePool, clock: any Clock, latency: Histogram) {
+    package init(targets: [any SinkTarget], clock: any Clock, latency: Histogram) {
         self.targets = targets
-        self.pool = pool
         self.clock = clock
         self.latency = latency
     }
 
     package func commit(_ output: TickOutput) throws(SQLError) {
         for (target, part) in output.parts { try targets[target].write(part.bytes.bytes) }
-        for target in targets { try target.endTick() }
+        for target in targets { try (target as? any ExternalTarget)?.endTick(output.tick) }
         let now = clock.monotonicNanos()
         for (_, part) in output.parts {
             for read in part.reads { latency.record(now - read.nanos, count: UInt64(read.rows)) }
-            pool.give(part.bytes)
+            output.pool?.give(part.bytes)
         }
     }
 

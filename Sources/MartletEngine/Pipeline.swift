@@ -1,6 +1,7 @@
 package import MartletCore
 package import MartletDataflow
 package import MartletSQL
+package import MartletState
 package import MartletColumns
 
 package struct PipelineOptions: Sendable {
@@ -16,7 +17,7 @@ package struct PipelineOptions: Sendable {
 
 /// A script's objects as one running circuit: sources opened, views and sinks lowered, late tables and dead letters
 /// collected. Driven by one thread, tick by tick.
-package final class Pipeline {
+package final class Pipeline: TickMachine {
     package let circuit: Circuit
     package let sources: [SourceDefinition]
     package let targets: [any SinkTarget]
@@ -107,11 +108,12 @@ package final class Pipeline {
     /// Rows of the input `ordinal`, which enter with the next tick.
     package func feed(input ordinal: Int, _ batch: Batch) { circuit.feed(relation: firstInput + ordinal, batch) }
 
-    /// One tick, committed (or handed to the committer). Answers what happened.
-    package func step(_ committer: any Committer) throws(SQLError) -> TickReport {
-        let report = circuit.step()
+    package var tick: UInt64 { circuit.tick }
+
+    package func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep {
+        let report = try record.map { record throws(SQLError) in try replay(record) } ?? circuit.step()
         if let failure = circuit.failure { throw failure }
-        var output = TickOutput(tick: report.tick, parts: [])
+        var output = TickOutput(tick: report.tick, parts: [], pool: pool)
         for (target, collector) in collectors.enumerated() {
             for part in collector.take() { output.parts.append((target, part)) }
         }
@@ -120,17 +122,41 @@ package final class Pipeline {
         }
         output.parts += side.parts
         for (relation, batch) in side.read { circuit.feed(relation: relation, batch) }
-        try committer.commit(output)
-        return report
+        return TickStep(report: report, record: report.inputs?.encode(), output: output)
+    }
+
+    private func replay(_ record: [UInt8]) throws(SQLError) -> TickReport {
+        do throws(StateError) {
+            return try circuit.step(replaying: try TickInputs(decoding: record))
+        } catch {
+            throw error.asSQLError
+        }
+    }
+
+    /// What a pipeline shows, its targets show.
+    package func committed(through tick: UInt64) {}
+
+    package func save(into writer: StateWriter) throws(SQLError) {
+        guard tick == 0 else { throw SQLError(.featureNotSupported, "only the state of a pipeline's beginning can be saved") }
+        for partition in partitions.joined() { partition.save(into: writer) }
+    }
+
+    package func restore(from reader: StateReader) throws(SQLError) {
+        do throws(StateError) {
+            for partition in partitions.joined() { try partition.restore(from: reader) }
+            try reader.finish()
+        } catch {
+            throw error.asSQLError
+        }
     }
 
     private func partition(_ block: OriginBlock) -> any SourcePartition {
         partitions[block.source][Int(block.partition)]
     }
 
-    /// Ends the sinks. After the last tick, committed and drained.
+    /// Ends the sinks of a run without a log. After the last tick, committed and drained.
     package func finish() throws(SQLError) {
-        for target in targets { try target.finish() }
+        for case let target as any ExternalTarget in targets { try target.finish() }
     }
 }
 

@@ -23,7 +23,6 @@ final class SideRelations {
     private let homes: [Int?]
     private var late: [Int: Entry] = [:]
     private var dead: [Int: Entry] = [:]
-    private var attempts = 0
 
     init(
         sources: [SourceDefinition], views: [String], homes: [Int?], read: [String], connectors: any ConnectorProvider, firstTarget: Int
@@ -34,25 +33,25 @@ final class SideRelations {
         for (ordinal, source) in sources.enumerated() {
             if let name = source.lateTable {
                 late[ordinal] = try open(
-                    name, source.lateFields, ordinal, read: read, connectors: connectors, firstTarget: firstTarget)
+                    SideRelation(name: name, kind: .late, fields: source.lateFields, source: source), ordinal, read, connectors, firstTarget)
             }
             if source.onError == .deadLetter {
                 dead[ordinal] = try open(
-                    source.deadLetterTable, SourceDefinition.deadLetterFields, ordinal, read: read, connectors: connectors,
-                    firstTarget: firstTarget)
+                    SideRelation(
+                        name: source.deadLetterTable, kind: .deadLetters, fields: SourceDefinition.deadLetterFields, source: source),
+                    ordinal, read, connectors, firstTarget)
             }
         }
     }
 
     private func open(
-        _ name: String, _ fields: [Field], _ source: Int, read: [String], connectors: any ConnectorProvider,
-        firstTarget: Int
+        _ relation: SideRelation, _ source: Int, _ read: [String], _ connectors: any ConnectorProvider, _ firstTarget: Int
     ) throws(SQLError) -> Entry {
-        let target = try connectors.openRelation(name, fields: fields)
+        let target = try connectors.openRelation(relation)
         targets.append(target)
         return Entry(
-            name: name, source: source, target: firstTarget + targets.count - 1, encoder: target.makeEncoder(),
-            read: read.firstIndex(of: name))
+            name: relation.name, source: source, target: firstTarget + targets.count - 1, encoder: target.makeEncoder(),
+            read: read.firstIndex(of: relation.name))
     }
 
     struct Collected {

@@ -52,8 +52,7 @@ extension Log {
         }
         guard isMoved else { return }
         logger.info("old records are removed", ["partition": "\(partition.id)", "start": LogValue(offset)])
-        let listener = listeners.withLock { $0.publish }
-        listener([partition.id])
+        tellListeners([partition.id])
     }
 }
 

@@ -63,8 +63,7 @@ extension Log {
             return (moved, waiters)
         }
         if !moved.isEmpty {
-            let listener = listeners.withLock { $0.publish }
-            listener(moved.sorted())
+            tellListeners(moved.sorted())
         }
         for waiter in waiters { waiter.body() }
     }

@@ -33,7 +33,9 @@ package final class Log: Sendable {
 
     struct Listeners {
         var work: @Sendable () -> Void = {}
-        var publish: @Sendable ([TopicPartition]) -> Void = { _ in }
+        /// In the order in which they came.
+        var publish: [(id: Int, body: @Sendable ([TopicPartition]) -> Void)] = []
+        var nextID = 0
     }
 
     init(
@@ -59,10 +61,24 @@ package final class Log: Sendable {
     /// before the first append.
     package func setWorkListener(_ body: @escaping @Sendable () -> Void) { listeners.withLock { $0.work = body } }
 
-    /// Called on the journal thread after each sync, before what waits for it, with the partitions whose high watermark,
-    /// last stable offset, start or existence changed, in ascending order. Must be short. Set before the first append.
-    package func setPublishListener(_ body: @escaping @Sendable ([TopicPartition]) -> Void) {
-        listeners.withLock { $0.publish = body }
+    /// `body` is called on the journal thread after each sync, before what waits for it, with the partitions whose high
+    /// watermark, last stable offset, start or existence changed, in ascending order. Must be short. Listeners are called in
+    /// the order in which they were added. Returns what `removePublishListener` takes.
+    package func addPublishListener(_ body: @escaping @Sendable ([TopicPartition]) -> Void) -> Int {
+        listeners.withLock { listeners in
+            listeners.nextID += 1
+            listeners.publish.append((listeners.nextID, body))
+            return listeners.nextID
+        }
+    }
+
+    func tellListeners(_ partitions: [TopicPartition]) {
+        for listener in listeners.withLock({ $0.publish }) { listener.body(partitions) }
+    }
+
+    /// A call that is under way may still end after this.
+    package func removePublishListener(_ id: Int) {
+        listeners.withLock { listeners in listeners.publish.removeAll { $0.id == id } }
     }
 
     // MARK: Failure

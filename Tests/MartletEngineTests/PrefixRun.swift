@@ -8,7 +8,10 @@ import MartletTestKit
 
 /// The rows that a sink holds, tick by tick: what all its changes so far come to. A row that is taken back without having
 /// been there, or that comes and goes within one tick, is a problem of its own.
-final class HeldRows: SinkTarget {
+final class HeldRows: ExternalTarget {
+    let name = "k"
+    let guarantee = DeliveryGuarantee.atLeastOnce
+    private var tick: UInt64 = 0
     private var counts: [String: Int] = [:]
     private var changes: [String: Set<Bool>] = [:]
     private(set) var problems: [String] = []
@@ -40,14 +43,18 @@ final class HeldRows: SinkTarget {
         }
     }
 
-    func endTick() throws(SQLError) {
+    func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
+
+    func endTick(_ tick: UInt64) {
+        self.tick = tick
         for (row, count) in counts where count < 0 { problems.append("taken back without having been there: \(row)") }
         for (row, signs) in changes where signs.count == 2 { problems.append("came and went within a tick: \(row)") }
         changes = [:]
         counts = counts.filter { $0.value != 0 }
     }
 
-    func finish() throws(SQLError) {}
+    func sync() -> SinkMark { SinkMark(tick: tick) }
+    func finish() {}
 
     var rows: [String] { counts.flatMap { Array(repeating: $0.key, count: max($0.value, 0)) }.sorted() }
 }
@@ -96,10 +103,12 @@ final class PrefixRun: ConnectorProvider {
         let pipeline = try Pipeline(
             statements, options: PipelineOptions(shards: shards), connectors: self,
             executor: SequentialExecutor(order: (0..<shards).reversed()), clock: clock)
-        let committer = InlineCommitter(targets: pipeline.targets, pool: pipeline.pool, clock: clock, latency: Histogram())
+        let committer = InlineCommitter(targets: pipeline.targets, clock: clock, latency: Histogram())
         var left = ticksAfter
         for _ in 0..<5_000 {
-            let report = try pipeline.step(committer)
+            let step = try pipeline.step(replaying: nil)
+            try committer.commit(step.output)
+            let report = step.report
             letters += report.deadLetters.count
             late += report.lateRows.count
             ticks.append(Tick(read: scripts.keys.sorted().map { partitions[$0]!.map(\.count) }, rows: held.rows))
@@ -120,7 +129,7 @@ final class PrefixRun: ConnectorProvider {
 
     func openSink(_ definition: SinkDefinition, fields: [Field], isAppendOnly: Bool) throws(SQLError) -> any SinkTarget { held }
 
-    func openRelation(_ name: String, fields: [Field]) throws(SQLError) -> any SinkTarget { KeptRows() }
+    func openRelation(_ relation: SideRelation) throws(SQLError) -> any SinkTarget { KeptRows(relation.name) }
 }
 
 /// A partition that hands over a random number of its rows at a time, and says how many so far.

@@ -25,18 +25,23 @@ final class ScriptedConnectors: ConnectorProvider {
         keep(definition.name)
     }
 
-    func openRelation(_ name: String, fields: [Field]) throws(SQLError) -> any SinkTarget { keep(name) }
+    func openRelation(_ relation: SideRelation) throws(SQLError) -> any SinkTarget { keep(relation.name) }
 
     private func keep(_ name: String) -> KeptRows {
-        let kept = KeptRows()
+        let kept = KeptRows(name)
         sinks[name] = kept
         return kept
     }
 }
 
 /// One row a line, its values' texts divided by blanks; `-` before a row that is taken back.
-final class KeptRows: SinkTarget {
+final class KeptRows: ExternalTarget {
+    let name: String
+    let guarantee = DeliveryGuarantee.atLeastOnce
     private(set) var lines: [String] = []
+    private var tick: UInt64 = 0
+
+    init(_ name: String) { self.name = name }
 
     private final class Encoder: RowEncoder {
         func encode(_ batch: Batch, into bytes: ByteSink) {
@@ -60,8 +65,10 @@ final class KeptRows: SinkTarget {
         lines += String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    func endTick() throws(SQLError) {}
-    func finish() throws(SQLError) {}
+    func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
+    func endTick(_ tick: UInt64) { self.tick = tick }
+    func sync() -> SinkMark { SinkMark(tick: tick) }
+    func finish() {}
 
     /// What all changes come to, ascending.
     var rows: [String] {
@@ -169,9 +176,11 @@ struct EngineRun {
         pipeline = try Pipeline(
             statements, options: PipelineOptions(shards: shards), connectors: connectors,
             executor: SequentialExecutor(order: (0..<shards).reversed()), clock: clock)
-        let committer = InlineCommitter(targets: pipeline.targets, pool: pipeline.pool, clock: clock, latency: Histogram())
+        let committer = InlineCommitter(targets: pipeline.targets, clock: clock, latency: Histogram())
         for _ in 0..<10_000 {
-            if try pipeline.step(committer).isFinished { break }
+            let step = try pipeline.step(replaying: nil)
+            try committer.commit(step.output)
+            if step.report.isFinished { break }
         }
         try pipeline.finish()
     }

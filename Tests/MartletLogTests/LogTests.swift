@@ -52,7 +52,7 @@ struct LogTests {
         let partition = try fixture.topic()
         let told = Mutex<[Int]>([])
         let published = Mutex<[[TopicPartition]]>([])
-        fixture.log.setPublishListener { partitions in
+        _ = fixture.log.addPublishListener { partitions in
             published.withLock { $0.append(partitions) }
             told.withLock { $0.append(0) }
         }

@@ -31,6 +31,7 @@ enum Rooms {
         "CMartletVector": "MartletColumns",
         "CMartletEvent": "MartletPlatform",
         "CMartletCompression": "MartletLog",
+        "CMartletPQ": "MartletConnectors",
     ]
 
     /// Rooms that touch the outside world. All others are deterministic: time, randomness, threads and files reach them

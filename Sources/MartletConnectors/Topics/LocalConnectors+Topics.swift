@@ -14,6 +14,7 @@ extension LocalConnectors {
         try options.allow(["topic", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode"])
         let log = try ownLog(subject)
         let topic = try topic(try options.required("topic"), of: log, subject)
+        interest.add(topic.id)
         let start = try startup(options, subject)
         let isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
         var partitions: [any SourcePartition] = []
@@ -48,10 +49,24 @@ extension LocalConnectors {
         row.showsOperation = !isAppendOnly && !isUpsert && !definition.ignoresDeletes
         row.hasHeader = false
         return TopicTarget(
-            definition.name, log, topic: topic,
+            definition.name, topic: topic,
             format: TopicFormat(
                 row: row, key: definition.primaryKey, isUpsert: isUpsert, ignoresDeletes: definition.ignoresDeletes),
             clock: clock)
+    }
+
+    func openRelationTopic(_ relation: SideRelation, _ format: RowFormat, of log: Log) throws(SQLError) -> any SinkTarget {
+        let topic = try topic(relation.name, of: log, "\"\(relation.name)\"")
+        switch relation.kind {
+        case .late:
+            return TopicTarget(
+                relation.name, topic: topic, format: TopicFormat(row: format, key: [], isUpsert: false, ignoresDeletes: false),
+                clock: clock)
+        case .deadLetters:
+            return DeadLetterTarget(
+                relation.name, topic: topic, fields: relation.fields,
+                origin: relation.source.options["topic"]?.text ?? relation.source.name, clock: clock)
+        }
     }
 
     private func ownLog(_ subject: String) throws(SQLError) -> Log {
@@ -63,18 +78,9 @@ extension LocalConnectors {
         return log
     }
 
-    /// The topic, created if it is not there.
     private func topic(_ name: String, of log: Log, _ subject: String) throws(SQLError) -> Topic {
-        if let topic = log.topic(named: name) { return topic }
         do throws(LogError) {
-            let (topic, sequence) = try log.createTopic(name, partitions: topicPartitions, overrides: [:])
-            let done = WakeSignal()
-            let ticket = done.ticket
-            log.whenDurable(sequence) { done.notify() }
-            while !done.wait(after: ticket, timeoutNanos: 1_000_000_000) {
-                if let failure = log.failure { throw failure }
-            }
-            return topic
+            return try log.ensureTopic(name, partitions: topicPartitions)
         } catch {
             throw SQLError(.ioError, "\(subject): topic \"\(name)\" cannot be created: \(error)")
         }
@@ -93,5 +99,23 @@ extension LocalConnectors {
             return .atOrAfter(Int64(millis))
         default: return millis.map { .atOrAfter(Int64($0)) } ?? .earliest
         }
+    }
+}
+
+extension Log {
+    /// The topic, created if it is not there; waits until that is durable.
+    func ensureTopic(
+        _ name: String, partitions: Int32, overrides: [String: String] = [:], isInternal: Bool = false
+    ) throws(LogError) -> Topic {
+        if let topic = topic(named: name) { return topic }
+        let (topic, sequence) = try createTopic(name, partitions: partitions, overrides: overrides, isInternal: isInternal)
+        let done = WakeSignal()
+        let ticket = done.ticket
+        whenDurable(sequence) { done.notify() }
+        // A log that failed answers nobody: look from time to time.
+        while !done.wait(after: ticket, timeoutNanos: 1_000_000_000) {
+            if let failure { throw failure }
+        }
+        return topic
     }
 }

@@ -44,7 +44,7 @@ package final class KafkaServer: Sendable {
         self.broker = broker
         let moved = Moved()
         let loop = loop
-        log.setPublishListener { partitions in
+        _ = log.addPublishListener { partitions in
             guard moved.add(partitions) else { return }
             loop.post { broker.published(moved.take()) }
         }

@@ -1,0 +1,49 @@
+internal import MartletCore
+internal import MartletEngine
+
+/// Figures of a durable run in the metrics registry. Any thread.
+final class DurableMetrics: Sendable {
+    let retries: Counter
+    private let recoverySeconds: Gauge
+    private let replayed: Counter
+    private let pause: Histogram
+    private let checkpoints: Counter
+    private let stateBytes: Gauge
+    private let undurable: Gauge
+    private let waitingTicks: Gauge
+    private let waitingBytes: Gauge
+
+    init(_ registry: MetricsRegistry, pipeline: String) {
+        let label = [MetricLabel("pipeline", pipeline)]
+        retries = registry.counter("martlet_sink_retries_total", help: "Attempts that a sink outside refused for the moment.", label)
+        recoverySeconds = registry.gauge(
+            "martlet_recovery_seconds", help: "How long the last start took until the first new tick.", unit: .microsecondsAsSeconds, label)
+        replayed = registry.counter("martlet_recovery_ticks_total", help: "Ticks carried out again at the start.", label)
+        pause = registry.histogram(
+            "martlet_checkpoint_pause_seconds", help: "How long the pipeline stood still for a checkpoint.", unit: .nanosecondsAsSeconds,
+            label)
+        checkpoints = registry.counter("martlet_checkpoints_total", help: "Checkpoints begun.", label)
+        stateBytes = registry.gauge("martlet_checkpoint_bytes", help: "Size of the last checkpoint.", label)
+        undurable = registry.gauge("martlet_ticks_in_flight", help: "Ticks on their way to the disk.", label)
+        waitingTicks = registry.gauge("martlet_sink_waiting_ticks", help: "Ticks that sinks outside have yet to get.", label)
+        waitingBytes = registry.gauge("martlet_sink_waiting_bytes", help: "Bytes that sinks outside have yet to get.", label)
+    }
+
+    func recovered(_ report: RecoveryReport) {
+        recoverySeconds.set(report.nanos / 1000)
+        replayed.add(report.ticksReplayed)
+    }
+
+    /// Called by the driver's thread after each tick.
+    func update(_ driver: DurableDriver) {
+        let lag = driver.deliveries.lag
+        undurable.set(Int64(lag.undurable))
+        waitingTicks.set(Int64(lag.waiting))
+        waitingBytes.set(Int64(lag.bytes))
+        if let taken = driver.takeCheckpointFacts() {
+            checkpoints.add()
+            pause.record(taken.pauseNanos)
+            stateBytes.set(taken.bytes)
+        }
+    }
+}

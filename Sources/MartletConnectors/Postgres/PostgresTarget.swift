@@ -1,0 +1,222 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletEngine
+internal import MartletPlatform
+internal import MartletSQL
+
+/// What a PostgreSQL sink writes to, and how.
+struct PostgresSettings {
+    /// libpq's keywords and values.
+    var connection: [(String, String)]
+    var schema: String
+    var table: String
+    /// In the order of the sink's fields.
+    var columns: [String]
+    /// Ordinals of the columns whose values name a row; empty: rows are only added.
+    var key: [Int]
+    var ignoresDeletes: Bool
+}
+
+/// A table of a PostgreSQL server. A tick's rows and the tick's number are one transaction there, so that PostgreSQL itself
+/// says what it has, whichever side dies when: the number stands in the table `martlet_sinks` beside the target.
+///
+/// With a key, rows replace those of the same key, and rows that a view takes back are deleted; of a tick's changes to one
+/// key only the last counts. Used by one thread at a time.
+final class PostgresTarget: ExternalTarget {
+    let name: String
+    let guarantee = DeliveryGuarantee.transactional
+    private let settings: PostgresSettings
+    private var connection: PostgresConnection?
+    /// Whose ticks are counted: the pipeline's own name in the world.
+    private var owner = ""
+    /// The last tick that PostgreSQL has, as far as was asked.
+    private var durable: UInt64 = 0
+    private var ended: UInt64 = 0
+    /// Of the tick at hand: the rows, as literals in parentheses without the parentheses.
+    private var added: [String] = []
+    /// With a key: the last change of each, in the order in which the keys came. nil: the row is gone.
+    private var keys: [String] = []
+    private var changes: [String: String?] = [:]
+
+    /// A statement is sent when it has about this many bytes.
+    private static let statementBytesMax = 1 << 20
+
+    init(_ name: String, _ settings: PostgresSettings) {
+        self.name = name
+        self.settings = settings
+    }
+
+    func makeEncoder() -> any RowEncoder { PostgresEncoder() }
+
+    // MARK: Where it stands
+
+    func resume(_ start: SinkStart) throws(SQLError) -> UInt64 {
+        owner = start.pipeline
+        try connect()
+        if start.isNew {
+            try withConnection { connection throws(SQLError) in
+                try connection.execute("DELETE FROM \(self.ticks) WHERE \(self.isOurs)")
+            }
+            durable = 0
+        }
+        ended = durable
+        return durable
+    }
+
+    private var ticks: String { "\(PostgresTarget.quoted(settings.schema)).martlet_sinks" }
+    private var target: String { "\(PostgresTarget.quoted(settings.schema)).\(PostgresTarget.quoted(settings.table))" }
+    private var isOurs: String { "pipeline = \(PostgresTarget.literal(owner)) AND sink = \(PostgresTarget.literal(name))" }
+
+    /// Connects if there is no connection, and learns what the server has: after a lost one a commit may or may not have
+    /// been carried out.
+    private func connect() throws(SQLError) {
+        guard connection == nil else { return }
+        let opened = try PostgresConnection(settings.connection, subject: "sink \"\(name)\"")
+        // A session that turned it off would acknowledge what a crash of the server loses.
+        try opened.execute("SET synchronous_commit = on; SET client_min_messages = error; SET datestyle = ISO; SET intervalstyle = postgres; SET timezone = 'UTC'")
+        try opened.execute(
+            "CREATE TABLE IF NOT EXISTS \(ticks) (pipeline text, sink text, tick bigint NOT NULL, PRIMARY KEY (pipeline, sink))")
+        // Fails here, at the start, if there is no such table or column.
+        try opened.execute(
+            "SELECT \(settings.columns.map(PostgresTarget.quoted).joined(separator: ", ")) FROM \(target) LIMIT 0")
+        try opened.execute("SELECT tick FROM \(ticks) WHERE \(isOurs)")
+        durable = max(durable, opened.value.flatMap { UInt64($0) } ?? 0)
+        connection = consume opened
+    }
+
+    private func withConnection(_ body: (borrowing PostgresConnection) throws(SQLError) -> Void) throws(SQLError) {
+        try connect()
+        do throws(SQLError) {
+            try body(connection!)
+        } catch {
+            // Whatever it was, what is left of the transaction goes with the connection.
+            connection = nil
+            throw error
+        }
+    }
+
+    // MARK: Rows
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
+        do throws(ByteError) {
+            var reader = ByteReader(bytes)
+            while !reader.isAtEnd {
+                let isDeletion = try reader.readUInt8() == PostgresEncoder.delete
+                var literals: [String] = []
+                for _ in settings.columns {
+                    let count = try reader.readLittle(UInt32.self)
+                    literals.append(
+                        count == .max ? "NULL" : PostgresTarget.literal(String(decoding: try reader.read(Int(count)), as: UTF8.self)))
+                }
+                take(literals, isDeletion: isDeletion)
+            }
+        } catch {
+            throw SQLError(.internalError, "sink \"\(name)\": \(error)")
+        }
+    }
+
+    private func take(_ literals: [String], isDeletion: Bool) {
+        if isDeletion && settings.ignoresDeletes { return }
+        let row = literals.joined(separator: ", ")
+        guard !settings.key.isEmpty else { return added.append(row) }
+        let key = settings.key.map { literals[$0] }.joined(separator: ", ")
+        if changes.updateValue(isDeletion ? nil : row, forKey: key) == nil { keys.append(key) }
+    }
+
+    func endTick(_ tick: UInt64) throws(SQLError) {
+        if tick > durable {
+            try connect()
+        }
+        if tick > durable {
+            try withConnection { connection throws(SQLError) in
+                try connection.execute("BEGIN")
+                for statement in statements() { try connection.execute(statement) }
+                try connection.execute(
+                    """
+                    INSERT INTO \(ticks) VALUES (\(PostgresTarget.literal(owner)), \(PostgresTarget.literal(name)), \(tick)) \
+                    ON CONFLICT (pipeline, sink) DO UPDATE SET tick = EXCLUDED.tick; COMMIT
+                    """)
+            }
+            durable = tick
+        }
+        ended = max(ended, tick)
+        added = []
+        keys = []
+        changes = [:]
+    }
+
+    private func statements() -> [String] {
+        var statements: [String] = []
+        let columns = settings.columns.map(PostgresTarget.quoted)
+        let insert = "INSERT INTO \(target) (\(columns.joined(separator: ", "))) VALUES "
+        if settings.key.isEmpty {
+            batched(added, into: &statements, insert, "")
+            return statements
+        }
+        let keyColumns = settings.key.map { columns[$0] }.joined(separator: ", ")
+        let others = columns.indices.filter { !settings.key.contains($0) }
+        let update =
+            others.isEmpty
+            ? "DO NOTHING" : "DO UPDATE SET " + others.map { "\(columns[$0]) = EXCLUDED.\(columns[$0])" }.joined(separator: ", ")
+        let gone = keys.filter { changes[$0] == .some(nil) }
+        let present = keys.compactMap { changes[$0] ?? nil }
+        batched(gone, into: &statements, "DELETE FROM \(target) WHERE (\(keyColumns)) IN (", ")")
+        batched(present, into: &statements, insert, " ON CONFLICT (\(keyColumns)) \(update)")
+        return statements
+    }
+
+    private func batched(_ rows: [String], into statements: inout [String], _ head: String, _ tail: String) {
+        var text = ""
+        for row in rows {
+            text += text.isEmpty ? head : ", "
+            text += "(\(row))"
+            if text.utf8.count >= PostgresTarget.statementBytesMax {
+                statements.append(text + tail)
+                text = ""
+            }
+        }
+        if !text.isEmpty { statements.append(text + tail) }
+    }
+
+    func sync() -> SinkMark { SinkMark(tick: ended) }
+
+    func finish() {}
+
+    // MARK: SQL text
+
+    /// Standard strings: only the quote itself is special.
+    static func literal(_ text: String) -> String { "'" + doubled(text, "'") + "'" }
+    static func quoted(_ name: String) -> String { "\"" + doubled(name, "\"") + "\"" }
+
+    private static func doubled(_ text: String, _ quote: Character) -> String {
+        guard text.contains(quote) else { return text }
+        return text.split(separator: quote, omittingEmptySubsequences: false).joined(separator: "\(quote)\(quote)")
+    }
+}
+
+/// Encodes rows as frames: a kind, then each column's text behind its length u32, which is 2³² − 1 for NULL.
+private final class PostgresEncoder: RowEncoder {
+    static let insert: UInt8 = 1
+    static let delete: UInt8 = 0
+
+    func encode(_ batch: Batch, into bytes: ByteSink) {
+        for row in 0..<batch.count {
+            let weight = batch.weights?.int64s[row] ?? 1
+            // Of what stands in a batch more than once, each is a row.
+            for _ in 0..<weight.magnitude {
+                bytes.append(weight < 0 ? PostgresEncoder.delete : PostgresEncoder.insert)
+                for column in batch.columns {
+                    let value = column.value(at: row)
+                    if case .null = value {
+                        withUnsafeBytes(of: UInt32.max.littleEndian) { bytes.append($0) }
+                        continue
+                    }
+                    let text = Array(value.text(in: .utc).utf8)
+                    withUnsafeBytes(of: UInt32(text.count).littleEndian) { bytes.append($0) }
+                    text.withUnsafeBytes { bytes.append($0) }
+                }
+            }
+        }
+    }
+}
