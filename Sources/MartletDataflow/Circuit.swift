@@ -63,7 +63,7 @@ package final class Circuit {
     var nodeWatermarks: [Watermark]
     var pendingRelations: [[Batch]]
     /// By source: how many partitions have taken part in a tick.
-    var partitionCounts: [Int]
+    package internal(set) var partitionCounts: [Int]
     /// Ticks since the sources ended in which relations brought nothing.
     var quietTicks = 0
     /// Whether every partition is finished and every window closed.
@@ -152,6 +152,7 @@ package final class Circuit {
                 for intake in shard.intakes(of: source) where (partitionCounts[source]..<count).contains(intake.partition) {
                     intake.time.join(sourceWatermark: sourceWatermarks[source])
                     intake.sourceWatermark = sourceWatermarks[source]
+                    intake.takesPart = true
                 }
             }
             partitionCounts[source] = count
@@ -228,7 +229,7 @@ package final class Circuit {
             var active = 0
             var finished = 0
             let intakes = shards.flatMap { $0.intakes(of: source) }
-            for intake in intakes where intake.partition < partitionCounts[source] {
+            for intake in intakes where intake.takesPart {
                 if intake.time.isFinished {
                     finished += 1
                 } else if intake.time.isIdle {
@@ -310,7 +311,7 @@ package final class Circuit {
     private func takeStanding() -> [TickInputs.Partition] {
         var changed: [TickInputs.Partition] = []
         for shard in shards {
-            for (reader, intake) in shard.partitions where intake.partition < partitionCounts[intake.source] {
+            for (reader, intake) in shard.partitions where intake.takesPart {
                 let now = TickInputs.Partition(
                     source: intake.source, partition: intake.partition, position: reader.position,
                     isFinished: intake.time.isFinished, isIdle: intake.time.isIdle)

@@ -1,5 +1,6 @@
 package import MartletColumns
 package import MartletCore
+package import MartletState
 
 /// A promise about event time, in microseconds since 1970: no later row is earlier than this.
 package typealias Watermark = Int64
@@ -34,6 +35,18 @@ package protocol Operator: AnyObject {
     func advance(to watermark: Watermark, into output: any Output)
     /// The tick's input is complete: emit what changed.
     func flush(into output: any Output)
+    /// Everything that a later tick's results hang on, between ticks. What keeps nothing is a `StatelessOperator`.
+    func save(into writer: StateWriter)
+    /// Into one just made from the same definition. When it throws, the operator is good for nothing any more.
+    func restore(from reader: StateReader) throws(StateError)
+}
+
+/// Keeps nothing from one tick to the next.
+package protocol StatelessOperator: Operator {}
+
+extension StatelessOperator {
+    package func save(into writer: StateWriter) {}
+    package func restore(from reader: StateReader) throws(StateError) {}
 }
 
 extension Operator {
@@ -67,6 +80,20 @@ package struct ViewCounters: Sendable, Equatable {
         sum.late += right.late
         sum.deadLetters += right.deadLetters
         return sum
+    }
+}
+
+extension ViewCounters {
+    func save(into writer: StateWriter) {
+        for count in [rowsIn, counted, filtered, late, deadLetters] { writer.write(count) }
+    }
+
+    init(from reader: StateReader) throws(StateError) {
+        rowsIn = try reader.read()
+        counted = try reader.read()
+        filtered = try reader.read()
+        late = try reader.read()
+        deadLetters = try reader.read()
     }
 }
 

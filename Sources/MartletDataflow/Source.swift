@@ -97,6 +97,24 @@ package struct PartitionTime: Sendable {
         join(sourceWatermark: sourceWatermark)
     }
 
+    func save(into writer: StateWriter) {
+        writer.write(maximum != nil)
+        writer.write(maximum ?? 0)
+        writer.write(floor)
+        writer.write(isFinished)
+        writer.write(isIdle)
+    }
+
+    /// Silence is counted afresh: the clock it was measured by is not this one.
+    mutating func restore(from reader: StateReader) throws(StateError) {
+        let hasMaximum = try reader.readFlag()
+        let saved: Int64 = try reader.read()
+        maximum = hasMaximum ? saved : nil
+        floor = try reader.read()
+        isFinished = try reader.readFlag()
+        isIdle = try reader.readFlag()
+    }
+
     /// `timeoutNanos` without rows make a partition idle: it no longer holds the source's watermark.
     package mutating func checkIdle(nowNanos: Int64, timeoutNanos: Int64) {
         if !isFinished, !isIdle, nowNanos - activeAtNanos >= timeoutNanos {
@@ -124,6 +142,8 @@ final class SourceIntake: RecordReceiver {
     var rows: UInt64 = 0
     var rejected: UInt64 = 0
     var skipped: UInt64 = 0
+    /// Whether it is one of those that have taken part in a tick.
+    var takesPart = false
     /// As the last tick left it.
     var known: TickInputs.Partition
 
@@ -139,6 +159,18 @@ final class SourceIntake: RecordReceiver {
         self.context = context
         self.output = output
         self.time = time
+    }
+
+    func save(into writer: StateWriter) {
+        time.save(into: writer)
+        for count in [rows, rejected, skipped] { writer.write(count) }
+    }
+
+    func restore(from reader: StateReader) throws(StateError) {
+        try time.restore(from: reader)
+        rows = try reader.read()
+        rejected = try reader.read()
+        skipped = try reader.read()
     }
 
     func reject(_ letter: DeadLetter) {

@@ -101,6 +101,9 @@ struct WindowEnds {
     /// A binary heap: each element is at most its children, at 2i + 1 and 2i + 2.
     private var heap: [Int64] = []
 
+    /// Ascending.
+    var all: [Int64] { heap.sorted() }
+
     mutating func insert(_ end: Int64) {
         guard known.insert(end).inserted else { return }
         heap.append(end)

@@ -8,7 +8,8 @@ struct Natural: Comparable {
         normalize()
     }
 
-    private init(words: [UInt32]) {
+    /// The least significant word first.
+    init(words: [UInt32]) {
         self.words = words
         normalize()
     }

@@ -35,6 +35,29 @@ package struct NumericMoments: Sendable {
         squares.magnitude = total
     }
 
+    /// All of it as words: count, specials and scale, signs, then the sum's digits behind their number, then the squares'.
+    package var image: [UInt32] {
+        var image: [UInt32] = []
+        for number in [count, specials] {
+            image += [UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32)]
+        }
+        image.append(UInt32(truncatingIfNeeded: scale))
+        image.append((sum.isNegative ? 1 : 0) | (squares.isNegative ? 2 : 0))
+        image.append(UInt32(truncatingIfNeeded: sum.magnitude.words.count))
+        return image + sum.magnitude.words + squares.magnitude.words
+    }
+
+    /// From `image`; nil: those words are not one.
+    package init?(image: [UInt32]) {
+        guard image.count >= 7, image[4] <= 38, image[5] <= 3, Int(image[6]) <= image.count - 7 else { return nil }
+        count = Int64(truncatingIfNeeded: UInt64(image[0]) | UInt64(image[1]) << 32)
+        specials = Int64(truncatingIfNeeded: UInt64(image[2]) | UInt64(image[3]) << 32)
+        scale = Int(image[4])
+        let middle = 7 + Int(image[6])
+        sum = Signed(magnitude: Natural(words: Array(image[7..<middle])), isNegative: image[5] & 1 != 0)
+        squares = Signed(magnitude: Natural(words: Array(image[middle...])), isNegative: image[5] & 2 != 0)
+    }
+
     package var isEmpty: Bool { count + specials == 0 }
 
     package mutating func add(_ value: Decimal, weight: Int64) {

@@ -3,7 +3,7 @@ internal import MartletCore
 
 /// Refuses source rows that are earlier than their own partition's watermark, held back by the allowed lateness: what
 /// comes behind may take everything below that for complete. A row without a time is filtered.
-package final class AdmitInTime: Operator {
+package final class AdmitInTime: StatelessOperator {
     private let time: Int
     private let allowedLateness: Int64
     private let view: Int

@@ -1,8 +1,9 @@
 package import MartletColumns
 package import MartletCore
+package import MartletState
 
 /// Counts the rows that enter a view, and passes on the columns that it reads.
-package final class ViewEntry: Operator {
+package final class ViewEntry: StatelessOperator {
     private let columns: [Int]
     private let view: Int
     private let context: ShardContext
@@ -22,7 +23,7 @@ package final class ViewEntry: Operator {
 }
 
 /// Counts the source rows that reach the end of a view which keeps no state of its own, and passes them on.
-package final class ViewExit: Operator {
+package final class ViewExit: StatelessOperator {
     private let view: Int
     private let context: ShardContext
 
@@ -38,7 +39,7 @@ package final class ViewExit: Operator {
 }
 
 /// Passes the rows for which the predicate is true. A row whose predicate fails to evaluate is a dead letter.
-package final class Filter: Operator {
+package final class Filter: StatelessOperator {
     private let predicate: ExpressionEvaluator
     private let view: Int
     private let countsSourceRows: Bool
@@ -70,7 +71,7 @@ package final class Filter: Operator {
 }
 
 /// Computes columns. A row of which any expression fails is a dead letter.
-package final class Project: Operator {
+package final class Project: StatelessOperator {
     private let expressions: [ExpressionEvaluator]
     private let view: Int
     private let countsSourceRows: Bool
@@ -98,7 +99,7 @@ package final class Project: Operator {
 }
 
 /// Brings several inputs of the same columns together.
-package final class Union: Operator {
+package final class Union: StatelessOperator {
     package init() {}
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
@@ -120,5 +121,11 @@ package final class ConstantRows: Operator {
         guard let rows else { return }
         self.rows = nil
         if rows.count > 0 { output.emit(rows) }
+    }
+
+    package func save(into writer: StateWriter) { writer.write(rows == nil) }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        if try reader.readFlag() { rows = nil }
     }
 }

@@ -44,6 +44,7 @@ package final class GroupAggregate: Operator {
     private var histories: [Int64: PartitionTable] = [:]
     /// Columns of the input that histories keep, each once.
     private let historyColumns: [Int]
+    private let historyTypes: [DataType]
     private var changed: Set<Int64> = []
     private var earliest = Int64.max
 
@@ -53,14 +54,18 @@ package final class GroupAggregate: Operator {
     ) {
         self.layout = layout
         var kept: [Int] = []
+        var types: [DataType] = []
         if isChanging {
             for (call, spec) in layout.calls.enumerated() where spec.needsHistory {
-                for column in [layout.arguments[call], layout.filters[call]].compactMap({ $0 }) where !kept.contains(column) {
+                let needed = [(layout.arguments[call], spec.argumentType ?? .unknown), (layout.filters[call], .boolean)]
+                for case (let column?, let type) in needed where !kept.contains(column) {
                     kept.append(column)
+                    types.append(type)
                 }
             }
         }
         historyColumns = kept
+        historyTypes = types
         tableLayout = AggregateLayout(
             keys: layout.keys, calls: layout.calls, tracksChanges: emission == .onChange || !kept.isEmpty)
         self.timeKey = timeKey
@@ -102,17 +107,15 @@ package final class GroupAggregate: Operator {
 
     private func remember(_ time: Int64, _ batch: Batch) {
         let keys = layout.keys.indices.map { batch.columns[$0] }
-        let history: PartitionTable
-        if let known = histories[time] {
-            history = known
-        } else {
-            history = PartitionTable(
-                partition: layout.keys, rows: layout.keys + historyColumns.map { batch.columns[$0].type }, isChanging: true)
-            histories[time] = history
-        }
+        let history = histories[time] ?? newHistory()
+        histories[time] = history
         let columns = keys + historyColumns.map { batch.columns[$0] }
         let numbers = history.numbers(keys, count: batch.count)
         history.apply(columns, partitions: numbers, weights: batch.weights)
+    }
+
+    private func newHistory() -> PartitionTable {
+        PartitionTable(partition: layout.keys, rows: layout.keys + historyTypes, isChanging: true)
     }
 
     /// Finds least and greatest values again where one was withdrawn.
@@ -127,6 +130,40 @@ package final class GroupAggregate: Operator {
         table.restore(
             keys: Array(rows.columns.prefix(layout.keys.count)), count: rows.slots.count,
             arguments: layout.arguments.map { column($0) }, filters: layout.filters.map { column($0) })
+    }
+
+    // MARK: - Saving
+
+    /// Tables and histories by time.
+    package func save(into writer: StateWriter) {
+        writer.write(UInt64(tables.count))
+        for (time, table) in tables.sorted(by: { $0.key < $1.key }) {
+            writer.write(time)
+            table.save(into: writer)
+            writer.write(histories[time] != nil)
+            histories[time]?.save(into: writer)
+        }
+        writer.write(changed.sorted())
+    }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        tables = [:]
+        histories = [:]
+        for _ in 0..<(try reader.readCount(max: 1 << 40)) {
+            let time: Int64 = try reader.read()
+            guard tables[time] == nil, timeKey != nil || time == 0 else { throw reader.error("groups of a time that cannot be") }
+            let table = AggregateTable(tableLayout)
+            try table.restore(from: reader)
+            tables[time] = table
+            if try reader.readFlag() {
+                let history = newHistory()
+                try history.restore(from: reader)
+                histories[time] = history
+            }
+        }
+        changed = Set(try reader.readNumbers(Int64.self))
+        guard changed.allSatisfy({ tables[$0] != nil }) else { throw reader.error("a change of groups that are not there") }
+        earliest = tables.keys.min() ?? .max
     }
 
     /// The table of a time, which is about to change.

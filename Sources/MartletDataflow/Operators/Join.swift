@@ -1,6 +1,6 @@
 package import MartletColumns
 package import MartletCore
-internal import MartletState
+package import MartletState
 
 /// Which rows of a join come out.
 package enum JoinKind: Sendable, Equatable {
@@ -127,6 +127,16 @@ package final class Join: Operator {
         guard !pending[0].isEmpty || !pending[1].isEmpty else { return }
         meet(into: output)
         forget(into: output)
+    }
+
+    package func save(into writer: StateWriter) {
+        table.save(into: writer)
+        writer.write(watermark)
+    }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        try table.restore(from: reader)
+        watermark = try reader.read()
     }
 
     // MARK: - Changes

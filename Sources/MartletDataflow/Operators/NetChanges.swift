@@ -4,7 +4,7 @@ internal import MartletState
 
 /// Passes on what all changes of a tick come to, each row with a weight of +1 or −1: the end of a changing view, so that
 /// nobody sees a row that comes and goes within a tick.
-package final class NetChanges: Operator {
+package final class NetChanges: StatelessOperator {
     private var pending: [Batch] = []
 
     package init() {}

@@ -1,6 +1,6 @@
 package import MartletColumns
 package import MartletCore
-internal import MartletState
+package import MartletState
 
 /// OVER for rows that may come in any order and be taken back, Top-N, and sessions: keeps each partition's rows; where a
 /// tick touched a partition, its results before and after are compared, and the difference is emitted. With a time to
@@ -87,6 +87,30 @@ package final class OverPartitions: Operator {
         guard !pending.isEmpty else { return }
         apply(into: output)
         complete(into: output)
+    }
+
+    /// What is due stands in the order of time; `times` has the same ones.
+    package func save(into writer: StateWriter) {
+        table.save(into: writer)
+        writer.write(watermark)
+        writer.write(UInt64(due.count))
+        for (end, partitions) in due.sorted(by: { $0.key < $1.key }) {
+            writer.write(end)
+            writer.write(partitions.sorted())
+        }
+    }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        try table.restore(from: reader)
+        watermark = try reader.read()
+        for _ in 0..<(try reader.readCount(max: 1 << 40)) {
+            let end: Int64 = try reader.read()
+            let partitions = try reader.readNumbers(UInt32.self)
+            // A partition that is gone may still be named: it has nothing that is due then.
+            guard due[end] == nil, partitions.allSatisfy({ table.wasPartition($0) }) else { throw reader.error("a partition that is due and is none") }
+            due[end] = Set(partitions)
+            times.insert(end)
+        }
     }
 
     // MARK: - Changes

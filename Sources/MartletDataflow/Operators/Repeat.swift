@@ -3,7 +3,7 @@ internal import MartletCore
 internal import MartletState
 
 /// Each row as often as one of its columns says: INTERSECT ALL and EXCEPT ALL. A deletion takes back as many.
-package final class Repeat: Operator {
+package final class Repeat: StatelessOperator {
     private let times: Int
 
     /// - Parameter times: a BIGINT column, not NULL and not negative.

@@ -70,6 +70,33 @@ struct RunningState {
         return value
     }
 
+    func save(into writer: StateWriter) {
+        writer.write(count)
+        writer.write(rank)
+        writer.write(value)
+        writer.write(UInt64(earlier.count))
+        for value in earlier { writer.write(value) }
+        writer.write(Int64(oldest))
+        writer.write(table != nil)
+        table?.save(into: writer)
+    }
+
+    /// Into one just made for the same function.
+    mutating func restore(from reader: StateReader) throws(StateError) {
+        count = try reader.read()
+        rank = try reader.read()
+        value = try reader.readValue()
+        for _ in 0..<(try reader.readCount(max: 1 << 40)) { earlier.append(try reader.readValue()) }
+        let place: Int64 = try reader.read()
+        guard place >= 0, place < max(earlier.count, 1) else { throw reader.error("a place among earlier rows that is none") }
+        oldest = Int(place)
+        guard try reader.readFlag() else { return }
+        guard case .aggregate(let spec) = function else { throw reader.error("an aggregate of a function that is none") }
+        let table = AggregateTable(keys: [], calls: [spec])
+        try table.restore(from: reader)
+        self.table = table
+    }
+
     private mutating func lag(_ argument: Value, distance: Int, defaultValue: Value) -> Value {
         if distance == 0 { return argument }
         if earlier.count < distance {

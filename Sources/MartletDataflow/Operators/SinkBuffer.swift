@@ -42,7 +42,7 @@ package final class SinkCollector {
 }
 
 /// The end of a sink's plan on one shard: encodes rows as they come, hands the bytes over when the tick is complete.
-package final class SinkBuffer: Operator {
+package final class SinkBuffer: StatelessOperator {
     private let collector: SinkCollector
     private let encoder: any RowEncoder
     private let context: ShardContext

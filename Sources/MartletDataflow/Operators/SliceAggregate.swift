@@ -192,10 +192,35 @@ package final class SliceAggregate: Operator {
         exchange.closed[context.shard] = closing
         closing = []
     }
+
+    /// Slices by start and, within one, in the order in which they were made: the order in which windows merge them.
+    package func save(into writer: StateWriter) {
+        writer.write(UInt64(slices.count))
+        for start in keysByStart.keys.sorted() {
+            for key in keysByStart[start] ?? [] {
+                writer.write(key.start)
+                writer.write(key.firstEnd)
+                slices[key]?.save(into: writer)
+            }
+        }
+        writer.write(pending.all)
+    }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        for _ in 0..<(try reader.readCount(max: 1 << 40)) {
+            let key = SliceKey(start: try reader.read(), firstEnd: try reader.read())
+            guard slices[key] == nil, key.firstEnd > key.start else { throw reader.error("a slice that cannot be") }
+            let table = AggregateTable(tableLayout)
+            try table.restore(from: reader)
+            slices[key] = table
+            keysByStart[key.start, default: []].append(key)
+        }
+        for end in try reader.readNumbers(Int64.self) { pending.insert(end) }
+    }
 }
 
 /// The second half: merges what the shards have for each closed window, each shard its own keys, and emits the results.
-package final class FinishWindows: Operator {
+package final class FinishWindows: StatelessOperator {
     private let shape: WindowShape
     private let layout: WindowAggregateLayout
     private let exchange: WindowExchange

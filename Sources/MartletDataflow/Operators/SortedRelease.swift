@@ -1,6 +1,6 @@
 package import MartletColumns
 package import MartletCore
-internal import MartletState
+package import MartletState
 
 /// EMIT ON WINDOW CLOSE for plain rows and OVER: rows wait until the watermark has passed them and leave in the order
 /// of event time, then of the remaining sort keys, with the results of running functions per partition added.
@@ -114,6 +114,40 @@ package final class SortedRelease: Operator {
         let block = origins.block
         return Position(
             source: block.source, partition: block.partition, offset: block.offsets[origins.blockRow(row)])
+    }
+
+    package func save(into writer: StateWriter) {
+        for column in waiting { writer.write(column) }
+        writer.write(UInt64(positions.count))
+        for position in positions {
+            writer.write(Int64(position.source))
+            writer.write(position.partition)
+            writer.write(position.offset)
+        }
+        partitions.save(into: writer)
+        writer.write(UInt64(states.count))
+        for state in states.joined() { state.save(into: writer) }
+    }
+
+    package func restore(from reader: StateReader) throws(StateError) {
+        var columns: [Column] = []
+        for column in waiting { columns.append(try reader.readColumn(column.type)) }
+        waiting = columns
+        positions = []
+        for _ in 0..<(try reader.readCount(max: time.count)) {
+            positions.append(Position(source: Int(try reader.read(Int64.self)), partition: try reader.read(), offset: try reader.read()))
+        }
+        guard waiting.allSatisfy({ $0.count == positions.count }), positions.indices.allSatisfy({ !time.isNull($0) }) else {
+            throw reader.error("rows without their places")
+        }
+        earliest = positions.indices.map { time.int64s[$0] }.min() ?? .max
+        try partitions.restore(from: reader)
+        states = []
+        for _ in 0..<(try reader.readCount(max: partitions.count)) {
+            var row = layout.calls.map { RunningState($0.function) }
+            for call in row.indices { try row[call].restore(from: reader) }
+            states.append(row)
+        }
     }
 
     package func advance(to watermark: Watermark, into output: any Output) {

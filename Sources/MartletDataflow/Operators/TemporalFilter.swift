@@ -1,6 +1,6 @@
 package import MartletColumns
 package import MartletCore
-internal import MartletState
+package import MartletState
 
 /// Rows that are valid for a time by the clock (`now()` in a filter): they come out when their time has come, and are
 /// taken back when it is over. The last two columns of the input are the first instant of a row's span and the first one
@@ -23,6 +23,10 @@ package final class TemporalFilter: Operator {
     package func flush(into output: any Output) {
         move(into: output)
     }
+
+    package func save(into writer: StateWriter) { rows.save(into: writer) }
+
+    package func restore(from reader: StateReader) throws(StateError) { try rows.restore(from: reader) }
 
     private func move(into output: any Output) {
         if let changes = rows.advance(to: clock.now) { output.emit(changes) }

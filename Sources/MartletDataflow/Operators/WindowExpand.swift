@@ -3,7 +3,7 @@ package import MartletCore
 
 /// Adds window_start and window_end: one row for each window that a row belongs to and is not late for.
 /// A row late for all of them goes to the late rows.
-package final class WindowExpand: Operator {
+package final class WindowExpand: StatelessOperator {
     private let shape: WindowShape
     private let time: Int
     private let timeType: DataType

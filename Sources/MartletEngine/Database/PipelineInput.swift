@@ -59,8 +59,8 @@ final class ViewChanges {
     }
 }
 
-/// The end of a view's plan on one shard, where its changes are handed out. Keeps nothing over a tick.
-final class ViewTap: Operator {
+/// The end of a view's plan on one shard, where its changes are handed out.
+final class ViewTap: StatelessOperator {
     private let changes: ViewChanges
     private let context: ShardContext
 

@@ -21,6 +21,9 @@ class Gathered {
     /// `other` has the same shape and is only read.
     func merge(_ other: Gathered) {}
     func result(_ shape: GatherShape) throws(SQLError) -> Value { .null }
+    func save(into writer: StateWriter) { preconditionFailure("every kind saves itself") }
+    /// Into one just made of the same shape.
+    func restore(from reader: StateReader) throws(StateError) { preconditionFailure("every kind restores itself") }
 }
 
 /// How a call gathers, fixed when its layout is made.
@@ -167,6 +170,13 @@ final class GatheredWords: Gathered {
         let sorted = counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }
         return try Fold.result(shape, sorted.map { Fold.Row(arguments: [WordImage.value($0.key, type)], sort: [], count: $0.value) })
     }
+
+    override func save(into writer: StateWriter) { writer.write(multiset: counts) }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        counts = try reader.readMultiset(<) { () throws(StateError) in try reader.read(Int64.self) }
+        bytes += 32 * counts.count
+    }
 }
 
 /// A multiset of values, or of rows of arguments and keys of ORDER BY, by their bytes (`ValueCodec`).
@@ -221,6 +231,15 @@ final class GatheredItems: Gathered {
         }
         return try Fold.result(shape, rows.map(\.row))
     }
+
+    override func save(into writer: StateWriter) { writer.write(multiset: counts) }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        counts = try reader.readMultiset({ (left: [UInt8], right: [UInt8]) in left.lexicographicallyPrecedes(right) }) { () throws(StateError) in
+            try reader.readBytes()
+        }
+        bytes += counts.keys.reduce(0) { $0 + 64 + $1.count }
+    }
 }
 
 /// The first row in the call's order: all that an ordered choice needs where nothing is withdrawn.
@@ -263,6 +282,18 @@ final class GatheredBest: Gathered {
         if isWithdrawn { throw AggregateTable.withdrawal(shape.function) }
         return try Fold.result(shape, best.map { [$0.row] } ?? [])
     }
+
+    override func save(into writer: StateWriter) {
+        writer.write(isWithdrawn)
+        writer.write(best?.bytes ?? [])
+    }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        isWithdrawn = try reader.readFlag()
+        let item = try reader.readBytes()
+        offer(item)
+        guard (best == nil) == item.isEmpty else { throw reader.error("a value of another type") }
+    }
 }
 
 /// Exact sums for variance and deviation of NUMERIC.
@@ -280,5 +311,14 @@ final class GatheredMoments: Gathered {
         return try moments.deviation(
             isSample: function == .varSamp || function == .stddevSamp, isVariance: function == .varPop || function == .varSamp
         ).map { .numeric($0) } ?? .null
+    }
+
+    override func save(into writer: StateWriter) { writer.write(moments.image) }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        guard let saved = NumericMoments(image: try reader.readNumbers(UInt32.self, max: 1 << 20)) else {
+            throw reader.error("sums that cannot be")
+        }
+        moments = saved
     }
 }

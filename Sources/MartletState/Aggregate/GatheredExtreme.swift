@@ -68,6 +68,29 @@ final class GatheredExtreme: Gathered {
         }
         return items.first(isBefore)?.value ?? .null
     }
+
+    override func save(into writer: StateWriter) {
+        if isWord {
+            writer.write(multiset: words.counts)
+        } else {
+            writer.write(multiset: Dictionary(uniqueKeysWithValues: items.counts.map { ($0.key.bytes, $0.value) }))
+        }
+    }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        if isWord {
+            for (word, count) in try reader.readMultiset(<, { () throws(StateError) in try reader.read(Int64.self) }) { add(word, count) }
+            return
+        }
+        let counts = try reader.readMultiset({ (left: [UInt8], right: [UInt8]) in left.lexicographicallyPrecedes(right) }) { () throws(StateError) in
+            try reader.readBytes()
+        }
+        for (bytes, count) in counts {
+            let value = bytes.withUnsafeBufferPointer { $0.first == 1 ? ValueCodec.decode(UnsafeBufferPointer(rebasing: $0.dropFirst()), as: type) : nil }
+            guard let value else { throw reader.error("a value of another type") }
+            add(Item(bytes: bytes, value: value), count)
+        }
+    }
 }
 
 /// A multiset with its first element at hand.

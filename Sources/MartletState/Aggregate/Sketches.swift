@@ -76,6 +76,23 @@ final class DistinctSketch: Gathered {
         return .bigint(Int64((alpha * m * m / z).rounded()))
     }
 
+    override func save(into writer: StateWriter) {
+        writer.write(isWithdrawn)
+        writer.write(exact.sorted())
+        writer.write(ranks)
+    }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        isWithdrawn = try reader.readFlag()
+        let hashes = try reader.readNumbers(UInt64.self, max: Self.exactMax)
+        let saved = try reader.readBytes(max: Self.registers)
+        guard saved.isEmpty || (saved.count == Self.registers && hashes.isEmpty), saved.allSatisfy({ $0 <= 64 - Self.bits + 1 })
+        else { throw reader.error("a sketch that cannot be") }
+        for hash in hashes { add(hash: hash) }
+        ranks = saved
+        if !ranks.isEmpty { bytes = 64 + Self.registers }
+    }
+
     private static func sigma(_ start: Double) -> Double {
         if start == 1 { return .infinity }
         var (x, y, z) = (start, 1.0, start)
@@ -170,6 +187,26 @@ final class QuantileSketch: Gathered {
             if seen > place { return .double(step.value) }
         }
         return .null
+    }
+
+    override func save(into writer: StateWriter) {
+        for counts in [positive, negative] {
+            writer.write(UInt64(counts.count))
+            for (bucket, count) in counts.sorted(by: { $0.key < $1.key }) {
+                writer.write(bucket)
+                writer.write(count)
+            }
+        }
+        for count in [zeros, nans, infinities.below, infinities.above] { writer.write(count) }
+    }
+
+    override func restore(from reader: StateReader) throws(StateError) {
+        for (bucket, count) in try reader.readMultiset(<, { () throws(StateError) in try reader.read(Int32.self) }) { change(&positive, bucket, count) }
+        for (bucket, count) in try reader.readMultiset(<, { () throws(StateError) in try reader.read(Int32.self) }) { change(&negative, bucket, count) }
+        zeros = try reader.read()
+        nans = try reader.read()
+        infinities.below = try reader.read()
+        infinities.above = try reader.read()
     }
 
     /// The value of a bucket that is off by the same ratio from both of its ends.

@@ -38,18 +38,21 @@ package final class JoinTable {
         package var matches: [Int64] = []
     }
 
-    private let keys: KeyedRows
-    private let sides: [Side]
-    private var groups: [RowGroups] = []
+    let keys: KeyedRows
+    let sides: [Side]
+    private(set) var groups: [RowGroups] = []
     private var touched: [Touched] = [Touched(), Touched()]
     private var emptied: [[UInt32]] = [[], []]
-    /// By side: the head of the chain of slots of each span of time.
-    private var spans: [[Int64: [UInt32]]] = [[:], [:]]
-    private var ends: [SpanStarts] = [SpanStarts(), SpanStarts()]
+    /// By side: the slots of each span of time.
+    var spans: [[Int64: [UInt32]]] = [[:], [:]]
+    var ends: [SpanStarts] = [SpanStarts(), SpanStarts()]
 
     /// Words of a row: chain (2), then matches and the place in `touched` plus 1, where matches are counted.
     private static let matchesWord = RowGroups.metaWords
-    private static let touchedWord = RowGroups.metaWords + 1
+    static let touchedWord = RowGroups.metaWords + 1
+
+    /// Whether no change is half taken in: between ticks.
+    var isSettled: Bool { touched.allSatisfy(\.slots.isEmpty) && emptied.allSatisfy(\.isEmpty) }
 
     package init(keys types: [DataType], left: Side, right: Side) {
         keys = KeyedRows(KeyLayout(types), template: Array(repeating: 0, count: RowGroups.headBytes))

@@ -22,6 +22,21 @@ package final class PartitionTable {
             rows: RowHeap(rows, metaWords: RowGroups.metaWords, isIndexed: isChanging), chain: 0)
     }
 
+    package func save(into writer: StateWriter) {
+        groups.keys.save(into: writer)
+        groups.rows.save(into: writer)
+    }
+
+    /// Into a table without rows.
+    package func restore(from reader: StateReader) throws(StateError) {
+        _ = try groups.keys.restore(from: reader)
+        let isLive = try groups.rows.restore(from: reader)
+        try groups.check(isLive: isLive, reader)
+    }
+
+    /// Whether a partition has or had the number.
+    package func wasPartition(_ number: UInt32) -> Bool { number < groups.keys.count }
+
     package var rowCount: Int { groups.rows.count }
 
     package var memoryBytes: Int { groups.keys.memoryBytes + groups.rows.memoryBytes }

@@ -12,6 +12,9 @@ struct SpanStarts {
         return overflow ? .min : start
     }
 
+    /// Each start, in order.
+    var all: ArraySlice<Int64> { sorted[from...] }
+
     var first: Int64? { from < sorted.count ? sorted[from] : nil }
 
     mutating func insert(_ start: Int64) {

@@ -14,6 +14,28 @@ package final class TimedRows {
         private var slots: [Int64: [UInt32]] = [:]
         private var times = SpanStarts()
 
+        func save(into writer: StateWriter) {
+            let all = times.all
+            writer.write(UInt64(all.count))
+            for time in all {
+                writer.write(time)
+                writer.write(slots[time] ?? [])
+            }
+        }
+
+        /// `isDue`: takes note of a slot of a time; false: it cannot be.
+        mutating func restore(from reader: StateReader, _ isDue: (UInt32, Int64) -> Bool) throws(StateError) {
+            var last: Int64?
+            for _ in 0..<(try reader.readCount(max: 1 << 40)) {
+                let time: Int64 = try reader.read()
+                let due = try reader.readNumbers(UInt32.self)
+                guard time > last ?? .min || last == nil, due.allSatisfy({ isDue($0, time) }) else { throw reader.error("a row that cannot be due at \(time)") }
+                last = time
+                slots[time] = due
+                times.insert(time)
+            }
+        }
+
         mutating func add(_ slot: UInt32, at time: Int64) {
             slots[time, default: []].append(slot)
             times.insert(time)
@@ -37,6 +59,28 @@ package final class TimedRows {
     }
 
     package var rowCount: Int { rows.count }
+
+    package func save(into writer: StateWriter) {
+        rows.save(into: writer)
+        writer.write(now)
+        starting.save(into: writer)
+        ending.save(into: writer)
+    }
+
+    /// Into an object without rows.
+    package func restore(from reader: StateReader) throws(StateError) {
+        var starts = try rows.restore(from: reader)
+        var ends = starts
+        now = try reader.read()
+        func take(_ slot: UInt32, _ waiting: inout [Bool]) -> Bool {
+            guard slot < waiting.count, waiting[Int(slot)] else { return false }
+            waiting[Int(slot)] = false
+            return true
+        }
+        try starting.restore(from: reader) { slot, _ in take(slot, &starts) }
+        try ending.restore(from: reader) { slot, _ in take(slot, &ends) }
+        guard !ends.contains(true) else { throw reader.error("a row without an end") }
+    }
 
     /// Takes rows in or out; answers what that changes among the rows that are valid now (columns without the span).
     package func apply(_ batch: Batch) -> Batch? {

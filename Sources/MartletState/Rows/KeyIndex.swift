@@ -46,4 +46,8 @@ package final class KeyIndex {
     }
 
     package func clear() { rows.clear() }
+
+    package func save(into writer: StateWriter) { rows.save(into: writer) }
+
+    package func restore(from reader: StateReader) throws(StateError) { _ = try rows.restore(from: reader) }
 }

@@ -11,15 +11,15 @@ final class KeyedRows {
     let layout: KeyLayout
     /// What a new row starts as.
     private let template: UnsafeMutableRawPointer
-    private(set) var store: RowStore
-    private var index = GroupIndex()
+    var store: RowStore
+    var index = GroupIndex()
     /// Bytes of long strings in keys. Never overwritten: columns given out point into them.
-    private var heaps: [ByteHeap] = []
-    private var heapBytes = 0
+    var heaps: [ByteHeap] = []
+    var heapBytes = 0
     /// Bytes in `heaps` of keys that were taken out.
     private var deadBytes = 0
     /// Numbers of rows that were taken out, for reuse, the last first.
-    private var free: [UInt32] = []
+    var free: [UInt32] = []
 
     /// `template`: the bytes behind header and key.
     init(_ layout: KeyLayout, template rest: [UInt8] = []) {

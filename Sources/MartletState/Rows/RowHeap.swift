@@ -11,11 +11,11 @@ package import MartletCore
 package final class RowHeap {
     package let types: [DataType]
     let layout: KeyLayout
-    private var store: RowStore
-    private var index: GroupIndex?
-    private var free: [UInt32] = []
-    private var heaps: [ByteHeap] = []
-    private var heapBytes = 0
+    var store: RowStore
+    var index: GroupIndex?
+    var free: [UInt32] = []
+    var heaps: [ByteHeap] = []
+    var heapBytes = 0
     private var deadBytes = 0
     /// Offset of the owner's words in a row.
     let metaOffset: Int

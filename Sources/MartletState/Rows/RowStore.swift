@@ -40,17 +40,28 @@ struct RowStore {
 
     /// Room for one more row, whose bytes are undefined.
     mutating func append() -> UnsafeMutableRawPointer {
-        let id = count
-        let chunk = RowStore.chunk(of: id)
+        let row = next()
+        count += 1
+        return row
+    }
+
+    /// Where the next row goes; it is not counted yet.
+    mutating func next() -> UnsafeMutableRawPointer {
+        let chunk = RowStore.chunk(of: count)
         if chunk == chunks {
             precondition(chunk < RowStore.chunksMax, "more than 2^32 rows in one table")
             let memory = StateMemory.allocate(RowStore.rows(in: chunk) * rowBytes, zeroed: false)
             bases[chunk] = UInt(bitPattern: memory) &- UInt(RowStore.first(of: chunk) * rowBytes)
             chunks += 1
         }
-        count = id + 1
-        return self[id]
+        return self[count]
     }
+
+    /// Counts `rows` rows that were put where `next` said, and behind it in the same chunk.
+    mutating func take(_ rows: Int) { count += rows }
+
+    /// The first number behind the chunk of row `id`.
+    static func end(_ id: Int) -> Int { first(of: chunk(of: id) + 1) }
 
     /// Forgets all rows; keeps the first chunks, up to `keptBytes`.
     mutating func clear(keptBytes: Int) {

@@ -259,7 +259,7 @@ final class RowCollector {
     }
 }
 
-final class CollectRows: Operator {
+final class CollectRows: StatelessOperator {
     private let collector: RowCollector
     private let shard: Int
 
