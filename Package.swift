@@ -49,6 +49,7 @@ let package = Package(
         room("MartletColumns", imports: ["CMartletSimdjson", "CMartletVector", "MartletCore"]),
         room("MartletLog", imports: ["CMartletCompression", "MartletCore"]),
         room("MartletKafka", imports: ["MartletCore", "MartletLog"]),
+        room("MartletPostgres", imports: ["MartletCore"]),
         room("MartletSQL", imports: ["MartletCore"]),
         room("MartletState", imports: ["CMartletVector", "MartletColumns", "MartletCore"]),
         room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
@@ -61,7 +62,12 @@ let package = Package(
                 "CMartletPQ", "MartletColumns", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletPlatform",
                 "MartletSQL", "MartletState",
             ]),
-        room("MartletServer", imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform"]),
+        room(
+            "MartletServer",
+            imports: [
+                "MartletColumns", "MartletCore", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform", "MartletPostgres",
+                "MartletSQL",
+            ]),
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
@@ -99,11 +105,15 @@ let package = Package(
         tests("MartletKafkaTests", imports: ["MartletCore", "MartletKafka", "MartletLog"], exclude: ["Golden"]),
         tests("MartletLogTests", imports: ["MartletCore", "MartletLog", "MartletTestKit"]),
         tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
+        tests("MartletPostgresTests", imports: ["MartletCore", "MartletPlatform", "MartletPostgres", "MartletTestKit"], exclude: ["Golden"]),
         tests(
             "MartletSQLTests", imports: ["MartletCore", "MartletPlatform", "MartletSQL", "MartletTestKit"], exclude: ["Golden"]),
         tests(
             "MartletServerTests",
-            imports: ["MartletCore", "MartletKafka", "MartletLog", "MartletPlatform", "MartletServer"]),
+            imports: [
+                "MartletColumns", "MartletCore", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform", "MartletPostgres",
+                "MartletSQL", "MartletServer",
+            ]),
         tests("MartletStateTests", imports: ["MartletColumns", "MartletCore", "MartletState"], exclude: ["Golden"]),
         tests("MartletTestKitTests", imports: ["MartletCore", "MartletPlatform", "MartletTestKit"], exclude: ["Golden"]),
         tests(

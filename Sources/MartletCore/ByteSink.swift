@@ -71,6 +71,18 @@ package final class ByteSink {
         }
     }
 
+    /// The number's bytes, most significant first.
+    @inlinable package func append<Number: FixedWidthInteger & BitwiseCopyable>(big value: Number) {
+        UnsafeMutableRawPointer(reserve(MemoryLayout<Number>.size)).storeBytes(of: value.bigEndian, as: Number.self)
+        used &+= MemoryLayout<Number>.size
+    }
+
+    /// Writes over four bytes that were written before, as to fill in a length that is known only afterwards.
+    @inlinable package func overwrite(big value: Int32, at offset: Int) {
+        precondition(offset >= 0 && offset <= used - 4, "only what was written is written over")
+        UnsafeMutableRawPointer(base + offset).storeBytes(of: value.bigEndian, as: Int32.self)
+    }
+
     /// The UTF-8 of `text`.
     package func append(text: String) {
         var copy = text

@@ -12,10 +12,11 @@ package final class BlockingPool: Sendable {
     private let signal = WakeSignal()
     private let threads = Mutex<[WorkerThread]>([])
 
-    package init(name: String, threads count: Int) throws(ThreadError) {
+    /// `stackBytes`: of each thread; address space until it is used.
+    package init(name: String, threads count: Int, stackBytes: Int = 1 << 20) throws(ThreadError) {
         for _ in 0..<max(count, 1) {
             // Weak would end with the last reference while work waits; `stop` breaks the circle.
-            let thread = try WorkerThread(name: name, stackBytes: 1 << 20) { [self] in work() }
+            let thread = try WorkerThread(name: name, stackBytes: stackBytes) { [self] in work() }
             threads.withLock { $0.append(thread) }
         }
     }
@@ -28,7 +29,8 @@ package final class BlockingPool: Sendable {
             queue.bodies.append(body)
             return true
         }
-        if isTaken { signal.notify() }
+        // Every thread takes whatever is next: one is enough.
+        if isTaken { signal.notifyOne() }
         return isTaken
     }
 

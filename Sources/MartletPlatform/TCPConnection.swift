@@ -61,6 +61,7 @@ package final class TCPConnection {
     private var closesWhenSent = false
     private var waitsForSocket = false
     private var isSettling = false
+    private var onDrained: (bytes: Int, body: () -> Void)?
 
     private var activeNanos: Int64
     /// When the socket last took something, or there was nothing to take.
@@ -308,6 +309,19 @@ package final class TCPConnection {
         settleLater()
     }
 
+    /// Runs `body` once no more than `bytes` wait to be sent: at the end of the turn, if that is so already. One at a time;
+    /// not at all if the connection closes before.
+    package func whenDrained(toBytes bytes: Int, _ body: @escaping () -> Void) {
+        onDrained = (bytes, body)
+        settleLater()
+    }
+
+    private func noticeDrained() {
+        guard let (bytes, body) = onDrained, outputBytes <= bytes else { return }
+        onDrained = nil
+        body()
+    }
+
     /// Sends what is queued, then closes. Takes no more frames.
     package func closeWhenSent() {
         guard isOpen else { return }
@@ -391,7 +405,8 @@ package final class TCPConnection {
         }
         if !waitsForSocket { flush() }
         guard isOpen else { return }
-        guard let watch else { return }
+        noticeDrained()
+        guard isOpen, let watch else { return }
         if martlet_watch_set(watch, isPaused || isEnded ? 0 : 1, waitsForSocket ? 1 : 0) != 0 { close() }
     }
 
@@ -420,6 +435,7 @@ package final class TCPConnection {
         outputBytes = 0
         output = []
         outputHead = 0
+        onDrained = nil
         acceptor.forget(self)
         dropLargeFrame()
         let handler = handler

@@ -30,6 +30,7 @@ struct FutexWord: ~Copyable, @unchecked Sendable {
         _ = martlet_futex_wait(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), expected, timeoutNanos)
     }
 
+    func wakeOne() { martlet_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 1) }
     func wakeAll() { martlet_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), .max) }
 }
 
@@ -55,6 +56,12 @@ package final class WakeSignal: Sendable {
     package func notify() {
         _ = sequence.add(1)
         if sleepers.load() > 0 { sequence.wakeAll() }
+    }
+
+    /// Wakes one sleeper, where any of them can do what there is to do. Threads that are about to sleep do not.
+    package func notifyOne() {
+        _ = sequence.add(1)
+        if sleepers.load() > 0 { sequence.wakeOne() }
     }
 
     /// Returns true once there was a notify after `ticket` was taken; false after `timeoutNanos` (negative: never).

@@ -1,5 +1,5 @@
 /// MD5 (RFC 1321) and SHA-256 (FIPS 180-4) of bytes in memory.
-enum Digests {
+package enum Digests {
     static func md5(_ message: [UInt8]) -> [UInt8] {
         var state: (UInt32, UInt32, UInt32, UInt32) = (0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476)
         let padded = padded(message, lengthIsBigEndian: false)
@@ -33,7 +33,7 @@ enum Digests {
         }
     }
 
-    static func sha256(_ message: [UInt8]) -> [UInt8] {
+    package static func sha256(_ message: [UInt8]) -> [UInt8] {
         sha256(message, start: [
             0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19,
         ])

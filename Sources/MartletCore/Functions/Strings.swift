@@ -1,5 +1,5 @@
 /// Functions of text and bytea. Positions and lengths of text count Unicode code points, as PostgreSQL does in UTF-8.
-enum Strings {
+package enum Strings {
     /// The longest text or bytea a function makes (PostgreSQL: 1 GiB); beyond it 54000.
     static let bytesMax = 256 << 20
     static let tooLong = SQLError(.programLimitExceeded, "requested length too large")

@@ -47,7 +47,8 @@ package protocol SQLSession: AnyObject {
     func prepare(_ text: String, parameterTypes: [DataType?]) throws(SQLError) -> any PreparedStatement
     /// Carries out a statement, in the transaction at hand: an explicit one, or the implicit one that `endImplicit` ends.
     func execute(_ statement: any PreparedStatement, parameters: [Value]) throws(SQLError) -> SQLOutcome
-    /// The end of a simple query's text, or Sync: ends what no BEGIN began, by commit or, after an error, by rollback.
+    /// The end of a simple query's text, or Sync: commits what no BEGIN began. `failed` comes with every error, also those that
+    /// only the wire saw (a parameter that is no number): rolls that back, or marks what a BEGIN began as failed.
     func endImplicit(failed: Bool) throws(SQLError)
     /// What has come up since last asked.
     func takeNotices() -> [SQLNotice]

@@ -1,0 +1,147 @@
+internal import MartletCore
+
+/// The extended protocol: Parse, Bind, Describe, Execute, Close, Sync.
+extension Conversation {
+    func handleExtended(_ message: FrontendMessage) -> Progress {
+        guard let session else { return .closed }
+        do throws(SQLError) {
+            switch message {
+            case .parse(let name, let text, let types): try parse(name, text, types, session)
+            case .bind(let bind): try self.bind(bind, session)
+            case .describe(.statement, let name):
+                let statement = try self.statement(name, session)
+                writer.parameterDescription(statement.parameterTypes)
+                describe(statement.columns, .text)
+            case .describe(.portal, let name):
+                let portal = try self.portal(name)
+                describe(portal.statement.columns, portal.formats)
+            case .execute(let name, let rowsMax): try execute(name, rowsMax: max(Int(rowsMax), 0), session)
+            case .close(.statement, let name):
+                session.keep(nil, named: name)
+                writer.message("3")
+            case .close(.portal, let name):
+                if let portal = portals.removeValue(forKey: name) { close(portal) }
+                writer.message("3")
+            case .flush: break
+            case .query, .sync, .terminate, .copyData, .copyDone, .copyFail, .response, .functionCall:
+                preconditionFailure("dealt with before")
+            }
+        } catch {
+            failExtended(error)
+        }
+        return advance()
+    }
+
+    /// Ends the implicit transaction, and what was skipped after an error.
+    func sync() {
+        isSkipping = false
+        if !hasFailed {
+            do throws(SQLError) {
+                try session?.endImplicit(failed: false)
+            } catch {
+                reportNotices()
+                writer.error(error)
+            }
+        }
+        hasFailed = false
+        endTransactionsPortals()
+        ready()
+    }
+
+    private func parse(_ name: String, _ text: String, _ types: [UInt32], _ session: any WireSession) throws(SQLError) {
+        if name.isEmpty {
+            session.keep(nil, named: "")
+        } else {
+            guard session.statement(named: name) == nil else {
+                throw SQLError(SQLState("42P05"), "prepared statement \"\(name)\" already exists")
+            }
+            guard session.statementCount() < limits.statementsMax else {
+                throw SQLError(.programLimitExceeded, "a session has at most \(limits.statementsMax) prepared statements")
+            }
+        }
+        let statement = try session.prepare(text, parameterTypes: types.map(TypeIdentifier.type))
+        session.keep(statement, named: name)
+        reportNotices()
+        writer.message("1")
+    }
+
+    private func bind(_ bind: BindMessage, _ session: any WireSession) throws(SQLError) {
+        let statement = try self.statement(bind.statement, session)
+        let types = statement.parameterTypes
+        let count = bind.parameters.count
+        guard bind.parameterFormats.count <= 1 || bind.parameterFormats.count == count else {
+            throw WireError.malformed("bind message has \(bind.parameterFormats.count) parameter formats but \(count) parameters")
+        }
+        guard count == types.count else {
+            throw WireError.malformed(
+                "bind message supplies \(count) parameters, but prepared statement \"\(bind.statement)\" requires \(types.count)")
+        }
+        if bind.portal.isEmpty {
+            if let old = portals.removeValue(forKey: "") { close(old) }
+        } else if portals[bind.portal] != nil {
+            throw SQLError(SQLState("42P03"), "cursor \"\(bind.portal)\" already exists")
+        } else if portals.count >= limits.portalsMax {
+            throw SQLError(.programLimitExceeded, "a session has at most \(limits.portalsMax) portals")
+        }
+        var values: [Value] = []
+        values.reserveCapacity(count)
+        if count > 0 {
+            let context = session.evaluation
+            for (index, bytes) in bind.parameters.enumerated() {
+                let format = bind.parameterFormats.isEmpty ? 0 : bind.parameterFormats[bind.parameterFormats.count == 1 ? 0 : index]
+                values.append(try Conversation.parameter(bytes, format, types[index], context))
+            }
+        }
+        let formats = try RowFormats(bind.resultFormats, columns: statement.columns?.count ?? 0)
+        portals[bind.portal] = Portal(statement, values, formats)
+        writer.message("2")
+    }
+
+    private static func parameter(
+        _ bytes: UnsafeRawBufferPointer?, _ format: Int16, _ type: DataType, _ context: EvaluationContext
+    ) throws(SQLError) -> Value {
+        guard let bytes else { return .null }
+        switch format {
+        case 0:
+            let text = try MessageReader.text(bytes)
+            return type == .text ? .text(text) : try Value.text(text).cast(to: type, context: context)
+        case 1: return try BinaryValue.read(bytes, as: type)
+        default: throw RowFormats.unsupported(format)
+        }
+    }
+
+    private func execute(_ name: String, rowsMax: Int, _ session: any WireSession) throws(SQLError) {
+        let portal = try self.portal(name)
+        switch portal.state {
+        case .ready:
+            if portal.statement.isEmpty {
+                portal.state = .done
+                return writer.message("I")
+            }
+            let before = session.transaction
+            let outcome = try session.execute(portal.statement, parameters: portal.parameters)
+            begin(outcome, portal: portal, rowsMax: rowsMax)
+            // COMMIT or ROLLBACK: the others' transaction is over.
+            if before != .idle, session.transaction == .idle, delivery == nil { closePortals() }
+        case .suspended(let rows, let form):
+            portal.state = .ready
+            delivery = Delivery(rows: rows, form: form, rowsMax: rowsMax, portal: portal)
+        case .done: throw SQLError(SQLState("55000"), "portal \"\(name)\" cannot be run")
+        }
+    }
+
+    private func describe(_ columns: [WireColumn]?, _ formats: RowFormats) {
+        if let columns { writer.rowDescription(columns, formats: formats) } else { writer.message("n") }
+    }
+
+    private func statement(_ name: String, _ session: any WireSession) throws(SQLError) -> any WireStatement {
+        if let statement = session.statement(named: name) { return statement }
+        throw SQLError(
+            SQLState("26000"), name.isEmpty ? "unnamed prepared statement does not exist" : "prepared statement \"\(name)\" does not exist")
+    }
+
+    private func portal(_ name: String) throws(SQLError) -> Portal {
+        if let portal = portals[name] { return portal }
+        throw SQLError(SQLState("34000"), "portal \"\(name)\" does not exist")
+    }
+}
