@@ -54,16 +54,23 @@ package final class PipelineRun {
         let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock, log: options.durable?.place.log)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits
+        // A state is restored on as many shards as it was saved on.
+        if let durable = options.durable, !durable.resets, let shards = durable.place.checkpoints.shards, shards != options.shards {
+            durable.logger.info(
+                "the pipeline stays on its shards", ["pipeline": .string(durable.place.name), "shards": .int(Int64(shards))])
+            settings.shards = shards
+        }
         settings.evaluation = TimeZoneFiles.context
         do {
-            let executor = try ThreadedExecutor(shards: options.shards)
+            let executor = try ThreadedExecutor(shards: settings.shards)
             pipeline = try Pipeline(
                 statements, options: settings, connectors: connectors, executor: executor, clock: clock)
             latency =
                 registry?.histogram(
                     "martlet_event_latency_seconds", help: "From a record's read to its result's write.",
                     unit: .nanosecondsAsSeconds) ?? Histogram()
-            if let durable = options.durable {
+            if var durable = options.durable {
+                durable.options.shards = UInt32(clamping: settings.shards)
                 let run = try DurableRun(
                     pipeline, durable.place, options: durable.options, resets: durable.resets, logger: durable.logger,
                     registry: registry, latency: latency)

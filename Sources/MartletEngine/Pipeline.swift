@@ -136,15 +136,11 @@ package final class Pipeline: TickMachine {
     /// What a pipeline shows, its targets show.
     package func committed(through tick: UInt64) {}
 
-    package func save(into writer: StateWriter) throws(SQLError) {
-        guard tick == 0 else { throw SQLError(.featureNotSupported, "only the state of a pipeline's beginning can be saved") }
-        for partition in partitions.joined() { partition.save(into: writer) }
-    }
+    package func save(into writer: StateWriter) throws(SQLError) { circuit.save(into: writer) }
 
     package func restore(from reader: StateReader) throws(SQLError) {
         do throws(StateError) {
-            for partition in partitions.joined() { try partition.restore(from: reader) }
-            try reader.finish()
+            try circuit.restore(from: reader)
         } catch {
             throw error.asSQLError
         }

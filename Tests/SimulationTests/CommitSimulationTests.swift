@@ -25,7 +25,7 @@ struct CommitSimulationTests {
             ],
             trace: total.traceHash)
         guard cycles.areMany else { return }
-        let seen = [total.crashes, total.ticks, total.replayed, total.records, total.abandoned]
+        let seen = [total.crashes, total.ticks, total.replayed, total.checkpoints, total.records, total.abandoned, total.damaged]
         #expect(seen.allSatisfy { $0 > 0 }, "everything that can happen must have happened: \(seen)")
     }
 }

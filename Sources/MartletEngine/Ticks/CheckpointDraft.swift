@@ -31,6 +31,7 @@ final class CheckpointDraft: @unchecked Sendable {
         body.append(little: header.tick)
         body.append(little: header.position)
         body.append(little: header.takenAt)
+        body.append(little: header.shards)
         body.append(run: Array(header.topic.utf8))
         body.append(header.definition == nil ? 0 as UInt8 : 1)
         body.append(run: Array((header.definition ?? "").utf8))

@@ -11,14 +11,17 @@ package struct CheckpointHeader: Sendable, Equatable {
     package var topic: String
     /// Microseconds since 1970.
     package var takenAt: Int64
+    /// On how many shards the machine ran.
+    package var shards: UInt32
     /// The statements that the state belongs to; nil where the state itself has them.
     package var definition: String?
 
-    package init(tick: UInt64, position: Int64, topic: String, takenAt: Int64, definition: String?) {
+    package init(tick: UInt64, position: Int64, topic: String, takenAt: Int64, shards: UInt32, definition: String?) {
         self.tick = tick
         self.position = position
         self.topic = topic
         self.takenAt = takenAt
+        self.shards = shards
         self.definition = definition
     }
 }
@@ -117,11 +120,13 @@ package struct CheckpointFile: Sendable {
         let tick = try reader.readLittle(UInt64.self)
         let position = try reader.readLittle(Int64.self)
         let takenAt = try reader.readLittle(Int64.self)
+        let shards = try reader.readLittle(UInt32.self)
         let topic = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
         let hasDefinition = try reader.readUInt8() != 0
         let definition = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
         return CheckpointHeader(
-            tick: tick, position: position, topic: topic, takenAt: takenAt, definition: hasDefinition ? definition : nil)
+            tick: tick, position: position, topic: topic, takenAt: takenAt, shards: shards,
+            definition: hasDefinition ? definition : nil)
     }
 
     // MARK: The state

@@ -14,6 +14,8 @@ package struct DurableOptions: Sendable {
     package var pauseShare: Int64 = 50
     /// The statements that the state belongs to. A checkpoint of other statements is refused.
     package var definition: String?
+    /// On how many shards the machine runs: a state is restored on as many.
+    package var shards: UInt32 = 0
 
     package init() {}
 }
@@ -107,8 +109,9 @@ package final class DurableDriver {
         if let found {
             try check(found, against: range)
             for (name, mark) in found.marks { marks[name] = mark }
+            // A record's news may be older than what the checkpoint waited for.
             try ticks.forEach(from: found.header.position) { record in
-                for (name, mark) in record.marks { marks[name] = mark }
+                for (name, mark) in record.marks where mark.tick >= marks[name]?.tick ?? 0 { marks[name] = mark }
             }
             try restore(found)
             report.checkpointTick = found.header.tick
@@ -175,6 +178,7 @@ package final class DurableDriver {
         do throws(StateError) {
             let reader = try found.reader(checkpoints.disk)
             try machineRestore(reader)
+            try reader.finish()
         } catch {
             throw SQLError(.dataCorrupted, "\(error)")
         }
@@ -315,12 +319,7 @@ package final class DurableDriver {
     /// machine stands still while the state is written; the rest is `deliveries`'.
     package func checkpointIfNeeded() throws(SQLError) {
         guard uncommitted == nil, !deliveries.hasCheckpoint, machine.tick > lastCheckpoint.tick else { return }
-        do throws(SQLError) {
-            try checkpoint()
-        } catch {
-            // Until there is another, everything is carried out again from the beginning.
-            guard error.state == .featureNotSupported else { throw error }
-        }
+        try checkpoint()
     }
 
     private func checkpoint() throws(SQLError) {
@@ -328,7 +327,7 @@ package final class DurableDriver {
         let draft = try checkpoints.begin(
             CheckpointHeader(
                 tick: machine.tick, position: position, topic: "\(ticks.topic.id)", takenAt: clock.wallMicros(),
-                definition: options.definition))
+                shards: options.shards, definition: options.definition))
         let writer = StateWriter { (bytes: UnsafeRawBufferPointer) throws(SQLError) in try draft.put(bytes) }
         try machine.save(into: writer)
         try writer.finish()

@@ -40,7 +40,7 @@ class Server:
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value}"]
         if self.script:
-            words += ["--out-dir", os.path.join(self.folder, "out"), self.script]
+            words += [self.script]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
         said = listeners(self.process, 2, self.tail)
