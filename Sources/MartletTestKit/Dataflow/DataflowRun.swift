@@ -21,12 +21,11 @@ package final class DataflowRun {
     /// Per source, after the last tick.
     package private(set) var watermarks: [Watermark]
     package private(set) var isFinished = false
-    package let circuit: Circuit
+    package var circuit: Circuit { machine.circuit }
 
     private let settings: DataflowSettings
     private let clock: SimulatedClock
-    private let partitions: [[ScriptedPartition]]
-    private let collectors: [RowCollector]
+    private let machine: DataflowMachine
     private var random: SplitMix64
     private var silentTicks = 0
 
@@ -35,26 +34,8 @@ package final class DataflowRun {
         self.settings = settings
         self.clock = clock
         var random = SplitMix64(seed: settings.seed)
-        let made = DataflowGraph(item, shards: settings.shards)
-        collectors = made.collectors
-        var partitions: [[ScriptedPartition]] = []
-        var setups: [SourceSetup] = []
-        for (source, script) in item.sources.enumerated() {
-            let stutterShare = settings.isErratic ? [0, 0, 0.3, 0.8][random.below(4)] : 0
-            let readers = script.partitions.enumerated().map { partition, steps in
-                ScriptedPartition(
-                    source: source, partition: partition, steps: steps, finishes: script.finishes, clock: clock,
-                    stutterShare: partition == 0 ? 0 : stutterShare, stutterSeed: random.next())
-            }
-            partitions.append(readers)
-            let policy = EventTimePolicy(
-                column: 0, delay: script.delay, idleTimeout: script.idleTimeout, maxFutureSkew: script.maxFutureSkew)
-            setups.append(SourceSetup(name: "source \(source)", policy: policy, errors: .deadLetter, readers: readers))
-        }
-        self.partitions = partitions
-        circuit = try Circuit(
-            graph: made.graph, sources: setups, shards: settings.shards,
-            executor: ShuffledExecutor(shards: settings.shards, seed: random.next()), clock: clock)
+        let machine = try DataflowMachine(item, settings, clock: clock, random: &random)
+        self.machine = machine
         self.random = random
         outcome = DataflowOutcome(sources: item.sources.count, views: item.views.count)
         watermarks = Array(repeating: .start, count: item.sources.count)
@@ -68,14 +49,14 @@ package final class DataflowRun {
 
     /// One tick. While nothing comes, each tick takes twice as long as the one before, so that silence passes.
     package func step() {
-        drawLimits()
+        machine.drawLimits(settings, &random)
         clock.advance(nanos: min(settings.tickNanos << Int64(min(silentTicks, 30)), 10_000_000_000))
         let now = clock.monotonicNanos()
         let wall = clock.wallMicros()
         let report = circuit.step()
         if let failure = circuit.failure { violations.append("tick \(report.tick) failed: \(failure)") }
         log.append(
-            TickLog(nowNanos: now, wallMicros: wall, deliveries: partitions.map { $0.map { $0.takeDelivery() } }))
+            TickLog(nowNanos: now, wallMicros: wall, deliveries: machine.partitions.map { $0.map { $0.takeDelivery() } }))
         let isSilent = log[log.count - 1].deliveries.allSatisfy { $0.allSatisfy { $0.rows.isEmpty && $0.unreadable == 0 } }
         silentTicks = isSilent ? silentTicks + 1 : 0
         for (source, watermark) in circuit.sourceWatermarks.enumerated() {
@@ -88,16 +69,6 @@ package final class DataflowRun {
         for letter in report.deadLetters { noteDead(letter, report.tick) }
         for view in item.views.indices { collect(view, report.tick) }
         isFinished = report.isFinished || circuit.failure != nil
-    }
-
-    private func drawLimits() {
-        var rows = settings.rowsPerTick
-        circuit.limits.batchRows = settings.batchRows
-        if settings.isErratic {
-            rows = [1, 2, 5, 17, 100, 5000][random.below(6)]
-            circuit.limits.batchRows = [1, 3, 7, 64, 4096][random.below(5)]
-        }
-        circuit.limits.bytesPerPartition = rows * ScriptedPartition.rowBytes
     }
 
     // MARK: What came
@@ -139,7 +110,7 @@ package final class DataflowRun {
     private func collect(_ view: Int, _ tick: UInt64) {
         let spec = item.views[view]
         var change: [[Value]: Int64] = [:]
-        for (row, weight) in collectors[view].take() {
+        for (row, weight) in machine.collectors[view].take() {
             trace.note("\(view) \(weight) \(DataflowOutcome.text(row))")
             change[row, default: 0] += weight
             if !spec.isChanging, weight != 1 { violations.append("tick \(tick): view \(view) takes rows back") }
