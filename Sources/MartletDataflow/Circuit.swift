@@ -36,6 +36,17 @@ package struct TickReport {
     /// What the tick took in, to carry it out again; nil: it took nothing and changed nothing, and may be forgotten. A tick
     /// that only rows were fed to names no partition.
     package var inputs: TickInputs?
+
+    package init(
+        tick: UInt64, madeProgress: Bool, isFinished: Bool, deadLetters: [DeadLetter], lateRows: [LateRow], inputs: TickInputs? = nil
+    ) {
+        self.tick = tick
+        self.madeProgress = madeProgress
+        self.isFinished = isFinished
+        self.deadLetters = deadLetters
+        self.lateRows = lateRows
+        self.inputs = inputs
+    }
 }
 
 /// A graph at work: one set of operators per shard, advanced tick by tick.
@@ -104,10 +115,17 @@ package final class Circuit {
 
     /// Promises that no row fed to the driven relation `index` from now on is earlier than `watermark`; `.end`: none will
     /// come. From the next tick on, which the rows fed before it are part of.
-    package func setWatermark(ofRelation index: Int, _ watermark: Watermark) {
+    ///
+    /// Answers whether it moved.
+    @discardableResult
+    package func setWatermark(ofRelation index: Int, _ watermark: Watermark) -> Bool {
         precondition(graph.isDriven[index], "a relation that ends by itself")
-        drivenWatermarks[index] = max(drivenWatermarks[index], watermark)
+        defer { drivenWatermarks[index] = max(drivenWatermarks[index], watermark) }
+        return watermark > drivenWatermarks[index]
     }
+
+    /// What the rows that leave a node from now on are not earlier than. Between ticks.
+    package func watermark(of node: NodeID) -> Watermark { outgoingWatermark(of: node) }
 
     /// A partition that the source has got meanwhile; takes part from the next tick on, judged like one that was silent.
     package func addPartition(toSource index: Int, _ reader: any PartitionReader) {

@@ -65,8 +65,9 @@ struct Lowering {
         self.sources = entries
         for input in inputs {
             self.inputs[input.name] = Lowered(
-                node: graph.addRelation(input.name), fields: [], watermarks: input.watermarks, isSourceRows: false,
-                isAppendOnly: input.isAppendOnly, lateness: 0)
+                node: graph.addRelation(input.name, isDriven: input.isDriven), fields: [],
+                watermarks: input.eventTime.map { [$0: ColumnWatermark(delay: 0, isExclusive: false)] } ?? input.watermarks,
+                isSourceRows: input.eventTime != nil, isAppendOnly: input.isAppendOnly, lateness: 0)
         }
     }
 
@@ -124,9 +125,7 @@ struct Lowering {
         case .source(let name, let columns, let fields):
             return lowerSource(name, columns: columns, fields: fields, view: view)
         case .relation(let name, let fields):
-            var lowered = inputs[name]!
-            lowered.fields = fields
-            return lowered
+            return lowerInput(name, fields, view: view)
         case .view(let name, let fields):
             var lowered = views[name] ?? inputs[name]!
             lowered.fields = fields
@@ -184,6 +183,17 @@ struct Lowering {
         return Lowered(
             node: node, fields: fields, watermarks: watermarks, isSourceRows: true, isAppendOnly: true,
             lateness: entry.definition.allowedLateness)
+    }
+
+    /// A relation from outside. Rows of a table with event time are judged like a source's own.
+    private mutating func lowerInput(_ name: String, _ fields: [Field], view: Int) -> Lowered {
+        var lowered = inputs[name]!
+        lowered.fields = fields
+        if lowered.isSourceRows {
+            let columns = Array(fields.indices)
+            lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewEntry(columns: columns, view: view, context: $0) }
+        }
+        return lowered
     }
 
     private mutating func lowerProject(

@@ -28,9 +28,11 @@ package final class Pipeline: TickMachine {
     private let relations: SideRelations
     private let clock: any Clock
     private let columns: [[Int]]
-    private let firstInput: Int
+    let firstInput: Int
     /// The views that are seen from outside, by name.
     package private(set) var taps: [String: PipelineTap] = [:]
+    /// Late rows and dead letters of the last tick, by their relations' names.
+    private(set) var sideRows: [(name: String, batch: Batch)] = []
 
     /// - Parameters:
     ///   - executor: with the given number of shards.
@@ -48,7 +50,7 @@ package final class Pipeline: TickMachine {
         let own = script.relationsRead.filter { name in !inputs.contains { $0.name == name } }
         firstInput = own.count
         var lowering = Lowering(
-            sources: script.sources, inputs: own.map { PipelineInput(name: $0, isAppendOnly: true) } + inputs,
+            sources: script.sources, inputs: own.map { PipelineInput(name: $0, isAppendOnly: true, isDriven: false) } + inputs,
             shards: options.shards, evaluation: options.evaluation)
         var taps: [String: PipelineTap] = [:]
         var targets: [any SinkTarget] = []
@@ -91,7 +93,7 @@ package final class Pipeline: TickMachine {
         circuit.limits = options.limits
     }
 
-    private static func setup(_ definition: SourceDefinition, columns: [Int], readers: [any SourcePartition]) -> SourceSetup {
+    static func setup(_ definition: SourceDefinition, columns: [Int], readers: [any SourcePartition]) -> SourceSetup {
         let policy = EventTimePolicy(
             column: definition.watermark.flatMap { columns.firstIndex(of: $0.column) },
             delay: definition.watermark?.delay ?? 0, idleTimeout: definition.idleTimeout,
@@ -121,6 +123,7 @@ package final class Pipeline: TickMachine {
             try self.partition(block).reread(block, rows: rows)
         }
         output.parts += side.parts
+        sideRows = side.rows
         for (relation, batch) in side.read { circuit.feed(relation: relation, batch) }
         return TickStep(report: report, record: report.inputs?.encode(), output: output)
     }
@@ -166,6 +169,11 @@ struct PipelineScript {
     private(set) var sources: [(definition: SourceDefinition, columns: [Int])] = []
     private(set) var objects: [Object] = []
     private(set) var relationsRead: [String] = []
+    /// Materialized views, its own as well.
+    private(set) var viewsRead: [String] = []
+    private(set) var sourcesRead: [String] = []
+    /// Rows come and go as time passes.
+    private(set) var usesClock = false
 
     init(_ statements: [BoundStatement]) {
         var needed: [String: Set<Int>] = [:]
@@ -192,6 +200,17 @@ struct PipelineScript {
         }
     }
 
+    /// Of a query: the sources that it reads, and the views.
+    init(query: Plan, sources all: [SourceDefinition]) {
+        var needed: [String: Set<Int>] = [:]
+        collect(query, into: &needed)
+        for definition in all {
+            guard var columns = needed[definition.name] else { continue }
+            if let watermark = definition.watermark { columns.insert(watermark.column) }
+            sources.append((definition, columns.sorted()))
+        }
+    }
+
     /// By object: the ordinal of the first source that it reads, directly or through views.
     var firstSources: [Int?] {
         var byView: [String: Int] = [:]
@@ -211,8 +230,12 @@ struct PipelineScript {
 
     private mutating func collect(_ plan: Plan, into needed: inout [String: Set<Int>]) {
         switch plan {
-        case .source(let name, let columns, _): needed[name, default: []].formUnion(columns)
+        case .source(let name, let columns, _):
+            needed[name, default: []].formUnion(columns)
+            if !sourcesRead.contains(name) { sourcesRead.append(name) }
+        case .temporal: usesClock = true
         case .relation(let name, _) where !relationsRead.contains(name): relationsRead.append(name)
+        case .view(let name, _) where !viewsRead.contains(name): viewsRead.append(name)
         default: break
         }
         for input in plan.inputs { collect(input, into: &needed) }

@@ -57,6 +57,7 @@ final class SideRelations {
     struct Collected {
         var parts: [(target: Int, part: SinkCollector.Part)] = []
         var read: [(relation: Int, batch: Batch)] = []
+        var rows: [(name: String, batch: Batch)] = []
     }
 
     /// The rows that a tick refused, as the relations' rows.
@@ -93,6 +94,7 @@ final class SideRelations {
         collected.parts.append(
             (entry.target, SinkCollector.Part(bytes: bytes, rows: UInt64(batch.count))))
         if let read = entry.read { collected.read.append((read, batch)) }
+        collected.rows.append((entry.name, batch))
     }
 
     /// Late rows of one block stand together, in order.

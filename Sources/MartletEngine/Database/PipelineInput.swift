@@ -7,17 +7,23 @@ package struct PipelineInput {
     package var name: String
     /// Its rows are only ever added to; else they carry weights.
     package var isAppendOnly: Bool
+    /// Its watermark and its end are told by whoever feeds it; else it ends when the sources do.
+    var isDriven: Bool
     var watermarks: [Int: ColumnWatermark] = [:]
+    /// Of a table with a watermark: the column; its rows carry the watermark before them and are judged like a source's.
+    var eventTime: Int?
 
-    package init(name: String, isAppendOnly: Bool) {
+    package init(name: String, isAppendOnly: Bool, isDriven: Bool) {
         self.name = name
         self.isAppendOnly = isAppendOnly
+        self.isDriven = isDriven
     }
 
     /// A view of another pipeline.
     package init(name: String, _ tap: PipelineTap) {
         self.name = name
         isAppendOnly = tap.isAppendOnly
+        isDriven = true
         watermarks = tap.watermarks
     }
 }
@@ -39,6 +45,15 @@ package struct PipelineTap {
 
     /// What the last tick changed, in the shards' order.
     package func take() -> [Batch] { changes.take() }
+}
+
+extension Pipeline {
+    /// Answers whether it moved.
+    func setWatermark(ofInput ordinal: Int, _ watermark: Watermark) -> Bool {
+        circuit.setWatermark(ofRelation: firstInput + ordinal, watermark)
+    }
+
+    func watermark(of tap: PipelineTap) -> Watermark { circuit.watermark(of: tap.node) }
 }
 
 /// The changes of one view in one tick: written by the shards, taken by the driver.
@@ -70,9 +85,7 @@ final class ViewTap: StatelessOperator {
     }
 
     func process(_ batch: Batch, from input: Int, into output: any Output) {
-        // What a row came from is not kept with it: a block of input would live as long as a row of it.
-        var own = Batch(count: batch.count, columns: batch.columns.map { $0.physical == .view ? $0.detached() : $0 })
-        own.weights = batch.weights
-        changes.add(own, shard: context.shard)
+        // What a row came from is not kept with it.
+        changes.add(Batch(count: batch.count, columns: batch.columns, weights: batch.weights), shard: context.shard)
     }
 }

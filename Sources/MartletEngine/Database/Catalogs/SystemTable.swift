@@ -1,0 +1,85 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletSQL
+
+/// What rows of a system table are made from.
+struct SystemFacts {
+    var catalog: DatabaseCatalog
+    var client: SessionClient
+    var parameters: SessionParameters
+    var database: Database
+}
+
+/// A relation whose rows are made up when it is read: pg_catalog, information_schema, `martlet_*`.
+struct SystemTable: Sendable {
+    /// Canonical.
+    var name: String
+    var fields: [Field]
+    /// One value a field. nil: known to clients, and empty here.
+    var rows: (@Sendable (SystemFacts) -> [[Value]])?
+
+    /// - Parameter columns: names, each with its type behind a colon (`o`: see `types`), separated by blanks.
+    init(_ name: String, _ columns: String, rows: (@Sendable (SystemFacts) -> [[Value]])? = nil) {
+        self.name = name
+        fields = columns.split(separator: " ").map { column in
+            let parts = column.split(separator: ":")
+            return Field(name: String(parts[0]), type: SystemTable.types[String(parts[1])] ?? .text)
+        }
+        self.rows = rows
+    }
+
+    /// o: object id, t: text, b: boolean, s, i, l: integers of 2, 4, 8 bytes, f: real, d: double, z: time stamp, v: interval,
+    /// j: document; capitals: arrays.
+    private static let types: [String: DataType] = [
+        "o": .integer, "t": .text, "b": .boolean, "s": .smallint, "i": .integer, "l": .bigint, "f": .real, "d": .double, "z": .timestamptz,
+        "v": .interval, "j": .jsonb, "T": .array(.text), "S": .array(.smallint), "O": .array(.integer),
+    ]
+
+    static let all: [SystemTable] = PostgresCatalog.tables + PostgresCatalog.emptyTables + InformationSchema.tables + MartletViews.tables
+
+    static let byName: [String: SystemTable] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+    /// As the binder sees them.
+    static let entries: [RelationEntry] = all.map { RelationEntry(name: $0.name, kind: .system, fields: $0.fields) }
+}
+
+extension DatabaseSession {
+    /// The rows of a system table; nil: there is none of that name.
+    func systemRows(_ name: String, _ catalog: DatabaseCatalog) throws(SQLError) -> StoreSnapshot? {
+        guard let table = SystemTable.byName[name] else { return nil }
+        let facts = SystemFacts(catalog: catalog, client: client, parameters: parameters, database: database)
+        let rows = table.rows?(facts) ?? []
+        return StoreSnapshot([Batch(table.fields, rows)])
+    }
+}
+
+extension CatalogObject {
+    /// As clients see it: beyond the numbers that PostgreSQL uses for its own.
+    var oid: Int32 { Int32(truncatingIfNeeded: 16_384 + id.raw) }
+}
+
+/// Object ids of things that are always there.
+enum SystemOID {
+    static let publicSchema: Int32 = 2200
+    static let catalogSchema: Int32 = 11
+    static let informationSchema: Int32 = 13_000
+    static let database: Int32 = 1
+    static let owner: Int32 = 10
+    static let heap: Int32 = 2
+    static let btree: Int32 = 403
+    static let sql: Int32 = 14
+    /// Indexes that stand for primary keys, above those of relations.
+    static let keyIndex: Int32 = 1 << 24
+    static let systemTable: Int32 = 1 << 25
+    static let schema: Int32 = 1 << 26
+    static let function: Int32 = 1 << 27
+
+    static func schema(_ name: String, _ catalog: DatabaseCatalog) -> Int32 {
+        switch name {
+        case "public": return publicSchema
+        case "pg_catalog": return catalogSchema
+        case "information_schema": return informationSchema
+        default: return schema + Int32(truncatingIfNeeded: catalog.sql.schemaNames.firstIndex(of: name) ?? 0)
+        }
+    }
+}

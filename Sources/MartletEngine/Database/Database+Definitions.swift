@@ -1,0 +1,304 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+
+/// Definitions carried out within a tick. What a text defines enters together or not at all: the catalog is changed last,
+/// and what was built before is let go of where a later step fails.
+extension Database {
+    /// What a text builds, until it has succeeded.
+    struct Building {
+        var catalog: DatabaseCatalog
+        var tables: [RelationID: TableState] = [:]
+        var stores: [RelationID: RelationStore] = [:]
+        /// Statements that run, compiled together at the end.
+        var running: [BoundStatement] = []
+        var dropped: [RelationID] = []
+        var plan: UnitPlan?
+        var notices: [String] = []
+        var tag = ""
+    }
+
+    func define(_ definition: DefinitionText, _ work: inout Work) throws(SQLError) -> Answer {
+        let building = try fold(definition)
+        let unit = try building.plan.flatMap { (plan) throws(SQLError) in try compile(plan, building.catalog) }
+        // Nothing fails from here on.
+        enter(building, definition)
+        work.stores.merge(building.stores) { $1 }
+        work.catalogChanged = true
+        if let unit { begin(unit) }
+        if building.plan != nil { nextUnit += 1 }
+        return Answer(tag: building.tag, notices: building.notices, tick: work.tick)
+    }
+
+    /// What a text defines, on top of the catalog as it is. Nothing of it is at work yet.
+    private func fold(_ definition: DefinitionText) throws(SQLError) -> Building {
+        var building = Building(catalog: catalog)
+        building.catalog.sql.searchPath = definition.searchPath
+        for piece in try PreparedText.split(definition.text) {
+            do throws(SQLError) {
+                for statement in try Script.bind(piece.text, into: &building.catalog.sql, context: options.evaluation) {
+                    try carryOut(statement, &building)
+                }
+            } catch {
+                guard definition.isRepeatable, error.state == .duplicateTable else { throw error }
+            }
+        }
+        building.plan = unitPlan(building)
+        return building
+    }
+
+    private func enter(_ building: Building, _ definition: DefinitionText) {
+        catalog = building.catalog
+        catalog.touch()
+        definitions.append(definition)
+        tables.merge(building.tables) { $1 }
+        for id in building.dropped { forget(id) }
+    }
+
+    /// Brings back the catalog that definitions made, and what they set to work and was not dropped since: units as they
+    /// begin, and empty stores.
+    func bringBack(_ texts: [DefinitionText]) throws(SQLError) -> [RelationID: RelationStore] {
+        var plans: [UnitPlan] = []
+        var stores: [RelationID: RelationStore] = [:]
+        for text in texts {
+            let building = try fold(text)
+            enter(building, text)
+            stores.merge(building.stores) { $1 }
+            if let plan = building.plan {
+                plans.append(plan)
+                nextUnit += 1
+            }
+            for at in plans.indices { plans[at].objects.removeAll { building.dropped.contains($0) } }
+        }
+        for plan in plans where !plan.objects.isEmpty { begin(try compile(plan, catalog), feeding: false) }
+        return stores.filter { catalog.objects[$0.key] != nil }
+    }
+
+    private func carryOut(_ statement: BoundStatement, _ building: inout Building) throws(SQLError) {
+        switch statement {
+        case .createSource(let source):
+            let id = enter(source.name, .source(source), source.fields, isAppendOnly: true, uses: [], &building)
+            enterSides(source, of: id, &building)
+            building.running.append(statement)
+            building.tag = "CREATE SOURCE"
+        case .createView(let view):
+            enter(view.name, .view(view), view.fields, isAppendOnly: view.isAppendOnly, uses: view.dependencies, &building)
+            building.tag = "CREATE VIEW"
+        case .createMaterializedView(let view):
+            let key = view.plan.uniqueColumns
+            let id = enter(
+                view.name, .materializedView(view), view.fields, key: key, isAppendOnly: view.isAppendOnly, uses: view.dependencies, &building)
+            keep(id, &building)
+            building.running.append(statement)
+            building.tag = "CREATE MATERIALIZED VIEW"
+        case .createSink(let sink):
+            enter(sink.name, .sink(sink), sink.fields, isAppendOnly: sink.isAppendOnly, uses: sink.dependencies, &building)
+            building.running.append(statement)
+            building.tag = "CREATE SINK"
+        case .skipped(let notice): building.notices.append(notice)
+        case .session(let session): try carryOut(session, &building)
+        case .select, .explain, .set, .show:
+            throw SQLError(.featureNotSupported, "a file of definitions cannot contain this statement")
+        }
+    }
+
+    private func carryOut(_ statement: SessionStatement, _ building: inout Building) throws(SQLError) {
+        switch statement {
+        case .createTable(let table, _):
+            let id = enter(
+                table.name, .table(table), table.fields, key: table.primaryKey, isAppendOnly: table.isAppendOnly, uses: [], &building)
+            keep(id, &building)
+            building.tag = "CREATE TABLE"
+        case .drop(let drop): try self.drop(drop, &building)
+        case .createSchema: building.tag = "CREATE SCHEMA"
+        case .createDatabase: building.tag = "CREATE DATABASE"
+        case .createFunction: building.tag = "CREATE FUNCTION"
+        case .createPipeline: building.tag = "CREATE PIPELINE"
+        case .createIndex(let index):
+            building.catalog.indexes.append(index)
+            building.tag = "CREATE INDEX"
+        case .comment(_, let name, let column, let text):
+            building.catalog.setComment(text, on: name, column: column)
+            building.tag = "COMMENT"
+        case .accepted(let tag, let notice):
+            building.tag = tag
+            if let notice { building.notices.append(notice) }
+        default:
+            throw SQLError(.featureNotSupported, "this statement cannot be carried out as a definition")
+        }
+    }
+
+    @discardableResult
+    private func enter(
+        _ name: String, _ kind: CatalogObject.Kind, _ fields: [Field], key: [Int] = [], isAppendOnly: Bool, uses: [String],
+        _ building: inout Building
+    ) -> RelationID {
+        let id = building.catalog.makeID()
+        let ids = uses.compactMap { building.catalog[$0]?.id }
+        building.catalog.put(
+            CatalogObject(id: id, name: name, kind: kind, fields: fields, key: key, isAppendOnly: isAppendOnly, uses: ids))
+        return id
+    }
+
+    /// Late table and dead letters of a source.
+    private func enterSides(_ source: SourceDefinition, of id: RelationID, _ building: inout Building) {
+        var sides = [(source.deadLetterTable, SourceDefinition.deadLetterFields)]
+        if let late = source.lateTable { sides.append((late, source.lateFields)) }
+        for (name, fields) in sides {
+            let side = enter(name, .side(source: source.name), fields, isAppendOnly: true, uses: [source.name], &building)
+            keep(side, &building)
+        }
+    }
+
+    /// Makes the store of a relation, and of a table what judges its writes.
+    private func keep(_ id: RelationID, _ building: inout Building) {
+        guard let object = building.catalog.objects[id] else { return }
+        let types = object.fields.map(\.type)
+        let all = Array(types.indices)
+        let lookup: [Int]? = object.key.isEmpty ? (object.isAppendOnly ? nil : all) : object.key
+        let store = RelationStore(types: types, lookup: lookup)
+        building.stores[id] = store
+        if case .table(let table) = object.kind { building.tables[id] = TableState(id: id, types: types, key: object.key, store: store, watermark: table.watermark) }
+    }
+
+    // MARK: DROP
+
+    private func drop(_ drop: DropStatement, _ building: inout Building) throws(SQLError) {
+        building.notices += drop.notices
+        building.tag = "DROP " + drop.kind.rawValue.uppercased()
+        for name in drop.names {
+            guard let object = building.catalog[name] else { continue }
+            try remove(object, isCascade: drop.isCascade, kind: drop.kind.rawValue, &building)
+        }
+    }
+
+    private func remove(_ object: CatalogObject, isCascade: Bool, kind: String, _ building: inout Building) throws(SQLError) {
+        var users = building.catalog.users(of: object.id)
+        let sides = users.filter { if case .side = $0.kind { true } else { false } }
+        users.removeAll { user in sides.contains { $0.id == user.id } }
+        for side in sides { users += building.catalog.users(of: side.id) }
+        if !users.isEmpty, !isCascade {
+            throw SQLError(
+                SQLState("2BP01"), "cannot drop \(kind) \(object.name) because other objects depend on it",
+                detail: users.map { "\($0.noun) \($0.name) depends on \(kind) \(object.name)" }.joined(separator: "\n"),
+                hint: "Use DROP ... CASCADE to drop the dependent objects too.")
+        }
+        for user in users where building.catalog.objects[user.id] != nil {
+            building.notices.append("drop cascades to \(user.noun) \(user.name)")
+            try remove(user, isCascade: true, kind: user.noun, &building)
+            building.catalog.sql.remove(user.objectKind, named: user.name)
+        }
+        for gone in sides + [object] {
+            building.catalog.remove(gone.id)
+            building.dropped.append(gone.id)
+        }
+    }
+
+    /// Lets go of what a dropped object had at work. A unit ends with its last object.
+    private func forget(_ id: RelationID) {
+        tables[id] = nil
+        for unit in units { unit.forget(id) }
+        units.removeAll { $0.objects.isEmpty }
+    }
+
+    // MARK: Units
+
+    /// What of a text runs, and the sources that it reads: those that were defined before are read anew, by it alone.
+    private func unitPlan(_ building: Building) -> UnitPlan? {
+        guard building.running.contains(where: \.runs) else { return nil }
+        var plan = UnitPlan(id: nextUnit)
+        for statement in building.running {
+            switch statement {
+            case .createSource(let source): plan.sources.append(source)
+            case .createMaterializedView, .createSink:
+                plan.statements.append(statement)
+                if let name = statement.definedName, let object = building.catalog[name] { plan.objects.append(object.id) }
+            default: break
+            }
+        }
+        let read = PipelineScript(plan.statements).sourcesRead
+        for object in building.catalog.all {
+            if case .source(let source) = object.kind, read.contains(source.name), !plan.sources.contains(where: { $0.name == source.name }) {
+                plan.sources.append(source)
+            }
+        }
+        return plan
+    }
+
+    /// Relations that the plan does not define are fed from outside.
+    private func compile(_ plan: UnitPlan, _ catalog: DatabaseCatalog) throws(SQLError) -> RunningUnit {
+        let script = PipelineScript(plan.statements)
+        let own = plan.statements.compactMap(\.definedName)
+        var inputs: [PipelineInput] = []
+        var relations: [RelationID] = []
+        for name in script.relationsRead + script.viewsRead where !own.contains(name) {
+            guard let object = catalog[name] else { continue }
+            // Late rows and dead letters of the unit's own sources come to it by themselves.
+            if case .side(let source) = object.kind, plan.sources.contains(where: { $0.name == source }) { continue }
+            inputs.append(input(object))
+            relations.append(object.id)
+        }
+        let pipeline = try Pipeline(
+            plan.sources.map { .createSource($0) } + plan.statements, options: options, connectors: surroundings.connectors,
+            executor: surroundings.executor, clock: surroundings.clock, inputs: inputs, isTapped: true)
+        var views: [(id: RelationID, tap: PipelineTap)] = []
+        for (name, tap) in pipeline.taps.sorted(by: { $0.key < $1.key }) {
+            if let object = catalog[name] { views.append((object.id, tap)) }
+        }
+        return RunningUnit(
+            id: plan.id, pipeline: pipeline, inputs: relations, views: views, objects: plan.objects, firstTarget: targets.count,
+            isSelfMoving: !plan.sources.isEmpty || script.usesClock)
+    }
+
+    private func input(_ object: CatalogObject) -> PipelineInput {
+        for unit in units {
+            if let view = unit.views.first(where: { $0.id == object.id }) { return PipelineInput(name: object.name, view.tap) }
+        }
+        var input = PipelineInput(name: object.name, isAppendOnly: object.isAppendOnly, isDriven: true)
+        if let watermark = object.table?.watermark { input.eventTime = watermark.column }
+        return input
+    }
+
+    /// Puts a unit to work: it gets what is there of its inputs, then what the tick changes.
+    private func begin(_ unit: RunningUnit, feeding: Bool = true) {
+        targets += unit.pipeline.targets
+        for (ordinal, relation) in unit.inputs.enumerated() where feeding {
+            for batch in current(relation) { unit.feed(ordinal, batch) }
+        }
+        units.append(unit)
+    }
+}
+
+extension BoundStatement {
+    /// It makes something run.
+    var runs: Bool {
+        switch self {
+        case .createMaterializedView, .createSink: true
+        default: false
+        }
+    }
+
+    var definedName: String? {
+        switch self {
+        case .createSource(let source): source.name
+        case .createView(let view), .createMaterializedView(let view): view.name
+        case .createSink(let sink): sink.name
+        default: nil
+        }
+    }
+}
+
+extension CatalogObject {
+    var noun: String { objectKind.rawValue }
+
+    var objectKind: ObjectKind {
+        switch kind {
+        case .table, .side: .table
+        case .source: .source
+        case .view: .view
+        case .materializedView: .materializedView
+        case .sink: .sink
+        }
+    }
+}

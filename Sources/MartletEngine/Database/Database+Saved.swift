@@ -1,0 +1,103 @@
+internal import MartletColumns
+package import MartletCore
+package import MartletState
+
+/// A database's whole state: the texts that define, from which the catalog is made again, the rows of what is kept, and the
+/// states of its units (docs/formats/database.md has the bytes).
+extension Database {
+    private static let textsMax = 1 << 24
+    private static let relationsMax = 1 << 24
+
+    package func save(into writer: StateWriter) throws(SQLError) {
+        writer.begin("database")
+        writer.write(tick)
+        writer.write(UInt64(definitions.count))
+        for definition in definitions {
+            writer.write(definition.text)
+            writer.write(definition.isRepeatable)
+            writer.write(UInt64(definition.searchPath.count))
+            for name in definition.searchPath { writer.write(name) }
+        }
+        let rows = allRows()
+        writer.begin("relations")
+        writer.write(UInt64(rows.count))
+        for (relation, snapshot, later) in rows {
+            writer.write(relation.raw)
+            writer.write(tables[relation]?.newestEventTime ?? .min)
+            let batches = snapshot.batches + later
+            writer.write(UInt64(batches.count))
+            for batch in batches {
+                let sink = ByteSink()
+                BatchCodec.encode(batch, into: sink)
+                writer.write(sink.bytes)
+            }
+        }
+        writer.begin("units")
+        writer.write(UInt64(units.count))
+        for unit in units {
+            writer.write(unit.id)
+            try unit.save(into: writer)
+        }
+        writer.begin("end of database")
+    }
+
+    package func restore(from reader: StateReader) throws(SQLError) {
+        precondition(tick == 0 && definitions.isEmpty, "a database is restored before its first tick")
+        do throws(StateError) {
+            try read(reader)
+        } catch {
+            throw SQLError(.dataCorrupted, error.description)
+        }
+    }
+
+    private func read(_ reader: StateReader) throws(StateError) {
+        try reader.expect("database")
+        let restored = try reader.read(UInt64.self)
+        var texts: [DefinitionText] = []
+        for _ in 0..<(try reader.readCount(max: Database.textsMax)) {
+            var definition = DefinitionText(text: try reader.readText(), searchPath: [])
+            definition.isRepeatable = try reader.readFlag()
+            for _ in 0..<(try reader.readCount(max: Database.textsMax)) { definition.searchPath.append(try reader.readText()) }
+            texts.append(definition)
+        }
+        let stores: [RelationID: RelationStore]
+        do throws(SQLError) {
+            stores = try bringBack(texts)
+        } catch {
+            throw reader.error("what was defined cannot be made again: \(error)")
+        }
+        try readRelations(reader, stores)
+        try reader.expect("units")
+        let count = try reader.readCount(max: Database.relationsMax)
+        guard count == units.count else { throw reader.error("the states of \(count) units, for \(units.count)") }
+        for unit in units {
+            guard try reader.read(UInt32.self) == unit.id else { throw reader.error("the state of another unit than \(unit.id)") }
+            try unit.restore(from: reader)
+        }
+        try reader.expect("end of database")
+        setTick(restored)
+        visible.locked { content in
+            content.catalog = catalog
+            content.stores = stores
+            content.tick = restored
+        }
+    }
+
+    private func readRelations(_ reader: StateReader, _ stores: [RelationID: RelationStore]) throws(StateError) {
+        try reader.expect("relations")
+        for _ in 0..<(try reader.readCount(max: Database.relationsMax)) {
+            let id = RelationID(try reader.read(UInt32.self))
+            guard let store = stores[id] else { throw reader.error("rows of a relation that is not there") }
+            let newest = try reader.read(Int64.self)
+            if newest != .min { tables[id]?.newestEventTime = newest }
+            for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) {
+                let bytes = try reader.readBytes()
+                do throws(ByteError) {
+                    store.apply(try ByteReader.over(bytes) { (bytes) throws(ByteError) in try BatchCodec.decode(&bytes, types: store.types) })
+                } catch {
+                    throw reader.error("rows of \(catalog.objects[id]?.name ?? "a relation"): \(error)")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+internal import MartletColumns
+package import MartletCore
+package import MartletDataflow
+internal import MartletSQL
+internal import MartletState
+internal import Synchronization
+
+/// What a database stands on.
+package struct DatabaseSurroundings: @unchecked Sendable {
+    // Sendable: connectors and executor are used by the driver's thread only.
+    package var clock: any Clock
+    /// For the driver's thread: sources and sinks of units.
+    package var connectors: any ConnectorProvider
+    /// Runs the shards of units, one unit at a time.
+    package var executor: any ShardExecutor
+    package var makeSignal: @Sendable () -> any WaitSignal
+    /// Tells the driver that something waits.
+    package var wake: @Sendable () -> Void
+    /// For a session's thread: sources read to their end as of now.
+    package var makeReaders: @Sendable () -> any ConnectorProvider
+
+    package init(
+        clock: any Clock, connectors: any ConnectorProvider, executor: any ShardExecutor,
+        makeSignal: @escaping @Sendable () -> any WaitSignal, wake: @escaping @Sendable () -> Void,
+        makeReaders: @escaping @Sendable () -> any ConnectorProvider
+    ) {
+        self.clock = clock
+        self.connectors = connectors
+        self.executor = executor
+        self.makeSignal = makeSignal
+        self.wake = wake
+        self.makeReaders = makeReaders
+    }
+}
+
+/// Tables, views over them and over sources, and sinks, that sessions define, change and ask: a machine whose ticks make
+/// everything that happened within them visible at once.
+///
+/// One thread drives it (`step`); sessions (`Database+Service`) put requests into a queue and read what is durable
+/// (`VisibleState`). In a tick: requests enter — writes are judged against the tables as they are then, definitions are
+/// carried out —, units step in the order of their making, each fed with what the tick changed in what it reads. What
+/// changed becomes visible, and requests are answered, when the tick is durable (`committed`).
+package final class Database: TickMachine, @unchecked Sendable {
+    // Sendable: `queue`, `visible` and `pending` have locks; the rest belongs to the driver's thread.
+    package private(set) var tick: UInt64 = 0
+    package internal(set) var targets: [any SinkTarget] = []
+    let surroundings: DatabaseSurroundings
+    let options: PipelineOptions
+    let queue = RequestQueue()
+    let visible = VisibleState()
+
+    /// As of the last tick, durable or not.
+    var catalog = DatabaseCatalog()
+    var tables: [RelationID: TableState] = [:]
+    /// In the order of their making, so that each comes after those it reads.
+    var units: [RunningUnit] = []
+    var nextUnit: UInt32 = 1
+    /// Every text that defined something, in order: what the catalog is made from again.
+    var definitions: [DefinitionText] = []
+    private let pending = Mutex<[PendingTick]>([])
+
+    package init(_ options: PipelineOptions, _ surroundings: DatabaseSurroundings) {
+        self.options = options
+        self.surroundings = surroundings
+    }
+
+    /// What a tick did, until it is durable.
+    struct PendingTick: @unchecked Sendable {
+        // Sendable: the driver lets go of the stores when it hands them over.
+        var tick: UInt64
+        var changes: [(relation: RelationID, batch: Batch)] = []
+        /// Made by the tick: nil in readers' state until then.
+        var catalog: DatabaseCatalog?
+        var stores: [RelationID: RelationStore] = [:]
+        var answers: [(Ticket, Verdict)] = []
+    }
+
+    /// A tick being carried out.
+    struct Work {
+        var tick: UInt64
+        var changes: [RelationID: [Batch]] = [:]
+        /// As they happened, for the record.
+        var events: [DatabaseRecord.Event] = []
+        var answers: [(Ticket, Verdict)] = []
+        var catalogChanged = false
+        var stores: [RelationID: RelationStore] = [:]
+    }
+
+    /// Whether a tick has something to do at once.
+    package var hasWork: Bool { !queue.isEmpty }
+
+    // MARK: A tick
+
+    package func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep {
+        var work = Work(tick: tick + 1)
+        var replayed: DatabaseRecord?
+        if let record {
+            let decoded = try DatabaseRecord(decoding: record)
+            replayed = decoded
+            for event in decoded.events { try replay(event, &work) }
+        } else {
+            for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
+        }
+        let done = stepUnits(&work, replayed)
+        let needsCommit = done.moved || !work.events.isEmpty
+        if needsCommit || !work.answers.isEmpty || replayed != nil { tick = work.tick }
+        finish(&work, isReplay: replayed != nil)
+        let report = TickReport(tick: tick, madeProgress: needsCommit, isFinished: false, deadLetters: [], lateRows: [])
+        let encoded = needsCommit && replayed == nil ? DatabaseRecord(events: work.events, units: done.records).encoded() : record
+        return TickStep(report: report, record: encoded, output: done.output)
+    }
+
+    private func carryOut(_ request: Request, _ ticket: Ticket, _ work: inout Work) {
+        switch request {
+        case .flush: work.answers.append((ticket, .done(Answer(tick: work.tick))))
+        case .write(let writes): work.answers.append((ticket, enter(writes, &work)))
+        case .define(let text):
+            do throws(SQLError) {
+                let answer = try define(text, &work)
+                work.events.append(.define(text))
+                work.answers.append((ticket, .done(answer)))
+            } catch {
+                work.answers.append((ticket, .refused(error)))
+            }
+        }
+    }
+
+    /// All writes of a transaction, or none.
+    private func enter(_ writes: [TableWrite], _ work: inout Work) -> Verdict {
+        var staged: [(TableState, TableState.Staged)] = []
+        let refusal: Verdict? = visible.locked { content in
+            for write in writes {
+                guard let table = tables[write.table] else { return .conflict(tick: work.tick - 1) }
+                table.prune(through: content.tick)
+                switch table.stage(write) {
+                case (let judged?, _): staged.append((table, judged))
+                case (nil, .duplicate(let batch, let row)?): return .refused(duplicateKey(table, batch, row))
+                case (nil, _): return .conflict(tick: work.tick)
+                }
+            }
+            return nil
+        }
+        if let refusal { return refusal }
+        for (table, judged) in staged {
+            table.enter(judged, tick: work.tick)
+            if let removed = judged.removed { work.changes[table.id, default: []].append(removed.weighted(-1)) }
+            if let inserted = judged.inserted { work.changes[table.id, default: []].append(inserted) }
+        }
+        return .done(Answer(tick: work.tick))
+    }
+
+    func duplicateKey(_ table: TableState, _ batch: Batch, _ row: Int) -> SQLError {
+        let object = catalog.objects[table.id]
+        let names = table.lookup.map { object?.fields[$0].name ?? "" }
+        let values = table.lookup.map { batch.columns[$0].value(at: row).text(in: options.evaluation.zone) }
+        return SQLError(
+            .uniqueViolation, "duplicate key value violates unique constraint \"\(object?.name ?? "table")_pkey\"",
+            detail: "Key (\(names.joined(separator: ", ")))=(\(values.joined(separator: ", "))) already exists.")
+    }
+
+    /// What the units of a tick came to.
+    struct UnitWork {
+        var moved = false
+        var records: [(unit: UInt32, bytes: [UInt8])] = []
+        var output: TickOutput
+    }
+
+    /// Units in order; what tables changed is settled first, and enters the record.
+    private func stepUnits(_ work: inout Work, _ replayed: DatabaseRecord?) -> UnitWork {
+        settle(&work)
+        var done = UnitWork(output: TickOutput(tick: work.tick, parts: []))
+        for unit in units {
+            for (ordinal, relation) in unit.inputs.enumerated() {
+                for batch in work.changes[relation] ?? [] { unit.feed(ordinal, batch) }
+                if let watermark = watermark(of: relation) { unit.setWatermark(ordinal, watermark) }
+            }
+            let record = replayed?.units.first { $0.unit == unit.id }?.bytes
+            // In a replay a unit without a record did nothing.
+            if replayed != nil, record == nil { continue }
+            guard let step = unit.step(replaying: record) else { continue }
+            done.moved = done.moved || step.record != nil
+            if let bytes = step.record { done.records.append((unit.id, bytes)) }
+            done.output.pool = done.output.pool ?? step.output.pool
+            done.output.parts += step.output.parts.map { ($0.target + unit.firstTarget, $0.part) }
+            for (view, tap) in unit.views {
+                let batches = tap.take()
+                if !batches.isEmpty { work.changes[view, default: []] += batches }
+            }
+            for (name, batch) in unit.pipeline.sideRows {
+                if let relation = catalog[name] { work.changes[relation.id, default: []].append(batch) }
+            }
+        }
+        return done
+    }
+
+    /// How far a relation is: a table by its rows, a view by what its unit has promised.
+    private func watermark(of relation: RelationID) -> Watermark? {
+        if let table = tables[relation] { return table.currentWatermark }
+        for unit in units {
+            if let view = unit.views.first(where: { $0.id == relation }) { return unit.pipeline.watermark(of: view.tap) }
+        }
+        return nil
+    }
+
+    /// What the tick's statements come to, one batch a table. Where event time counts, each statement's rows stay by
+    /// themselves: they are judged by what came before it.
+    private func settle(_ work: inout Work) {
+        for relation in work.changes.keys.sorted() {
+            guard let table = tables[relation] else { continue }
+            if table.watermark != nil {
+                for batch in work.changes[relation] ?? [] { work.events.append(.change(relation, batch)) }
+                work.changes[relation] = work.changes[relation]?.map { table.stamped($0) }
+                continue
+            }
+            let net = Consolidation.net(work.changes[relation] ?? []).map { Consolidation.repeated($0) }
+            work.changes[relation] = net.map { [$0] } ?? []
+            if let net { work.events.append(.change(relation, net)) }
+        }
+    }
+
+    private func replay(_ event: DatabaseRecord.Event, _ work: inout Work) throws(SQLError) {
+        switch event {
+        case .define(let text): _ = try define(text, &work)
+        case .change(let relation, let batch): work.changes[relation, default: []].append(batch)
+        case .encodedChange(let relation, let bytes):
+            guard let object = catalog.objects[relation] else {
+                throw SQLError(.dataCorrupted, "a damaged tick record: it changes a table that is not there")
+            }
+            do throws(ByteError) {
+                let batch = try ByteReader.over(bytes) { (reader) throws(ByteError) in
+                    try BatchCodec.decode(&reader, types: object.fields.map(\.type))
+                }
+                work.changes[relation, default: []].append(batch)
+            } catch {
+                throw SQLError(.dataCorrupted, "a damaged tick record: \(error)")
+            }
+        }
+    }
+
+    private func finish(_ work: inout Work, isReplay: Bool) {
+        var done = PendingTick(tick: tick)
+        for relation in work.changes.keys.sorted() where catalog.objects[relation] != nil {
+            for batch in work.changes[relation] ?? [] { done.changes.append((relation, batch)) }
+        }
+        done.catalog = work.catalogChanged ? catalog : nil
+        done.stores = work.stores
+        done.answers = work.answers
+        guard !done.changes.isEmpty || done.catalog != nil || !done.answers.isEmpty else { return }
+        pending.withLock { $0.append(done) }
+        // What is replayed was durable before.
+        if isReplay { committed(through: tick) }
+    }
+
+    // MARK: What is durable
+
+    package func committed(through tick: UInt64) {
+        // One lock over taking and applying: whoever adds pending changes to a snapshot must see each once.
+        let answers = pending.withLock { pending in
+            let done = pending.prefix { $0.tick <= tick }
+            if !done.isEmpty { show(done) }
+            pending.removeFirst(done.count)
+            return done.flatMap(\.answers)
+        }
+        for (ticket, verdict) in answers { ticket.answer(verdict) }
+    }
+
+    private func show(_ done: ArraySlice<PendingTick>) {
+        visible.locked { content in
+            for tick in done {
+                if let catalog = tick.catalog {
+                    content.catalog = catalog
+                    content.stores.merge(tick.stores) { $1 }
+                    content.stores = content.stores.filter { catalog.objects[$0.key] != nil }
+                }
+                for (relation, batch) in tick.changes { content.stores[relation]?.apply(batch) }
+                content.tick = tick.tick
+            }
+        }
+    }
+
+    /// The rows of a relation as of this tick's beginning: durable ones, then what later ticks changed.
+    func current(_ relation: RelationID) -> [Batch] {
+        pending.withLock { pending in
+            let later = pending.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) }
+            return (visible.locked { $0.stores[relation]?.snapshot() }?.batches ?? []) + later
+        }
+    }
+
+    /// Rows that are durable and, behind them, what later ticks did to them, as of one moment.
+    func allRows() -> [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])] {
+        pending.withLock { pending in
+            let snapshots = visible.locked { $0.stores.mapValues { $0.snapshot() } }
+            let fresh = pending.flatMap(\.stores.keys).filter { snapshots[$0] == nil }
+            let all = snapshots.merging(fresh.map { ($0, StoreSnapshot([])) }) { mine, _ in mine }
+            return all.sorted { $0.key < $1.key }.filter { catalog.objects[$0.key] != nil }.map { relation, snapshot in
+                (relation, snapshot, pending.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) })
+            }
+        }
+    }
+
+    func setTick(_ restored: UInt64) { tick = restored }
+}
+
+extension Batch {
+    /// The same rows, all of one weight.
+    func weighted(_ weight: Int64) -> Batch {
+        var result = self
+        result.weights = Column.constant(.bigint(weight), type: .bigint, count: count)
+        return result
+    }
+}

@@ -1,0 +1,88 @@
+internal import MartletCore
+internal import MartletSQL
+
+/// An object of the catalog, as the engine knows it.
+struct CatalogObject: Sendable {
+    enum Kind: Sendable {
+        case table(TableDefinition)
+        case source(SourceDefinition)
+        case view(ViewDefinition)
+        case materializedView(ViewDefinition)
+        case sink(SinkDefinition)
+        /// A late table or dead letters of a source.
+        case side(source: String)
+    }
+
+    var id: RelationID
+    var name: String
+    var kind: Kind
+    var fields: [Field]
+    /// What makes a row unique, where that is known: ordinals.
+    var key: [Int]
+    var isAppendOnly: Bool
+    /// What its definition names.
+    var uses: [RelationID]
+
+    /// Rows are kept for it.
+    var isStored: Bool {
+        switch kind {
+        case .table, .materializedView, .side: true
+        case .source, .view, .sink: false
+        }
+    }
+}
+
+/// What is defined, and who depends on whom. A value: readers keep theirs while a tick changes the next.
+struct DatabaseCatalog: Sendable {
+    /// What statements are bound against.
+    var sql = SQLCatalog()
+    private(set) var objects: [RelationID: CatalogObject] = [:]
+    private var names: [String: RelationID] = [:]
+    /// Grows with every change.
+    private(set) var version: UInt64 = 0
+    private(set) var nextID: UInt32 = 1
+    /// Hints only: what is looked up is found by keys.
+    var indexes: [IndexDefinition] = []
+    /// By relation's name, and column's behind a line feed.
+    private var comments: [String: String] = [:]
+
+    init() {
+        // A system entry is never refused.
+        for entry in SystemTable.entries { try? sql.add(entry) }
+    }
+
+    subscript(name: String) -> CatalogObject? { names[name].flatMap { objects[$0] } }
+
+    /// In the order of their making.
+    var all: [CatalogObject] { objects.values.sorted { $0.id < $1.id } }
+
+    mutating func makeID() -> RelationID {
+        defer { nextID += 1 }
+        return RelationID(nextID)
+    }
+
+    mutating func put(_ object: CatalogObject) {
+        if let old = objects[object.id] { names[old.name] = nil }
+        objects[object.id] = object
+        names[object.name] = object.id
+        version += 1
+    }
+
+    mutating func remove(_ id: RelationID) {
+        guard let object = objects.removeValue(forKey: id) else { return }
+        if names[object.name] == id { names[object.name] = nil }
+        version += 1
+    }
+
+    func comment(on name: String, column: String?) -> String? { comments[name + (column.map { "\n" + $0 } ?? "")] }
+
+    mutating func setComment(_ text: String?, on name: String, column: String?) {
+        comments[name + (column.map { "\n" + $0 } ?? "")] = text
+    }
+
+    /// Something else than objects changed.
+    mutating func touch() { version += 1 }
+
+    /// Who names the object in its definition, in order of making.
+    func users(of id: RelationID) -> [CatalogObject] { all.filter { $0.uses.contains(id) } }
+}

@@ -1,0 +1,106 @@
+internal import MartletColumns
+internal import MartletCore
+
+/// What a replay of a database's tick must be given: what statements did, and the records of its units.
+///
+///     version (1), events (varint), each: kind (1), then
+///         change      relation (varint), bytes (run: `BatchCodec`)
+///         definition  text (run), repeatable (1), search path (varint, runs)
+///     units (varint), each: unit (varint), record (run)
+struct DatabaseRecord {
+    static let version: UInt8 = 1
+
+    enum Event {
+        case change(RelationID, Batch)
+        /// As read: the rows' types are the relation's.
+        case encodedChange(RelationID, [UInt8])
+        case define(DefinitionText)
+    }
+
+    var events: [Event]
+    var units: [(unit: UInt32, bytes: [UInt8])]
+
+    init(events: [Event], units: [(unit: UInt32, bytes: [UInt8])]) {
+        self.events = events
+        self.units = units
+    }
+
+    func encoded() -> [UInt8] {
+        let sink = ByteSink()
+        sink.append(DatabaseRecord.version)
+        sink.append(varint: UInt64(events.count))
+        for event in events {
+            switch event {
+            case .change(let relation, let batch):
+                sink.append(1)
+                sink.append(varint: UInt64(relation.raw))
+                let rows = ByteSink()
+                BatchCodec.encode(batch, into: rows)
+                run(Array(rows.bytes), into: sink)
+            case .encodedChange(let relation, let bytes):
+                sink.append(1)
+                sink.append(varint: UInt64(relation.raw))
+                run(bytes, into: sink)
+            case .define(let definition):
+                sink.append(2)
+                run(Array(definition.text.utf8), into: sink)
+                sink.append(definition.isRepeatable ? 1 : 0)
+                sink.append(varint: UInt64(definition.searchPath.count))
+                for name in definition.searchPath { run(Array(name.utf8), into: sink) }
+            }
+        }
+        sink.append(varint: UInt64(units.count))
+        for (unit, bytes) in units {
+            sink.append(varint: UInt64(unit))
+            run(bytes, into: sink)
+        }
+        return Array(sink.bytes)
+    }
+
+    private func run(_ bytes: [UInt8], into sink: ByteSink) {
+        sink.append(varint: UInt64(bytes.count))
+        bytes.withUnsafeBytes { sink.append($0) }
+    }
+
+    init(decoding bytes: [UInt8]) throws(SQLError) {
+        do throws(ByteError) {
+            self = try ByteReader.over(bytes) { (reader) throws(ByteError) in try DatabaseRecord(&reader) }
+        } catch {
+            throw SQLError(.dataCorrupted, "a damaged tick record: \(error)")
+        }
+    }
+
+    private init(_ reader: inout ByteReader) throws(ByteError) {
+        let found = try reader.readUInt8()
+        guard found == DatabaseRecord.version else { throw .badLength(offset: 0, length: Int64(found)) }
+        events = []
+        units = []
+        // Each takes bytes, so that a count that is not true ends with them.
+        var left = try reader.readVarUInt64()
+        while left > 0 {
+            left -= 1
+            switch try reader.readUInt8() {
+            case 1:
+                let relation = RelationID(try reader.readVarUInt32())
+                events.append(.encodedChange(relation, Array(try reader.readRun(limit: reader.remaining))))
+            case 2:
+                let text = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
+                var definition = DefinitionText(text: text, searchPath: [])
+                definition.isRepeatable = try reader.readUInt8() != 0
+                var names = try reader.readVarUInt64()
+                while names > 0 {
+                    names -= 1
+                    definition.searchPath.append(String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self))
+                }
+                events.append(.define(definition))
+            case let kind: throw .badLength(offset: reader.offset, length: Int64(kind))
+            }
+        }
+        left = try reader.readVarUInt64()
+        while left > 0 {
+            left -= 1
+            let unit = try reader.readVarUInt32()
+            units.append((unit, Array(try reader.readRun(limit: reader.remaining))))
+        }
+    }
+}

@@ -1,0 +1,214 @@
+internal import MartletColumns
+internal import MartletCore
+
+/// The readable rows of one table or view: a multiset in pages of columns, and an index by key.
+///
+/// A row's number is page · `pageRows` + place. New rows go to the last page, the *tail*; a full page's columns never change
+/// again, so that a snapshot shares them and copies only the tail and the list of pages. Pages that are mostly taken out
+/// give their rows to the tail. One thread at a time (`VisibleState` holds its lock).
+final class RelationStore {
+    static let pageRows = 4096
+
+    let types: [DataType]
+    /// What rows are found by: ordinals. All columns where rows may leave and no key is known; nil: they are never looked for.
+    let lookup: [Int]?
+    private var pages: [StorePage] = []
+    private var tail = 0
+    private var freePages: [Int] = []
+    private let index = RowIndex()
+    private(set) var rowCount = 0
+    private var cached: StoreSnapshot?
+
+    init(types: [DataType], lookup: [Int]?) {
+        self.types = types
+        self.lookup = lookup
+        pages = [RelationStore.emptyPage(types)]
+    }
+
+    private static func emptyPage(_ types: [DataType]) -> StorePage {
+        // Room for all rows at once, so that filling it moves nothing.
+        StorePage(columns: types.map { Column($0, capacity: 64) }, count: 0, live: 0)
+    }
+
+    /// About the memory that rows and index take.
+    var memoryBytes: Int {
+        let perRow = types.reduce(0) { $0 + PhysicalType($1).stride }
+        return pages.reduce(0) { $0 + $1.count * perRow } + index.memoryBytes
+    }
+
+    // MARK: Changes
+
+    /// Rows with weights of ±1 (none: +1). A row taken out is one that is there.
+    func apply(_ batch: Batch) {
+        cached = nil
+        guard let weights = batch.weights else { return append(batch) }
+        var removed: [Int] = []
+        var added: [Int] = []
+        for row in 0..<batch.count {
+            if weights.int64s[row] < 0 { removed.append(row) } else { added.append(row) }
+        }
+        // An old row leaves before its successor comes.
+        if !removed.isEmpty { remove(batch.rows(removed)) }
+        if !added.isEmpty { append(removed.isEmpty ? Batch(count: batch.count, columns: batch.columns) : batch.rows(added)) }
+    }
+
+    private func append(_ batch: Batch) {
+        var start = 0
+        while start < batch.count {
+            if pages[tail].count == RelationStore.pageRows { openPage() }
+            let count = min(batch.count - start, RelationStore.pageRows - pages[tail].count)
+            for (column, given) in zip(pages[tail].columns, batch.columns) {
+                column.append(rowsOf: given, from: start, count: count, detached: true)
+            }
+            let first = pages[tail].count
+            pages[tail].count += count
+            pages[tail].live += count
+            if lookup != nil { enter(tail, from: first, count: count) }
+            start += count
+        }
+        rowCount += batch.count
+    }
+
+    private func openPage() {
+        let full = tail
+        if let free = freePages.popLast() {
+            tail = free
+            pages[free] = RelationStore.emptyPage(types)
+        } else {
+            tail = pages.count
+            pages.append(RelationStore.emptyPage(types))
+        }
+        if pages[full].live * 4 < pages[full].count { empty(full) }
+    }
+
+    private func enter(_ page: Int, from first: Int, count: Int) {
+        guard let lookup else { return }
+        let keys = lookup.map { pages[page].columns[$0] }
+        let hashes = Hash.rows(first == 0 ? keys : keys.map { $0.slice(first, count) }, count: count)
+        for at in 0..<count { index.insert(hashes[at], row: number(page, first + at)) }
+    }
+
+    private func number(_ page: Int, _ row: Int) -> UInt32 { UInt32(truncatingIfNeeded: page * RelationStore.pageRows + row) }
+
+    private func remove(_ batch: Batch) {
+        guard let lookup else { preconditionFailure("rows leave a relation that only grows") }
+        let keys = lookup.map { batch.columns[$0] }
+        let hashes = Hash.rows(keys, count: batch.count)
+        for row in 0..<batch.count {
+            guard let number = find(keys, row, hashes[row]) else { continue }
+            let page = Int(number) / RelationStore.pageRows
+            index.remove(hashes[row], row: number)
+            pages[page].delete(Int(number) % RelationStore.pageRows)
+            rowCount -= 1
+            if page != tail, pages[page].live * 4 < pages[page].count { empty(page) }
+        }
+    }
+
+    /// Moves what is left of a page to the tail.
+    private func empty(_ page: Int) {
+        let rest = pages[page]
+        pages[page] = StorePage(columns: [], count: 0, live: 0)
+        if let selection = rest.selection, selection.count > 0, let lookup {
+            let rows = Batch(count: rest.count, columns: rest.columns).gather(selection)
+            let hashes = Hash.rows(lookup.map { rows.columns[$0] }, count: rows.count)
+            for at in 0..<rows.count { index.remove(hashes[at], row: number(page, Int(selection.indexes[at]))) }
+            rowCount -= rows.count
+            append(rows)
+        }
+        freePages.append(page)
+    }
+
+    /// Takes out all rows.
+    func clear() {
+        cached = nil
+        pages = [RelationStore.emptyPage(types)]
+        tail = 0
+        freePages = []
+        index.clear()
+        rowCount = 0
+    }
+
+    // MARK: Reading
+
+    private func find(_ keys: [Column], _ row: Int, _ hash: UInt64) -> UInt32? {
+        guard let lookup else { return nil }
+        return index.first(hash) { number in
+            let page = Int(number) / RelationStore.pageRows
+            let place = Int(number) % RelationStore.pageRows
+            for (ordinal, key) in zip(lookup, keys) where !pages[page].columns[ordinal].equals(place, key, row) { return false }
+            return true
+        }
+    }
+
+    /// Whether the row is there, in every column, of a relation in which keys are unique. `hash`: of its key.
+    func holds(_ batch: Batch, _ row: Int, _ hash: UInt64) -> Bool {
+        guard let lookup, let number = find(lookup.map { batch.columns[$0] }, row, hash) else { return false }
+        let page = pages[Int(number) / RelationStore.pageRows]
+        return zip(page.columns, batch.columns).allSatisfy { $0.equals(Int(number) % RelationStore.pageRows, $1, row) }
+    }
+
+    /// How many rows equal this one in what rows are found by.
+    func matchCount(_ batch: Batch, _ row: Int, _ hash: UInt64) -> Int {
+        guard let lookup else { return 0 }
+        return index.count(hash) { number in
+            let columns = pages[Int(number) / RelationStore.pageRows].columns
+            return lookup.allSatisfy { columns[$0].equals(Int(number) % RelationStore.pageRows, batch.columns[$0], row) }
+        }
+    }
+
+    /// For each row of `keys` (columns as in `lookup`), whether a row of that key is there.
+    func contains(_ keys: [Column], count: Int) -> [Bool] {
+        let hashes = Hash.rows(keys, count: count)
+        return (0..<count).map { find(keys, $0, hashes[$0]) != nil }
+    }
+
+    /// The rows there are of some keys, of a relation in which keys are unique, and where among them each key's stands.
+    func rows(_ keys: [Column], count: Int) -> (rows: Batch, places: [Int?]) {
+        let hashes = Hash.rows(keys, count: count)
+        let found = types.map { Column($0, capacity: 16) }
+        var places: [Int?] = []
+        var rows = 0
+        for at in 0..<count {
+            guard let number = find(keys, at, hashes[at]) else {
+                places.append(nil)
+                continue
+            }
+            let page = pages[Int(number) / RelationStore.pageRows]
+            for (column, stored) in zip(found, page.columns) {
+                column.append(rowsOf: stored, from: Int(number) % RelationStore.pageRows, count: 1, detached: true)
+            }
+            places.append(rows)
+            rows += 1
+        }
+        return (Batch(count: rows, columns: found), places)
+    }
+
+    /// The row of one key, as a batch; nil: there is none.
+    func row(of key: [Column]) -> Batch? {
+        guard let number = find(key, 0, Hash.rows(key, count: 1)[0]) else { return nil }
+        let page = pages[Int(number) / RelationStore.pageRows]
+        return Batch(count: 1, columns: page.columns.map { $0.slice(Int(number) % RelationStore.pageRows, 1).detached() })
+    }
+
+    func snapshot() -> StoreSnapshot {
+        if let cached { return cached }
+        var shown = pages
+        let open = shown[tail]
+        shown[tail].columns = open.columns.map { $0.slice(0, open.count) }
+        let snapshot = StoreSnapshot(pages: shown, rowCount: rowCount)
+        cached = snapshot
+        return snapshot
+    }
+}
+
+extension Batch {
+    /// The rows at `places`, without weights.
+    func rows(_ places: [Int]) -> Batch {
+        let selection = Selection(capacity: places.count)
+        for place in places {
+            selection.indexes[selection.count] = Int32(truncatingIfNeeded: place)
+            selection.count += 1
+        }
+        return Batch(count: places.count, columns: columns.map { $0.gather(selection) })
+    }
+}

@@ -1,0 +1,160 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletDataflow
+internal import MartletSQL
+
+/// What a statement or a transaction does to one table: rows that it found and takes out, rows that it puts in.
+struct TableWrite: Sendable {
+    var table: RelationID
+    var removed: [Batch]
+    var inserted: [Batch]
+
+    init(table: RelationID, removed: [Batch] = [], inserted: [Batch] = []) {
+        self.table = table
+        self.removed = removed
+        self.inserted = inserted
+    }
+}
+
+/// Why a write cannot enter at this tick.
+enum WriteRefusal {
+    /// What it was computed from has changed since: it may be computed anew.
+    case conflict
+    /// A row of that key is there: `row` of the batch.
+    case duplicate(Batch, Int)
+}
+
+/// A table at work: judges writes against its rows as they are after all earlier ticks, durable or not.
+///
+/// The store has the rows of durable ticks; `logs` what later ones did. Driver's thread only.
+final class TableState {
+    let id: RelationID
+    let store: RelationStore
+    let types: [DataType]
+    /// What a row is found by: its key, or all of it.
+    let lookup: [Int]
+    let isKeyed: Bool
+    /// Event time of its rows: the column, and how much later a row may come, µs.
+    let watermark: WatermarkDefinition?
+    /// The greatest so far.
+    var newestEventTime: Int64?
+    private var logs: [(tick: UInt64, log: KeyLog)] = []
+
+    init(id: RelationID, types: [DataType], key: [Int], store: RelationStore, watermark: WatermarkDefinition?) {
+        self.watermark = watermark
+        self.id = id
+        self.store = store
+        self.types = types
+        isKeyed = !key.isEmpty
+        lookup = isKeyed ? key : Array(types.indices)
+    }
+
+    /// Forgets what the store has by now.
+    func prune(through tick: UInt64) { logs.removeAll { $0.tick <= tick } }
+
+    /// How far the table is; nil: it has no event time.
+    var currentWatermark: Watermark? {
+        guard let watermark, let newestEventTime else { return nil }
+        return newestEventTime.delayed(by: watermark.delay)
+    }
+
+    /// A statement's rows with the watermark before it, by which they are judged; moves on to what they say.
+    func stamped(_ batch: Batch) -> Batch {
+        guard let watermark else { return batch }
+        var result = batch
+        result.watermarks = Column.constant(.bigint(currentWatermark ?? .start), type: .bigint, count: batch.count)
+        let times = batch.columns[watermark.column]
+        for row in 0..<batch.count where !times.isNull(row) && (batch.weights?.int64s[row] ?? 1) > 0 {
+            let time = times.int64s[row]
+            if time.magnitude <= UInt64(EventTimePolicy.magnitudeMax) { newestEventTime = max(newestEventTime ?? .min, time) }
+        }
+        return result
+    }
+
+    /// A write judged, and not yet entered.
+    struct Staged {
+        let log: KeyLog
+        let removed: Batch?
+        let inserted: Batch?
+    }
+
+    /// Judges a write. The store's lock is held.
+    func stage(_ write: TableWrite) -> (Staged?, WriteRefusal?) {
+        let log = KeyLog(types: types, lookup: lookup)
+        let removed = Batch.joined(write.removed)
+        let inserted = Batch.joined(write.inserted)
+        if let removed {
+            let hashes = Hash.rows(lookup.map { removed.columns[$0] }, count: removed.count)
+            for row in 0..<removed.count {
+                guard isThere(removed, row, hashes[row], staged: log) else { return (nil, .conflict) }
+                if !isKeyed { log.note(removed.rows([row]), isPresent: false, replaces: false) }
+            }
+            if isKeyed { log.note(removed, isPresent: false, replaces: true) }
+        }
+        if let inserted, isKeyed {
+            let hashes = Hash.rows(lookup.map { inserted.columns[$0] }, count: inserted.count)
+            let isStored = store.contains(lookup.map { inserted.columns[$0] }, count: inserted.count)
+            for row in 0..<inserted.count {
+                let newest = newestWord(inserted, row, hashes[row], staged: log)
+                if newest?.isPresent ?? isStored[row] { return (nil, .duplicate(inserted, row)) }
+            }
+            // Twice in one write.
+            if let row = firstRepeated(inserted) { return (nil, .duplicate(inserted, row)) }
+            log.note(inserted, isPresent: true, replaces: true)
+        }
+        return (Staged(log: log, removed: removed, inserted: inserted), nil)
+    }
+
+    private func firstRepeated(_ batch: Batch) -> Int? {
+        let firsts = batch.firsts(lookup)
+        if firsts.count == batch.count { return nil }
+        return firsts.indices.first { firsts[$0] != $0 } ?? firsts.count
+    }
+
+    private func newestWord(
+        _ batch: Batch, _ row: Int, _ hash: UInt64, staged: KeyLog
+    ) -> (columns: [Column], row: Int, isPresent: Bool)? {
+        if let word = staged.newest(batch, row, hash) { return word }
+        for (_, log) in logs.reversed() {
+            if let word = log.newest(batch, row, hash) { return word }
+        }
+        return nil
+    }
+
+    /// Whether the very row is there, all its columns the same.
+    private func isThere(_ batch: Batch, _ row: Int, _ hash: UInt64, staged: KeyLog) -> Bool {
+        if isKeyed {
+            if let word = newestWord(batch, row, hash, staged: staged) {
+                return word.isPresent && zip(word.columns, batch.columns).allSatisfy { $0.equals(word.row, $1, row) }
+            }
+            return store.holds(batch, row, hash)
+        }
+        let gone = logs.reduce(staged.matchCount(batch, row, hash)) { $0 + $1.log.matchCount(batch, row, hash) }
+        return store.matchCount(batch, row, hash) > gone
+    }
+
+    /// Enters a write that was judged, with nothing entered in between.
+    func enter(_ staged: Staged, tick: UInt64) {
+        guard staged.log.count > 0 else { return }
+        if let last = logs.last, last.tick == tick {
+            last.log.append(staged.log, replaces: isKeyed)
+        } else {
+            logs.append((tick, staged.log))
+        }
+    }
+}
+
+extension Batch {
+    /// One batch of them all, without weights; nil where there is no row.
+    static func joined(_ batches: [Batch]) -> Batch? {
+        let count = batches.reduce(0) { $0 + $1.count }
+        guard let first = batches.first, count > 0 else { return nil }
+        if batches.count == 1 { return Batch(count: first.count, columns: first.columns) }
+        let columns = first.columns.indices.map { at in
+            let column = Column(first.columns[at].type, capacity: count)
+            for batch in batches { column.append(rowsOf: batch.columns[at], from: 0, count: batch.count) }
+            return column
+        }
+        return Batch(count: count, columns: columns)
+    }
+}

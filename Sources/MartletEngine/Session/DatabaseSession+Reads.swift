@@ -1,0 +1,121 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletSQL
+
+extension DatabaseSession {
+    // MARK: What is seen
+
+    /// The relation as the transaction sees it, its own changes included.
+    func snapshot(of object: CatalogObject) throws(SQLError) -> StoreSnapshot {
+        let view = currentView(needing: [object.id])
+        guard let snapshot = view.snapshots[object.id] else {
+            throw SQLError(.undefinedTable, "relation \"\(object.name)\" does not exist")
+        }
+        return current.changes[object.id]?.over(snapshot) ?? snapshot
+    }
+
+    /// An explicit transaction sees one tick until its end, all relations; any other takes what a statement needs, anew each
+    /// time as long as it has changed nothing.
+    private func currentView(needing ids: [RelationID]) -> ReadView {
+        if let view = current.view, current.isExplicit || current.hasChanges {
+            if ids.allSatisfy({ view.snapshots[$0] != nil }) { return view }
+            let extended = view.merging(database.read(ids))
+            current.view = extended
+            return extended
+        }
+        let view = database.read(current.isExplicit ? nil : ids)
+        if current.isExplicit { current.view = view }
+        return view
+    }
+
+    /// Snapshots of everything that a plan names, as of one tick.
+    func inputs(of plan: Plan) throws(SQLError) -> QueryInputs {
+        let catalog = boundCatalog()
+        let script = PipelineScript(query: plan, sources: catalog.sources)
+        var objects: [CatalogObject] = []
+        var inputs = QueryInputs(snapshots: [:])
+        for name in script.relationsRead + script.viewsRead {
+            if let object = catalog[name] {
+                objects.append(object)
+            } else if let rows = try systemRows(name, catalog) {
+                inputs.snapshots[name] = rows
+            } else {
+                throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist")
+            }
+        }
+        _ = currentView(needing: objects.map(\.id))
+        for object in objects { inputs.snapshots[object.name] = try snapshot(of: object) }
+        if !script.sourcesRead.isEmpty {
+            inputs.sources = catalog.sources
+            inputs.connectors = database.surroundings.makeReaders()
+        }
+        return inputs
+    }
+
+    // MARK: Queries
+
+    func run(_ inputs: QueryInputs) -> QueryRun {
+        QueryRun(inputs: inputs, evaluation: evaluation, limits: limits, clock: database.surroundings.clock)
+    }
+
+    func rows(_ plan: Plan) throws(SQLError) -> [Batch] { try run(try inputs(of: plan)).rows(plan) }
+
+    func cursor(_ query: BoundQuery) throws(SQLError) -> any RowCursor {
+        if query.order.isEmpty, let scan = RelationScan(query.plan), let object = boundCatalog()[scan.name] {
+            if let row = try lookedUp(scan, object) {
+                let rows = try ScanEvaluator(scan, context: evaluation).evaluate(row)
+                let shown = QueryRun.cut([rows], offset: query.offset, limit: query.limit)
+                return BatchCursor(query.fields, shown.map { $0.prefix(columns: query.fields.count) })
+            }
+            let pages = try snapshot(of: object)
+            return ScanCursor(query, try ScanEvaluator(scan, context: evaluation), pages, limits: limits)
+        }
+        return BatchCursor(query.fields, try run(try inputs(of: query.plan)).rows(query))
+    }
+
+    /// The row (or none) of a scan that names a key's values, where the transaction has nothing of its own to see.
+    private func lookedUp(_ scan: RelationScan, _ object: CatalogObject) throws(SQLError) -> Batch? {
+        guard !current.isExplicit, !current.hasChanges, let values = scan.lookup(object.key) else { return nil }
+        let key = zip(object.key, values).map { Column(object.fields[$0].type, [$1]) }
+        return database.lookUp(object.id, key)
+    }
+}
+
+extension Database {
+    /// Relations as of the newest durable tick; nil: all.
+    func read(_ ids: [RelationID]?) -> ReadView {
+        visible.locked { content in
+            var snapshots: [RelationID: StoreSnapshot] = [:]
+            for id in ids ?? Array(content.stores.keys) { snapshots[id] = content.stores[id]?.snapshot() }
+            return ReadView(tick: content.tick, catalog: content.catalog, snapshots: snapshots)
+        }
+    }
+
+    /// The row of one key, or no row; nil: there is no such relation.
+    func lookUp(_ id: RelationID, _ key: [Column]) -> Batch? {
+        visible.locked { content in
+            guard let store = content.stores[id] else { return nil }
+            return store.row(of: key) ?? Batch(count: 0, columns: store.types.map { Column($0, capacity: 1) })
+        }
+    }
+
+    /// Of a table, the rows there are of the keys of `rows`, and for each row where its own stands among them.
+    func storedRows(_ id: RelationID, _ rows: Batch, key: [Int]) -> (rows: Batch, places: [Int?]) {
+        visible.locked { content in
+            content.stores[id]?.rows(key.map { rows.columns[$0] }, count: rows.count)
+                ?? (rows.slice(0, 0), Array(repeating: nil, count: rows.count))
+        }
+    }
+}
+
+extension ReadView {
+    func merging(_ other: ReadView) -> ReadView {
+        ReadView(tick: tick, catalog: catalog, snapshots: snapshots.merging(other.snapshots) { mine, _ in mine })
+    }
+}
+
+extension DatabaseCatalog {
+    var sources: [SourceDefinition] {
+        all.compactMap { if case .source(let source) = $0.kind { source } else { nil } }
+    }
+}

@@ -1,0 +1,195 @@
+internal import MartletColumns
+package import MartletCore
+internal import MartletSQL
+
+extension Database: SQLService {
+    package func open(_ client: SessionClient) throws(SQLError) -> any SQLSession { DatabaseSession(self, client) }
+}
+
+/// A text that was prepared: parsed, its types settled; it is bound anew, with values, each time it is carried out.
+final class SessionStatementText: PreparedStatement {
+    let text: String
+    let prepared: PreparedText
+    let fields: [Field]?
+
+    init(_ text: String, _ prepared: PreparedText, fields: [Field]?) {
+        self.text = text
+        self.prepared = prepared
+        self.fields = fields
+    }
+
+    var parameterTypes: [DataType] { prepared.parameterTypes }
+    var isEmpty: Bool { prepared.shape == nil }
+}
+
+/// One client's conversation with a database.
+///
+/// What it changes is computed from snapshots on the session's own thread, kept beside them (`Transaction`), and enters one
+/// tick when the transaction ends; the tick judges whether the rows it was computed from still stand.
+/// Calls come one at a time; `cancel` from any thread touches only `limits`.
+final class DatabaseSession: SQLSession {
+    let database: Database
+    let client: SessionClient
+    let limits: StatementLimits
+    let signal: any WaitSignal
+    var parameters: SessionParameters
+    var current = Transaction(isExplicit: false)
+    var cursors: [String: HeldCursor] = [:]
+    var statements: [String: any PreparedStatement] = [:]
+    private var notices: [SQLNotice] = []
+    /// The instant that now() means: the transaction's beginning.
+    var now: Int64 = 0
+
+    static let memoryMax = 1 << 30
+
+    init(_ database: Database, _ client: SessionClient) {
+        self.database = database
+        self.client = client
+        limits = StatementLimits(clock: database.surroundings.clock, memoryMax: DatabaseSession.memoryMax)
+        signal = database.surroundings.makeSignal()
+        parameters = SessionParameters(user: client.user)
+        for (name, value) in client.parameters.sorted(by: { $0.key < $1.key }) where SessionParameters.defaults[name] != nil {
+            parameters.begin(name, value)
+        }
+    }
+
+    // MARK: SQLSession
+
+    var transaction: TransactionStatus {
+        if !current.isExplicit { return .idle }
+        return current.isFailed ? .failed : .open
+    }
+
+    var evaluation: EvaluationContext {
+        var context = database.options.evaluation
+        context.zone = context.zone(named: parameters["timezone"] ?? "UTC") ?? .utc
+        context.now = now
+        return context
+    }
+
+    func split(_ text: String) throws(SQLError) -> [(offset: Int, text: String)] { try PreparedText.split(text) }
+
+    func takeNotices() -> [SQLNotice] {
+        defer { notices = [] }
+        return notices
+    }
+
+    func takeParameters() -> [(name: String, value: String)] { parameters.takeReports() }
+
+    func cancel() {
+        limits.cancel()
+        signal.notify()
+    }
+
+    func close() {
+        current = Transaction(isExplicit: false)
+        cursors = [:]
+        statements = [:]
+    }
+
+    func notice(_ message: String, severity: String = "NOTICE", state: SQLState = .successfulCompletion) {
+        notices.append(SQLNotice(severity: severity, SQLError(state, message)))
+    }
+
+    // MARK: Preparing
+
+    /// What statements are bound against: the catalog that the transaction sees.
+    func boundCatalog() -> DatabaseCatalog {
+        var catalog = current.view?.catalog ?? database.visible.catalog
+        catalog.sql.searchPath = parameters.searchPath
+        return catalog
+    }
+
+    func prepare(_ text: String, parameterTypes: [DataType?]) throws(SQLError) -> any PreparedStatement {
+        do {
+            return try prepared(text, parameterTypes: parameterTypes)
+        } catch {
+            if current.isExplicit { current.isFailed = true }
+            throw error
+        }
+    }
+
+    private func prepared(_ text: String, parameterTypes: [DataType?]) throws(SQLError) -> SessionStatementText {
+        startClock()
+        let prepared = try PreparedText(text, catalog: boundCatalog().sql, context: evaluation, parameterTypes: parameterTypes)
+        for message in prepared.notices { notice(message) }
+        if current.isFailed, let shape = prepared.shape, !shape.endsTransaction { throw DatabaseSession.failedTransaction }
+        var fields: [Field]?
+        if let shape = prepared.shape { fields = try self.fields(of: shape) }
+        return SessionStatementText(text, prepared, fields: fields)
+    }
+
+    func startClock() {
+        if current.isExplicit, current.view != nil { return }
+        now = database.surroundings.clock.wallMicros()
+    }
+
+    static let failedTransaction = SQLError(
+        SQLState("25P02"), "current transaction is aborted, commands ignored until end of transaction block")
+
+    // MARK: Carrying out
+
+    func execute(_ statement: any PreparedStatement, parameters values: [Value]) throws(SQLError) -> SQLOutcome {
+        guard let prepared = statement as? SessionStatementText else {
+            throw SQLError(.internalError, "a statement of another session")
+        }
+        startClock()
+        limits.begin(timeoutMicros: SessionParameters.micros(parameters["statement_timeout"] ?? "0") ?? 0)
+        do throws(SQLError) {
+            guard let bound = try prepared.prepared.bound(values, catalog: boundCatalog().sql, context: evaluation) else {
+                return .done(tag: "")
+            }
+            if current.isFailed, !bound.endsTransaction { throw DatabaseSession.failedTransaction }
+            return try carryOut(bound, text: prepared.text)
+        } catch {
+            if current.isExplicit { current.isFailed = true }
+            throw error
+        }
+    }
+
+    func carryOut(_ statement: BoundStatement, text: String) throws(SQLError) -> SQLOutcome {
+        switch statement {
+        case .select(let query): return .rows(try cursor(query))
+        case .createSource, .createView, .createMaterializedView, .createSink: return try define(text)
+        case .skipped(let message):
+            notice(message, state: .duplicateTable)
+            return .done(tag: DatabaseSession.tag(of: text))
+        case .explain(let plan): return .rows(explanation(plan))
+        case .set(let set): return try self.set(set)
+        case .show(let name): return .rows(try show(name))
+        case .session(let session): return try carryOut(session, text: text)
+        }
+    }
+
+    /// Definitions take effect at once: they are no part of a transaction.
+    func define(_ text: String) throws(SQLError) -> SQLOutcome {
+        if current.isExplicit {
+            notice("definitions take effect at once and are not undone by ROLLBACK", severity: "WARNING", state: .warning)
+        }
+        try commitChanges()
+        let answer = try request(.define(DefinitionText(text: text, searchPath: parameters.searchPath)))
+        for message in answer.notices { notice(message) }
+        return .done(tag: answer.tag)
+    }
+
+    /// Asks the next tick and waits for its answer.
+    func request(_ request: Request) throws(SQLError) -> Answer {
+        switch try ask(request) {
+        case .done(let answer): return answer
+        case .refused(let error): throw error
+        case .conflict: throw DatabaseSession.conflict
+        }
+    }
+
+    func ask(_ request: Request) throws(SQLError) -> Verdict {
+        let ticket = Ticket(signal)
+        database.queue.put(request, ticket)
+        database.surroundings.wake()
+        // Once it is on its way nobody can call it back: the answer tells what became of it.
+        guard let verdict = ticket.wait() else { throw SQLError(.internalError, "a request without an answer") }
+        return verdict
+    }
+
+    static let conflict = SQLError(
+        .serializationFailure, "could not serialize access due to concurrent update", hint: "The transaction might succeed if retried.")
+}
