@@ -34,12 +34,9 @@ extension Lowering {
         admit(&lefts, time: bounds.first?.left, view: view)
         admit(&rights, time: bounds.first?.right, view: view)
 
-        let (width, rightWidth) = (lefts.fields.count, rights.fields.count)
-        let (leftInput, leftKeys) = keyed(lefts, parts.keys.map(\.left), view: view)
-        let (rightInput, rightKeys) = keyed(rights, parts.keys.map(\.right), view: view)
-        let shift = leftInput.fields.count - width
-        let rest = parts.rest.map { $0.renumbered { $0 < width ? $0 : $0 + shift } }
-        let residual: Expression? = rest.isEmpty ? nil : rest.count == 1 ? rest[0] : .and(rest)
+        let width = lefts.fields.count
+        let sides = keyedSides(lefts, rights, condition, view: view)
+        let (leftInput, leftKeys, rightInput, rightKeys) = (sides.left, sides.leftKeys, sides.right, sides.rightKeys)
         let isAppendOnly = lefts.isAppendOnly && rights.isAppendOnly
         let waits = isAppendOnly && !bounds.isEmpty
         let kind = JoinKind(type)
@@ -51,7 +48,7 @@ extension Lowering {
             right: JoinLayout.Side(
                 types: rightInput.fields.map(\.type), keys: rightKeys, isChanging: !rights.isAppendOnly,
                 time: bounds.first.map { Lowering.bound($0.right, reach: -$0.low, lefts.watermarks[$0.left]) }),
-            condition: residual, waitsForTime: waits)
+            condition: sides.residual, waitsForTime: waits)
         let node = graph.addOperator(
             "join", inputs: [
                 graph.addExchange(leftInput.node, keys: leftKeys), graph.addExchange(rightInput.node, keys: rightKeys),
@@ -71,13 +68,44 @@ extension Lowering {
             joined.fields = leftInput.fields
             joined.watermarks = joined.watermarks.filter { $0.key < width }
         }
-        // Columns that were added for the keys go again.
-        let kept = Array(0..<width) + (isLeftOnly ? [] : Array(leftInput.fields.count..<leftInput.fields.count + rightWidth))
-        if kept.count < joined.fields.count {
-            joined = project(joined, kept.map { .column($0, joined.fields[$0].type) }, fields, view: view)
+        return sides.withoutKeys(joined, fields, isLeftOnly: isLeftOnly, view: view, in: &self)
+    }
+
+    /// Both inputs of a join with their keys as columns.
+    struct KeyedSides {
+        var left: Lowered
+        var leftKeys: [Int]
+        var right: Lowered
+        var rightKeys: [Int]
+        /// What is left of the condition, over both sides' columns.
+        var residual: Expression?
+        var width: Int
+        var rightWidth: Int
+
+        /// The join's result without the columns that were added for the keys.
+        func withoutKeys(
+            _ given: Lowered, _ fields: [Field], isLeftOnly: Bool = false, view: Int, in lowering: inout Lowering
+        ) -> Lowered {
+            var joined = given
+            let kept = Array(0..<width) + (isLeftOnly ? [] : Array(left.fields.count..<left.fields.count + rightWidth))
+            if kept.count < joined.fields.count {
+                joined = lowering.project(joined, kept.map { .column($0, joined.fields[$0].type) }, fields, view: view)
+            }
+            joined.fields = fields
+            return joined
         }
-        joined.fields = fields
-        return joined
+    }
+
+    mutating func keyedSides(_ lefts: Lowered, _ rights: Lowered, _ condition: Expression, view: Int) -> KeyedSides {
+        let (width, rightWidth) = (lefts.fields.count, rights.fields.count)
+        let parts = JoinCondition(condition, leftWidth: width)
+        let (left, leftKeys) = keyed(lefts, parts.keys.map(\.left), view: view)
+        let (right, rightKeys) = keyed(rights, parts.keys.map(\.right), view: view)
+        let shift = left.fields.count - width
+        let rest = parts.rest.map { $0.renumbered { $0 < width ? $0 : $0 + shift } }
+        return KeyedSides(
+            left: left, leftKeys: leftKeys, right: right, rightKeys: rightKeys,
+            residual: rest.isEmpty ? nil : rest.count == 1 ? rest[0] : .and(rest), width: width, rightWidth: rightWidth)
     }
 
     /// The input with its key expressions as columns, and where they lie.

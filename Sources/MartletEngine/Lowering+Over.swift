@@ -12,7 +12,8 @@ extension Lowering {
         switch plan {
         case .aggregate, .over, .session: true
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .temporal(let input, _, _),
-            .repeated(let input, _):
+            .repeated(let input, _), .unnested(let input, _, _, _, _), .lookup(let input, _, _, _, _), .changelog(let input, _, _),
+            .stamped(let input, _):
             holdsBack(input)
         case .join(let left, let right, _, _, _): holdsBack(left) && holdsBack(right)
         case .unionAll(let inputs, _): inputs.allSatisfy { holdsBack($0) }

@@ -95,7 +95,9 @@ struct Lowering {
         case .project(.aggregate(_, let keys, _, _, _), let expressions, _),
             .project(.filter(.aggregate(_, let keys, _, _, _), _), let expressions, _):
             keys.indices.allSatisfy { key in expressions.contains { $0.column == key } }
-        case .source, .relation, .values, .project, .window, .session, .over, .join, .temporal, .repeated, .unionAll: false
+        case .source, .relation, .values, .project, .window, .session, .over, .join, .temporal, .repeated, .unionAll, .unnested, .lookup,
+            .changelog, .stamped:
+            false
         }
     }
 
@@ -160,6 +162,14 @@ struct Lowering {
         case .temporal(let input, let from, let until):
             return try lowerTemporal(input, from: from, until: until, view: view, onClose: onClose)
         case .repeated(let input, let times): return try lowerRepeated(input, times, view: view, onClose: onClose)
+        case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
+            return try lowerUnnested(
+                input, lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields, view: view, onClose: onClose)
+        case .lookup(let left, let right, let isOuter, let condition, let fields):
+            return try lowerLookup(left, right, isOuter: isOuter, condition, fields, view: view, onClose: onClose)
+        case .changelog(let input, let key, let fields):
+            return try lowerChangelog(input, key, fields, view: view, onClose: onClose)
+        case .stamped(let input, let fields): return try lowerStamped(input, fields, view: view, onClose: onClose)
         case .unionAll(let inputs, let fields):
             return try lowerUnion(inputs, fields, view: view, onClose: onClose)
         case .values(let rows, let fields):

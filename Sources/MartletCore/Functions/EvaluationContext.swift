@@ -6,10 +6,14 @@ package struct EvaluationContext: Sendable {
     package var now: Int64
     /// Finds a time zone by name; only UTC and fixed offsets are known without one, since Core reads no files.
     package var zones: @Sendable (String) -> TimeZone?
+    /// Answers what a session and the system catalogs know.
+    package var catalog: (any CatalogFunctions)?
 
     package init(
-        zone: TimeZone = .utc, now: Int64 = 0, zones: @escaping @Sendable (String) -> TimeZone? = { _ in nil }
+        zone: TimeZone = .utc, now: Int64 = 0, zones: @escaping @Sendable (String) -> TimeZone? = { _ in nil },
+        catalog: (any CatalogFunctions)? = nil
     ) {
+        self.catalog = catalog
         self.zone = zone
         self.now = now
         self.zones = zones

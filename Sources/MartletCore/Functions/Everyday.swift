@@ -20,6 +20,9 @@ enum Everyday {
             guard case .text(let text) = arguments[0], case .text(let format) = arguments[1] else { break }
             return try NumberFormat.parse(text, format).map { .numeric($0) } ?? .null
         case .widthBucketArray: return try bucket(arguments)
+        case .sizePretty:
+            guard case .bigint(let bytes) = arguments[0] else { break }
+            return .text(prettySize(bytes))
         case .sha224, .sha384, .sha512, .crc32, .crc32c, .setByte: return try bytes(function, arguments)
         default:
             guard case .double(let x) = arguments[0] else { break }
@@ -28,6 +31,21 @@ enum Everyday {
             return .double(try Degrees.evaluate(function, x, second))
         }
         throw Evaluation.wrongArguments(function, arguments)
+    }
+
+    /// A number of bytes in the unit that leaves fewer than 10,240 of it, rounded half away from zero.
+    private static func prettySize(_ bytes: Int64) -> String {
+        var size = bytes
+        var units = ["bytes", "kB", "MB", "GB", "TB", "PB"][...]
+        guard size.magnitude >= 10_240 else { return "\(size) bytes" }
+        // One bit more than the unit, so that rounding happens once.
+        size /= 512
+        units.removeFirst()
+        while units.count > 1, size.magnitude >= 20_480 - 1 {
+            size /= 1024
+            units.removeFirst()
+        }
+        return "\((size + size.signum()) / 2) \(units.first ?? "")"
     }
 
     /// The value cast to text, as `||` and quote_literal take it.

@@ -24,6 +24,8 @@ enum OverloadTable {
         builder.addDocumentChanges()
         builder.addRegularExpressions()
         builder.addEveryday()
+        builder.addSets()
+        builder.addCatalog()
         return builder.table
     }()
 

@@ -56,7 +56,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
 
     // What takes any type, and what few use.
     case format, numNulls, numNonNulls, quoteNullable, quoteAnyLiteral, typeOf, toNumber, widthBucketArray
-    case sha224, sha384, sha512, crc32, crc32c, setByte
+    case sha224, sha384, sha512, crc32, crc32c, setByte, sizePretty
     case sind, cosd, tand, cotd, asind, acosd, atand, atan2d, asinh, acosh, atanh
 
     // Arrays and composite values.
@@ -66,6 +66,13 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
     case arrayRemove, arrayReplace, arrayPosition, arrayPositions, arrayToString, stringToArray, arrayFill, trimArray
     /// `operand operator ANY (array)`: the operator's spelling, the operand, the array.
     case quantifiedAny, quantifiedAll
+
+    // Sets of rows, as arrays.
+    case generateSeries, generateSubscripts, jsonElements, jsonElementsText, jsonObjectKeys, jsonObjectValues, jsonObjectValuesText
+    /// Whether there is a row of so many; 21000 for more than one.
+    case oneRow
+    /// Asks `EvaluationContext.catalog`; the first argument names the function.
+    case catalog
 
     /// True where later arguments must not be evaluated once an earlier one decides (a division by zero behind
     /// `false AND …` is no error). `evaluate` gets them all evaluated and gives the right answer all the same.
@@ -117,7 +124,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
         case .matches, .matchesAnyCase, .notMatches, .notMatchesAnyCase, .similar, .notSimilar, .substringPattern,
             .regexpReplace, .regexpMatch, .regexpLike, .regexpCount, .regexpInstr, .regexpSubstring, .regexpSplitToArray:
             return try RegexFunctions.evaluate(self, arguments, context)
-        case .format, .numNulls, .numNonNulls, .quoteNullable, .quoteAnyLiteral, .typeOf, .toNumber, .widthBucketArray, .sha224,
+        case .format, .numNulls, .numNonNulls, .quoteNullable, .quoteAnyLiteral, .typeOf, .toNumber, .widthBucketArray, .sizePretty, .sha224,
             .sha384, .sha512, .crc32, .crc32c, .setByte, .sind, .cosd, .tand, .cotd, .asind, .acosd, .atand, .atan2d, .asinh, .acosh,
             .atanh:
             return try Everyday.evaluate(self, arguments, context)
@@ -126,6 +133,10 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .arrayLower, .arrayUpper, .cardinality, .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions,
             .arrayToString, .stringToArray, .arrayFill, .trimArray, .quantifiedAny, .quantifiedAll:
             return try ArrayFunctions.evaluate(self, arguments, result, context)
+        case .generateSeries, .generateSubscripts, .jsonElements, .jsonElementsText, .jsonObjectKeys, .jsonObjectValues,
+            .jsonObjectValuesText, .oneRow:
+            return try SetFunctions.evaluate(self, arguments, result, context)
+        case .catalog: return try CatalogCalls.evaluate(arguments, context)
         }
     }
 
@@ -136,7 +147,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .isNotDistinctFrom, .coalesce, .nullif, .greatest, .least, .concat, .concatWithSeparator, .quoteLiteral,
             .overlaps, .jsonBuildObject, .jsonBuildArray, .makeRow, .makeArray, .arrayConcatenate, .arrayAppend, .arrayPrepend,
             .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions, .arrayToString, .stringToArray, .arrayFill,
-            .quantifiedAny, .quantifiedAll, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax:
+            .quantifiedAny, .quantifiedAll, .catalog, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax:
             self == .quoteLiteral
         default: true
         }

@@ -67,8 +67,11 @@ package struct JoinLayout: Sendable {
     package var condition: Expression?
     /// Rows without a match come out only once no match can come any more, so that nothing is taken back.
     package var waitsForTime: Bool
+    /// Left rows meet the right ones that are there when they come, and are not kept; `kind` is inner or left.
+    package var isLookup: Bool
 
-    package init(kind: JoinKind, left: Side, right: Side, condition: Expression?, waitsForTime: Bool) {
+    package init(kind: JoinKind, left: Side, right: Side, condition: Expression?, waitsForTime: Bool, isLookup: Bool = false) {
+        self.isLookup = isLookup
         self.kind = kind
         self.left = left
         self.right = right
@@ -104,7 +107,7 @@ package final class Join: Operator {
             keys: layout.left.keys.map { layout.left.types[$0] },
             left: Join.side(layout.left, counts: kind.emitsLonelyLeft || kind == .semi),
             right: Join.side(layout.right, counts: kind.emitsLonelyRight))
-        needsNet = layout.left.isChanging || layout.right.isChanging || (!layout.waitsForTime && kind != .inner && kind != .semi)
+        needsNet = !layout.isLookup && (layout.left.isChanging || layout.right.isChanging || (!layout.waitsForTime && kind != .inner && kind != .semi))
     }
 
     private static func side(_ side: JoinLayout.Side, counts: Bool) -> JoinTable.Side {
@@ -173,6 +176,11 @@ package final class Join: Operator {
         let left = take(0)
         let right = take(1)
         let newRight = right.map { table.apply(1, $0.batch.columns, keys: $0.keys, weights: $0.weights) }
+        if layout.isLookup {
+            if let left { lookUp(left) }
+            table.settle(searched: [left?.keys ?? [], right?.keys ?? []])
+            return emit(into: output)
+        }
         let leftMatches = left.map { probe($0, from: 0) } ?? []
         if let right, let newRight { addMatches(1, newRight, probe(right, from: 1)) }
         if let left {
@@ -182,6 +190,19 @@ package final class Join: Operator {
         settleTouched(1)
         table.settle(searched: [left?.keys ?? [], right?.keys ?? []])
         emit(into: output)
+    }
+
+    /// Pairs as rows that stay, and the left rows that have none.
+    private func lookUp(_ left: Delta) {
+        let matches = probe(left, from: 0)
+        found = found.map { batch in
+            var rows = Consolidation.repeated(batch)
+            rows.weights = nil
+            return rows
+        }
+        guard layout.kind == .left else { return }
+        let alone = left.batch.gather(Selection(matches.indices.filter { matches[$0] == 0 }))
+        lonely(0, alone.columns, nil, count: alone.count)
     }
 
     /// Rows that were there before have their matches from the other side's probe.

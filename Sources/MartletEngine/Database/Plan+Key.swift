@@ -14,7 +14,9 @@ extension Plan {
                 places.append(at)
             }
             return places
-        case .source, .relation, .view, .window, .over, .session, .join, .temporal, .repeated, .unionAll, .values: return []
+        case .source, .relation, .view, .window, .over, .session, .join, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
+            .changelog, .stamped:
+            return []
         }
     }
 }

@@ -2,6 +2,11 @@ internal import MartletCore
 
 /// Function calls: scalar functions by Core's signatures, aggregates, window functions, and the clocks.
 extension Binder {
+    static let clockNames: Set<String> = [
+        "now", "current_timestamp", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "localtimestamp", "current_date",
+        "localtime",
+    ]
+
     static let overNames: Set<String> = [
         "lag", "lead", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "first_value", "last_value", "nth_value",
     ]
@@ -9,6 +14,7 @@ extension Binder {
     mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         if !catalog.functionsAreBuiltIn, call.over == nil, let bound = try userCall(call, block) { return bound }
         let name = try functionName(call.name)
+        if Self.rowFunctions.contains(name), call.over == nil, !call.isStar { return try setCall(name, call, block) }
         // The usual case first, and out of the way of the frame that the others need.
         if call.over == nil, call.filter == nil, !call.isStar, !call.isDistinct, call.orderBy.isEmpty, call.withinGroup.isEmpty, !call.ignoresNulls,
             !ScalarFunction.overloads(named: name).isEmpty
@@ -44,9 +50,9 @@ extension Binder {
     }
 
     /// Functions live in no schema but pg_catalog.
-    private func functionName(_ name: ObjectName) throws(SQLError) -> String {
+    func functionName(_ name: ObjectName) throws(SQLError) -> String {
         guard name.parts.count > 1 else { return name.last.text }
-        guard name.parts.count == 2, name.parts[0].text == "pg_catalog" else {
+        guard name.parts.count == 2, name.parts[0].text == "pg_catalog" || name.parts[0].text == "information_schema" else {
             throw SQLError(.invalidSchemaName, "schema \"\(name.parts[name.parts.count - 2].text)\" does not exist", at: name.position)
         }
         return name.last.text

@@ -11,7 +11,7 @@ extension Binder {
         case .conditional: return try bindConditional(syntax, block)
         case .cast: return try bindCast(syntax, block)
         case .name, .null, .boolean, .integer, .number, .string, .bytes, .parameter, .typedLiteral: return try bindLeaf(syntax, block)
-        case .isTest, .between, .inList, .like, .inSubquery, .subquery, .exists, .row, .array, .subscripted, .field, .quantified, .named, .table,
+        case .isTest, .between, .inList, .like, .inSubquery, .subquery, .exists, .arraySubquery, .row, .array, .subscripted, .field, .quantified, .named, .table,
             .descriptor:
             return try bindOther(syntax, block)
         }
@@ -85,7 +85,7 @@ extension Binder {
         case .inList(let operand, let items, let negated): return try inList(operand, items, negated, at: syntax.position, block)
         case .like(let operand, let pattern, let escape, let negated, let caseInsensitive):
             return try like(operand, pattern, escape, negated, caseInsensitive, at: syntax.position, block)
-        case .inSubquery, .subquery, .exists: return try pending(syntax, block)
+        case .inSubquery, .subquery, .exists, .arraySubquery: return try pending(syntax, block)
         case .row, .array, .subscripted, .field, .quantified: return try bindNested(syntax, block)
         case .named(let name, _): throw .notSupported("a named argument", at: name.position)
         default:
@@ -122,6 +122,9 @@ extension Binder {
 
     // MARK: Leaves
 
+    /// Functions of the session that are called without parentheses.
+    private static let sessionNames: Set<String> = ["current_user", "session_user", "current_role", "current_catalog", "current_schema"]
+
     mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
         if let arguments = block.arguments, let name = parts.last?.text, let argument = arguments.first(where: { $0.name == name }) {
             return argument.value
@@ -130,21 +133,23 @@ extension Binder {
         do {
             ordinal = try block.scope.resolve(parts)
         } catch {
+            if parts.count == 1, Self.sessionNames.contains(parts[0].text), !parts[0].isQuoted, outerColumn(parts) == nil {
+                return try resolved(parts[0].text, [], [], isOperator: false, at: parts[0].position)
+            }
             guard error.state != .ambiguousColumn, let outer = outerColumn(parts) else { throw error }
-            if outer < 0 { throw .notSupported("a column of a query two levels up", at: parts[0].position) }
-            return Bound(.column(Block.outerBase + outer, outerBlocks[outerBlocks.count - 1].scope.columns[outer].type))
+            let block = outerBlocks[outerBlocks.count - 1 - outer.level]
+            return Bound(.column(Block.outerBase + outer.level * Block.levelStride + outer.ordinal, block.scope.columns[outer.ordinal].type))
         }
         if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
         return Bound(.column(ordinal, block.scope.columns[ordinal].type))
     }
 
-    /// The column of the query around this one; −1 where it belongs to one further out; nil where there is none.
-    private func outerColumn(_ parts: [Identifier]) -> Int? {
+    /// The column of a query around this one, the nearest that has it, at level 0 the one directly around.
+    private func outerColumn(_ parts: [Identifier]) -> (level: Int, ordinal: Int)? {
         for (level, block) in outerBlocks.reversed().enumerated() {
             guard let ordinal = try? block.scope.resolve(parts) else { continue }
-            guard level == 0 else { return -1 }
             if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
-            return ordinal
+            return (level, ordinal)
         }
         return nil
     }
@@ -178,9 +183,18 @@ extension Binder {
         return try coerce(Bound(.literal(.text(text), .unknown)), to: target, at: position, context: .explicit)
     }
 
+    /// Types of the system catalogs, as what they are kept as here.
+    private static let systemTypes: [String: DataType] = [
+        "oid": .bigint, "xid": .bigint, "cid": .bigint, "xid8": .bigint, "name": .text, "char": .text, "pg_node_tree": .text, "aclitem": .text,
+        "int2vector": .array(.smallint), "oidvector": .array(.bigint), "regclass": .bigint, "regtype": .bigint, "regproc": .bigint,
+        "regprocedure": .bigint, "regnamespace": .bigint, "regrole": .bigint, "regoper": .bigint, "regcollation": .bigint, "regconfig": .bigint,
+        "pg_lsn": .text, "tid": .text, "cstring": .text, "anyarray": .array(.text),
+    ]
+
     /// A written type; unknown names are 42704, known shapes that columns do not have are 0A000.
     func dataType(_ syntax: TypeSyntax) throws(SQLError) -> DataType {
         if syntax.isArray || syntax.fields != nil { return try nestedType(syntax) }
+        if let type = Self.systemTypes[syntax.name], syntax.modifiers.isEmpty, syntax.name != "char" || syntax.isQuoted { return type }
         if let type = DataType(sqlName: syntax.name, modifiers: syntax.modifiers), type != .unknown {
             if !syntax.modifiers.isEmpty, type == .text {
                 throw .notSupported("a length limit of \(syntax.name)", at: syntax.position, hint: "Use TEXT.")
@@ -246,12 +260,36 @@ extension Binder {
     @inline(never)
     private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
         let target = try dataType(type)
+        if !type.isArray, CatalogFunctionTable.registered.contains(type.name) {
+            return try registered(try bind(operand, block), type.name, operand.position)
+        }
         if case .array(let items) = operand.kind, items.isEmpty, let element = target.element {
             return Bound(.literal(.array(ArrayValue(element.withoutModifiers, [])), target))
         }
         let bound = try bind(operand, block)
+        if target == .text, bound.registered != nil { return try shown(bound, at: position) }
         let place = bound.isUntyped ? operand.position : position
         return try coerce(bound, to: target, at: place, context: .explicit)
+    }
+
+    /// A cast to `regclass` and the like: an identifier, from a name or as it is.
+    private mutating func registered(_ bound: Bound, _ kind: String, _ position: Int) throws(SQLError) -> Bound {
+        var result: Bound
+        if bound.type == .text || bound.isUntyped, bound.parameter == nil {
+            result = try resolved(kind + "in", [try coerce(bound, to: .text, at: position)], [position], isOperator: false, at: position)
+        } else {
+            result = try coerce(bound, to: .bigint, at: position, context: .explicit)
+        }
+        result.registered = kind
+        return result
+    }
+
+    /// An identifier of a kind of objects as the name it is shown by.
+    func shown(_ bound: Bound, at position: Int) throws(SQLError) -> Bound {
+        guard let kind = bound.registered else { return bound }
+        var plain = bound
+        plain.registered = nil
+        return try resolved(kind + "out", [plain], [position], isOperator: false, at: position)
     }
 
     // MARK: Operators
@@ -278,6 +316,7 @@ extension Binder {
             operands.append(operand.expression)
             size += operand.size
         }
+        if resolved.function == .catalog { operands.insert(.literal(.text(name), .text), at: 0) }
         if resolved.function == .coalesce { return Bound(.coalesce(operands, resolved.result), size: size) }
         return try folded(.call(resolved.function, operands, resolved.result), size: size, at: position)
     }

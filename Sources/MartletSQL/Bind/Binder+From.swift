@@ -9,6 +9,8 @@ extension Binder {
         for item in items.dropFirst() {
             if case .lateral(let query, let alias, let position) = item {
                 result = try lateral(result, query, alias, nil, at: position)
+            } else if case .function(let call) = item, WindowCall(rawValue: call.name.last.text) == nil {
+                result = try tableFunction(result, call)
             } else {
                 result = try crossed(result, try self.item(item), at: self.position(of: item))
             }
@@ -18,7 +20,8 @@ extension Binder {
 
     private func position(of item: FromSyntax) -> Int {
         switch item {
-        case .relation(let name, _), .function(let name, _, _): name.position
+        case .relation(let name, _): name.position
+        case .function(let call): call.name.position
         case .subquery(_, _, let position), .lateral(_, _, let position): position
         case .join(let join): join.position
         }
@@ -34,7 +37,7 @@ extension Binder {
             guardDepth = 0
             defer { guardDepth = outerGuard }
             return try aliased(try self.query(query), alias, default: "")
-        case .function(let name, let arguments, let alias): return try function(name, arguments, alias)
+        case .function(let call): return try function(call)
         case .join(let join): return try self.join(join)
         case .lateral(let query, let alias, let position): return try item(.subquery(query, alias, position: position))
         }

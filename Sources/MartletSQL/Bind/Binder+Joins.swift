@@ -17,7 +17,7 @@ extension Binder {
     }
 
     /// Both scopes' columns, in order.
-    private func beside(_ left: Scope, _ right: Scope, at position: Int) throws(SQLError) -> Scope {
+    func beside(_ left: Scope, _ right: Scope, at position: Int) throws(SQLError) -> Scope {
         var scope = left
         for relation in right.relations {
             if !relation.isEmpty, left.relations.contains(relation) {
@@ -33,6 +33,16 @@ extension Binder {
         let left = try item(syntax.left)
         if case .lateral(let query, let alias, let position) = syntax.right {
             return try lateral(left, query, alias, syntax, at: position)
+        }
+        if case .function(let call) = syntax.right, WindowCall(rawValue: call.name.last.text) == nil, syntax.kind == .inner || syntax.kind == .cross {
+            let (plan, scope) = try tableFunction(left, call)
+            guard case .on(let condition) = syntax.condition else { return (plan, scope) }
+            return (try counted(.filter(plan, try joinCondition(condition, scope)), at: condition.position), scope)
+        }
+        if case .function(let call) = syntax.right, WindowCall(rawValue: call.name.last.text) == nil, syntax.kind == .left,
+            case .on(let condition) = syntax.condition, case .boolean(true) = condition.kind
+        {
+            return try tableFunction(left, call, isOuter: true)
         }
         let right = try item(syntax.right)
         let type: JoinType
@@ -130,7 +140,8 @@ extension Binder {
         }
         let outer = Block(scope: left.1)
         outer.clause = .join
-        let subquery = try self.subquery(query, outer)
+        var subquery = try self.subquery(query, outer)
+        subquery.ground(on: left.0)
         let width = left.0.fields.count
         let names = subquery.fields
         let (_, right) = try aliased(.values([], fields: names), alias, default: "")

@@ -173,7 +173,8 @@ extension Binder {
             for arm in arms { result.append(try converted(arm, to: fields, at: position)) }
             return .unionAll(result, fields: named(fields, as: given))
         case .emitOnWindowClose(let input): return .emitOnWindowClose(try converted(input, to: fields, at: position))
-        case .source, .relation, .view, .filter, .window, .session, .aggregate, .over, .join, .temporal, .repeated:
+        case .source, .relation, .view, .filter, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unnested, .lookup,
+            .changelog, .stamped:
             var result: [Expression] = []
             for (ordinal, field) in fields.enumerated() {
                 result.append(try coerce(Bound(.column(ordinal, given[ordinal].type)), to: field.type, at: position).expression)
@@ -295,7 +296,8 @@ extension Plan {
         case .unionAll(let arms, _): .unionAll(arms, fields: fields)
         case .aggregate(let input, let keys, let calls, let window, _): .aggregate(input, keys: keys, calls: calls, window: window, fields: fields)
         case .emitOnWindowClose(let input): .emitOnWindowClose(input.renamed(fields))
-        case .source, .relation, .view, .filter, .window, .session, .over, .join, .temporal, .repeated:
+        case .source, .relation, .view, .filter, .window, .session, .over, .join, .temporal, .repeated, .unnested, .lookup, .changelog,
+            .stamped:
             .project(self, self.fields.enumerated().map { .column($0.offset, $0.element.type) }, fields)
         }
     }

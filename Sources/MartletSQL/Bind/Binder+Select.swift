@@ -38,11 +38,14 @@ extension Binder {
             for index in block.overs.indices { block.overs[index] = block.overs[index].mapped(block.resolved) }
         }
         let overOrdinals = try addOvers(block.overs, names(of: Block.overBase..<Block.outerBase, outputs), to: &plan, at: syntax.position)
-        let expressions = outputs.map { output in
-            block.resolved(output.expression).renumbered {
-                $0 >= Block.overBase && $0 < Block.outerBase ? overOrdinals[$0 - Block.overBase] : $0
+        func placed(_ expression: Expression, _ sets: [Int]) -> Expression {
+            block.resolved(expression).renumbered {
+                if $0 >= Block.setBase { return $0 - Block.setBase < sets.count ? sets[$0 - Block.setBase] : $0 }
+                return $0 >= Block.overBase && $0 < Block.outerBase ? overOrdinals[$0 - Block.overBase] : $0
             }
         }
+        let setOrdinals = try unnested(&plan, block.sets.map { placed($0, []) }, at: syntax.position)
+        let expressions = outputs.map { placed($0.expression, setOrdinals) }
         let fields = zip(outputs, expressions).map { Field(name: $0.name, type: $1.type) }
         let order = zip(keys, orderBy).map {
             SortKey(
@@ -104,6 +107,7 @@ extension Binder {
         plan = try counted(plan, sets?.count ?? 1, at: position)
         plan = try attached(plan, block, at: position, where: { $0.clause.isAfterGrouping }, outer: grouping.rewritten)
         for index in outputs.indices { outputs[index].expression = try grouping.rewritten(outputs[index].expression) }
+        for index in block.sets.indices { block.sets[index] = try grouping.rewritten(block.sets[index]) }
         for index in block.overs.indices {
             try grouping.rewrite(&block.overs[index])
             block.overs[index] = block.overs[index].mapped(block.resolved)
@@ -162,6 +166,7 @@ extension Binder {
                 expand(relation, at: name.position, block, into: &outputs)
             case .expression(let expression, let alias):
                 var bound = try bind(expression, block)
+                if bound.registered != nil { bound = try shown(bound, at: expression.position) }
                 if let wanted, outputs.count < wanted.count, bound.isUntyped {
                     bound = try coerce(bound, to: wanted[outputs.count], at: expression.position, context: .assignment)
                 }

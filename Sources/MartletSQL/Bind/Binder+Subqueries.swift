@@ -79,6 +79,8 @@ extension Binder {
     }
 
     private mutating func joined(_ plan: Plan, _ subquery: Subquery, _ type: JoinType, at position: Int, extra: [Expression] = []) throws(SQLError) -> Plan {
+        var subquery = subquery
+        subquery.ground(on: plan)
         let condition = Simplifier.and(subquery.conditions(plan.fields.count) + extra)
         return try counted(.join(plan, subquery.plan, type, condition: condition, fields: plan.fields), at: position)
     }
@@ -87,7 +89,8 @@ extension Binder {
         _ plan: Plan, _ operand: ExpressionSyntax, _ query: QuerySyntax, _ negated: Bool, _ block: Block, at position: Int
     ) throws(SQLError) -> Plan {
         let value = try bind(operand, block)
-        let subquery = try self.subquery(query, block)
+        var subquery = try self.subquery(query, block)
+        subquery.ground(on: plan)
         guard subquery.fields.count == 1 else {
             throw SQLError(
                 .syntaxError, "subquery has too \(subquery.fields.isEmpty ? "few" : "many") columns", at: position)
@@ -121,40 +124,165 @@ extension Binder {
 
     // MARK: In expressions
 
-    /// A scalar subquery, or EXISTS, as a column that `attached` will put beside the input's.
+    /// A scalar subquery, ARRAY(…), EXISTS or IN, as a column that `attached` will put beside the input's.
     mutating func pending(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
         switch syntax.kind {
-        case .subquery(let query):
-            let outerGuard = guardDepth
-            guardDepth = 0
-            outerBlocks.append(block)
-            defer {
-                guardDepth = outerGuard
-                outerBlocks.removeLast()
-            }
-            let plan = try self.query(query)
-            guard plan.fields.count == 1 else {
-                throw SQLError(.syntaxError, "subquery must return only one column", at: query.position)
-            }
-            guard plan.isSingleRow else {
+        case .subquery(let query): return try scalarSubquery(query, block)
+        case .arraySubquery(let query): return try arraySubquery(query, block)
+        case .exists(let query): return try existence(try plan(of: query, in: block), block, at: query.position)
+        case .inSubquery(let operand, let query, let negated):
+            let isIn = try membership(operand, query, block, at: syntax.position)
+            return negated ? Bound(Simplifier.not(isIn.expression), size: isIn.size + 1) : isIn
+        default: throw .notSupported("this subquery", at: syntax.position)
+        }
+    }
+
+    /// A query that may read the block's columns.
+    private mutating func plan(of query: QuerySyntax, in block: Block) throws(SQLError) -> Plan {
+        try within(block) { (binder) throws(SQLError) in try binder.query(query) }
+    }
+
+    private mutating func within<T>(_ block: Block, _ bind: (inout Binder) throws(SQLError) -> T) throws(SQLError) -> T {
+        let outerGuard = guardDepth
+        let wanted = wantedTypes
+        guardDepth = 0
+        wantedTypes = nil
+        outerBlocks.append(block)
+        defer {
+            guardDepth = outerGuard
+            wantedTypes = wanted
+            outerBlocks.removeLast()
+        }
+        return try bind(&self)
+    }
+
+    private mutating func scalarSubquery(_ query: QuerySyntax, _ block: Block) throws(SQLError) -> Bound {
+        var plan = try plan(of: query, in: block)
+        guard plan.fields.count == 1 else {
+            throw SQLError(.syntaxError, "subquery must return only one column", at: query.position)
+        }
+        if !plan.isSingleRow {
+            guard !isContinuous else {
                 throw .notSupported(
                     "a subquery that may return more than one row", at: query.position,
                     hint: "Make it one row with an aggregate such as max, or use EXISTS, IN or a join.")
             }
-            var subquery = try Decorrelation.subquery(plan, at: query.position)
-            if subquery.isCorrelated { subquery.nothing = plan.valuesOfNothing(context) }
-            subquery.addMarker()
-            let type = plan.fields[0].type
-            return block.add(PendingSubquery(subquery: subquery, kind: .scalar, clause: block.clause, position: query.position), type)
-        case .exists(let query):
-            let subquery = try self.subquery(query, block)
-            return block.add(
-                PendingSubquery(subquery: try marked(subquery, at: query.position), kind: .exists, clause: block.clause, position: query.position),
-                .boolean)
-        default:
-            throw .notSupported(
-                "IN (SELECT …) inside an expression", at: syntax.position, hint: "Write it as a condition of WHERE of its own, joined by AND.")
+            plan = Self.singleRow(of: plan)
         }
+        return try scalar(plan, block, at: query.position)
+    }
+
+    private mutating func scalar(_ plan: Plan, _ block: Block, at position: Int) throws(SQLError) -> Bound {
+        var subquery = try Decorrelation.subquery(plan, at: position)
+        if subquery.isCorrelated { subquery.nothing = plan.valuesOfNothing(context) }
+        subquery.addMarker()
+        let type = plan.fields[0].type
+        return block.add(PendingSubquery(subquery: subquery, kind: .scalar, clause: block.clause, position: position), type)
+    }
+
+    /// The one row of a plan, NULL where it has none, 21000 where it has several.
+    private static func singleRow(of plan: Plan) -> Plan {
+        let field = plan.fields[0]
+        let value = Expression.column(0, field.type)
+        let calls = [
+            AggregateCall(function: .firstValue, argument: value, filter: nil, type: field.type.withoutModifiers),
+            AggregateCall(function: .countAll, argument: nil, filter: nil, type: .bigint),
+        ]
+        let aggregate = Plan.aggregate(
+            plan, keys: [], calls: calls, window: nil,
+            fields: [Field(name: field.name, type: field.type.withoutModifiers), Field(name: "count", type: .bigint)])
+        let isOne = Expression.call(.oneRow, [.column(1, .bigint)], .boolean)
+        let one = ConditionalBranch(condition: isOne, result: .column(0, field.type.withoutModifiers))
+        let type = field.type.withoutModifiers
+        return .project(
+            aggregate, [.conditional(branches: [one], otherwise: .literal(.null, type), type)], [Field(name: field.name, type: type)])
+    }
+
+    /// ARRAY(SELECT …): the rows' values, in the query's order.
+    private mutating func arraySubquery(_ query: QuerySyntax, _ block: Block) throws(SQLError) -> Bound {
+        let ordered = try within(block) { (binder) throws(SQLError) in
+            try binder.inCommonTables(query) { (binder) throws(SQLError) in
+                var ordered = try binder.ordered(query)
+                ordered.plan = try binder.settled(ordered.plan, at: query.position)
+                if query.limit != nil || query.offset != nil {
+                    let plan = try binder.limited(ordered, query)
+                    ordered = Ordered(plan: plan, keys: [], width: plan.fields.count)
+                }
+                return ordered
+            }
+        }
+        guard ordered.width == 1 else { throw SQLError(.syntaxError, "subquery must return only one column", at: query.position) }
+        let element = ordered.plan.fields[0].type.withoutModifiers
+        guard element.element == nil else { throw .notSupported("an array of a query's arrays", at: query.position) }
+        let type = DataType.array(element)
+        var call = AggregateCall(function: .arrayAgg, argument: .column(0, element), filter: nil, type: type)
+        if !ordered.keys.isEmpty {
+            let parts = [.column(0, element)] + ordered.keys.map(\.expression)
+            call.argument = .call(.makeRow, parts, .record(parts.map(\.type)))
+            call.options.packed = 1
+            call.options.order = ordered.keys.map { AggregateOrder(isDescending: $0.descending, nullsFirst: $0.nullsFirst) }
+        }
+        let aggregate = Plan.aggregate(ordered.plan, keys: [], calls: [call], window: nil, fields: [Field(name: "array", type: type)])
+        let filled = Expression.coalesce([.column(0, type), .literal(.array(ArrayValue(element, [])), type)], type)
+        return try scalar(.project(aggregate, [filled], [Field(name: "array", type: type)]), block, at: query.position)
+    }
+
+    private mutating func existence(_ plan: Plan, _ block: Block, at position: Int) throws(SQLError) -> Bound {
+        var subquery: Subquery
+        do throws(SQLError) {
+            var pulled = try Decorrelation.subquery(plan, at: position)
+            guard pulled.domain.isEmpty else { throw SQLError(.featureNotSupported, "") }
+            pulled.addMarker()
+            subquery = try marked(pulled, at: position)
+        } catch {
+            guard error.state == .featureNotSupported, var spread = try Spreading.subquery(plan, at: position) else { throw error }
+            // One row for each of the outer values that has any.
+            let width = plan.fields.count
+            let fields = spread.plan.fields.dropFirst(width)
+            let keys = fields.enumerated().map { Expression.column(width + $0.offset, $0.element.type) }
+            spread.plan = .aggregate(spread.plan, keys: keys, calls: [], window: nil, fields: Array(fields))
+            spread.correlations = spread.correlations.map { $0.renumbered { Block.isOuter($0) ? $0 : $0 - width } }
+            spread.outputs = []
+            spread.fields = []
+            spread.bringNearer()
+            spread.addMarker()
+            subquery = spread
+        }
+        return block.add(PendingSubquery(subquery: subquery, kind: .exists, clause: block.clause, position: position), .boolean)
+    }
+
+    /// `operand IN (query)` with NULL as unknown: true where a value is equal; else NULL where one might be; else false.
+    private mutating func membership(
+        _ operand: ExpressionSyntax, _ query: QuerySyntax, _ block: Block, at position: Int
+    ) throws(SQLError) -> Bound {
+        let rows = try plan(of: query, in: block)
+        let value = try bind(operand, block)
+        guard rows.fields.count == 1 else {
+            throw SQLError(.syntaxError, "subquery has too \(rows.fields.isEmpty ? "few" : "many") columns", at: position)
+        }
+        guard !value.expression.columns.contains(where: { $0 >= Block.aggregateBase && $0 < Block.outerBase }) else {
+            throw .notSupported("IN (SELECT …) about an aggregate or window function", at: position, hint: "Compute it in a subquery in FROM.")
+        }
+        let inner = Bound(.column(0, rows.fields[0].type))
+        let places = [operand.position, query.position]
+        let equal = try resolved("=", [value, inner], places, isOperator: true, at: position).expression
+        // The operand's columns are the outer ones there.
+        let asOuter = value.isUntyped ? equal : try self.equal(value, inner, places, at: position)
+        let isEqual = try existence(.filter(rows, asOuter), block, at: query.position)
+        let hasNull = try existence(.filter(rows, .isNull(.column(0, rows.fields[0].type))), block, at: query.position)
+        let hasAny = try existence(rows, block, at: query.position)
+        let mayBe = Simplifier.or([hasNull.expression, Simplifier.and([Simplifier.isNull(value.expression), hasAny.expression])])
+        let unknown = ConditionalBranch(condition: mayBe, result: .literal(.null, .boolean))
+        let isTrue = ConditionalBranch(condition: isEqual.expression, result: .literal(.boolean(true), .boolean))
+        return Bound(
+            .conditional(branches: [isTrue, unknown], otherwise: .literal(.boolean(false), .boolean), .boolean), size: value.size * 2 + 8)
+    }
+
+    /// `value = inner`, the value's columns being outer ones.
+    private mutating func equal(_ value: Bound, _ inner: Bound, _ places: [Int], at position: Int) throws(SQLError) -> Expression {
+        var outer = value
+        outer.expression = value.expression.renumbered { Block.isOuter($0) ? $0 + Block.levelStride : $0 + Block.outerBase }
+        return try resolved("=", [outer, inner], places, isOperator: true, at: position).expression
     }
 
     /// A subquery with one row for each value that it is compared with, to tell by a left join whether there is any.
@@ -197,11 +325,14 @@ extension Binder {
             // Conditions over the block's columns, told in the plan's.
             var moved: [Expression] = []
             for condition in subquery.correlations {
-                let asOuter = condition.renumbered { Block.isOuter($0) ? $0 - Block.outerBase : $0 + Block.innerBase }
-                let mapped = try outer(block.resolved(asOuter))
-                moved.append(mapped.renumbered { $0 >= Block.innerBase ? $0 - Block.innerBase : $0 + Block.outerBase })
+                moved.append(try inPlan(condition, block, outer))
             }
             subquery.correlations = moved
+            for index in subquery.outputs.indices { subquery.outputs[index] = try inPlan(subquery.outputs[index], block, outer) }
+            if let nothing = subquery.nothing {
+                subquery.nothing = try nothing.map { (expression) throws(SQLError) in try inPlan(expression, block, outer) }
+            }
+            try subquery.ground(on: plan) { (ordinal, type) throws(SQLError) in try outer(block.resolved(.column(ordinal, type))) }
             let width = plan.fields.count
             let marker = Expression.column(width + subquery.plan.fields.count - 1, .boolean)
             let isMatched = Simplifier.not(Simplifier.isNull(marker))
@@ -213,6 +344,21 @@ extension Binder {
             block.subqueries[index].place = result
         }
         return plan
+    }
+
+    /// A subquery's expression whose outer columns are the block's, with the plan's in their place.
+    private func inPlan(
+        _ expression: Expression, _ block: Block, _ outer: (Expression) throws(SQLError) -> Expression
+    ) throws(SQLError) -> Expression {
+        let asOuter = expression.renumbered {
+            if Block.isNear($0) { return $0 - Block.outerBase }
+            return Block.isOuter($0) ? $0 : $0 + Block.innerBase
+        }
+        let mapped = try outer(block.resolved(asOuter))
+        return mapped.renumbered {
+            if Block.isOuter($0) { return $0 }
+            return $0 >= Block.innerBase ? $0 - Block.innerBase : $0 + Block.outerBase
+        }
     }
 
     // MARK: The clock
@@ -296,7 +442,15 @@ extension Block {
     /// now(), as a column.
     static let now = 1 << 46
 
+    /// Set-returning calls of the select list.
+    static let setBase = 1 << 47
+    /// Between a column of the query around and the same column of the one around that.
+    static let levelStride = 1 << 36
+
+    /// A column of any query around.
     static func isOuter(_ ordinal: Int) -> Bool { ordinal >= outerBase && ordinal < subqueryBase }
+    /// A column of the query directly around.
+    static func isNear(_ ordinal: Int) -> Bool { ordinal >= outerBase && ordinal < outerBase + levelStride }
 
     func add(_ pending: PendingSubquery, _ type: DataType) -> Binder.Bound {
         subqueries.append(pending)

@@ -258,9 +258,11 @@ extension Binder {
             if let generated = syntax.generated { throw .notSupported("a generated column that is added later", at: generated.position) }
             let plain = TableColumn(name: syntax.column.name.text, type: try dataType(syntax.column.type), isNotNull: syntax.column.isNotNull)
             let added = try computed(syntax, plain, among: [], generated: [])
-            let backfill = try added.defaultValue.map { (value) throws(SQLError) in
-                try Simplifier.constantValue(of: atNow(value), context) ?? .null
-            } ?? .null
+            var backfill = Value.null
+            if let value = added.defaultValue.map(atNow) {
+                let computed = try Simplifier.constantValue(of: value, context)
+                backfill = value.literalValue ?? computed ?? .null
+            }
             return .addColumn(added, backfill: backfill)
         case .dropColumn(let name, let ifExists, let isCascade):
             guard entry.objectKind == .table || entry.objectKind == .source else {

@@ -37,18 +37,20 @@ enum WindowCall: String, CaseIterable {
 }
 
 extension Binder {
-    mutating func function(_ name: ObjectName, _ arguments: [ExpressionSyntax], _ alias: AliasSyntax?) throws(SQLError) -> (Plan, Scope) {
+    mutating func function(_ call: FromSyntax.Function) throws(SQLError) -> (Plan, Scope) {
+        let name = call.name
         guard let kind = WindowCall(rawValue: name.last.text) else {
-            switch name.last.text {
-            case "gap_fill", "generate_series", "unnest", "table": throw .notSupported(name.last.text.uppercasedASCII, at: name.position)
-            default: break
+            if Self.rowFunctions.contains(name.last.text) || !ScalarFunction.overloads(named: name.last.text).isEmpty
+                || !catalog.functions(named: name.last.text).isEmpty || Self.clockNames.contains(name.last.text)
+            {
+                return try tableFunction(nil, call)
             }
             let near = Suggestion.nearest(to: name.last.text, among: WindowCall.allCases.map(\.rawValue))
             throw SQLError(
                 .undefinedFunction, "table function \(name.text) does not exist", at: name.position,
                 hint: near.map { "Perhaps you meant the function \"\($0)\"." })
         }
-        return try window(name, kind, arguments, alias)
+        return try window(name, kind, call.arguments, call.alias)
     }
 
     /// TUMBLE(relation, time, size [, offset]), HOP(relation, time, hop, size [, offset]), CUMULATE(relation, time, step,

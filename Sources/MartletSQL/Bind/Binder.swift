@@ -53,6 +53,8 @@ struct Binder {
     struct Bound {
         var expression: Expression
         var size: Int
+        /// `regclass` and the like: a BIGINT that is shown as the name of what it identifies.
+        var registered: String?
         /// `$n`, as long as it has no type.
         var parameter: Int?
 
@@ -152,6 +154,7 @@ enum Clause: String {
     case values = "VALUES"
     case update = "UPDATE"
     case returning = "RETURNING"
+    case fromFunction = "functions in FROM"
     case columnDefault = "DEFAULT expressions"
     case generated = "column generation expressions"
     case constant = "this place"
@@ -178,6 +181,8 @@ final class Block {
 
     /// Subqueries of expressions; the i-th is column `subqueryBase + i`.
     var subqueries: [PendingSubquery] = []
+    /// Arrays of the set-returning calls of the select list; the i-th call's element is column `setBase + i`.
+    var sets: [Expression] = []
     /// Calls of GROUPING; the i-th is column `groupingBase + i`.
     var groupings: [(arguments: [Expression], position: Int)] = []
 

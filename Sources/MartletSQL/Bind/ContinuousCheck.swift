@@ -59,7 +59,21 @@ struct ContinuousCheck {
                 throw .notSupported(
                     "a view or sink over \"\(CatalogNames.parts(name).name)\"", at: query.position, hint: "System views can be read by SELECT only.")
             }
-        case .source, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .emitOnWindowClose: break
+        case .source, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .unnested, .emitOnWindowClose:
+            break
+        case .changelog: break
+        case .lookup(let left, _, _, _, _):
+            guard left.isAppendOnly(in: catalog, onClose: emit != nil) else {
+                throw SQLError(
+                    .featureNotSupported, "a join FOR SYSTEM_TIME AS OF PROCTIME() needs rows on its left that stay", at: query.position,
+                    detail: "Rows on the left may be taken back, and what was joined to them then is not kept.")
+            }
+        case .stamped(let input, _):
+            guard input.isAppendOnly(in: catalog, onClose: emit != nil) else {
+                throw SQLError(
+                    .featureNotSupported, "PROCTIME() of rows that change", at: query.position,
+                    detail: "The time at which a row came is not kept for when it goes.")
+            }
         }
     }
 

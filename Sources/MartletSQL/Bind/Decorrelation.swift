@@ -11,13 +11,19 @@ struct Subquery {
     var outputs: [Expression]
     /// What must hold between an outer row and the plan's, in the same terms.
     var correlations: [Expression]
+    /// Outer columns (without `Block.outerBase`) whose values the plan is run beside; it has a placeholder for them.
+    var domain: [(ordinal: Int, type: DataType)] = []
     /// The outputs where no row came, of an aggregate that has a row even then.
     var nothing: [Expression]?
 
-    var isCorrelated: Bool { !correlations.isEmpty || outputs.contains { $0.columns.contains { Block.isOuter($0) } } }
+    var isCorrelated: Bool { !correlations.isEmpty || outputs.contains { $0.columns.contains { Block.isNear($0) } } }
 
     private static func placed(_ expression: Expression, _ width: Int) -> Expression {
-        expression.renumbered { Block.isOuter($0) ? $0 - Block.outerBase : $0 + width }
+        expression.renumbered {
+            if Block.isNear($0) { return $0 - Block.outerBase }
+            // A column of a query further out is one level nearer there.
+            return Block.isOuter($0) ? $0 - Block.levelStride : $0 + width
+        }
     }
 
     /// The join's condition, the outer side having `width` columns.
@@ -38,10 +44,17 @@ struct Subquery {
     func results(_ width: Int, isOptional: Bool) -> [Expression] {
         outputs.map { output in
             let placed = Self.placed(output, width)
-            if !isOptional || output.columnOrdinal.map({ !Block.isOuter($0) }) ?? false { return placed }
+            if !isOptional || output.columnOrdinal.map({ !Block.isNear($0) }) ?? false { return placed }
             let isMatched = Expression.not(.isNull(.column(width + plan.fields.count - 1, .boolean)))
             return .conditional(
                 branches: [ConditionalBranch(condition: isMatched, result: placed)], otherwise: .literal(.null, placed.type), placed.type)
+        }
+    }
+
+    /// Columns of queries further out, left in the plan, as seen from the query around it.
+    mutating func bringNearer() {
+        plan = plan.mapExpressions { expression in
+            expression.renumbered { Block.isOuter($0) && !Block.isNear($0) ? $0 - Block.levelStride : $0 }
         }
     }
 
@@ -58,7 +71,20 @@ struct Subquery {
 struct Decorrelation {
     let position: Int
 
+    /// By conditions taken out where that will do, else beside the values that it reads.
     static func subquery(_ plan: Plan, at position: Int) throws(SQLError) -> Subquery {
+        var subquery: Subquery
+        do throws(SQLError) {
+            subquery = try pulledSubquery(plan, at: position)
+        } catch {
+            guard error.state == .featureNotSupported, let spread = try Spreading.subquery(plan, at: position) else { throw error }
+            subquery = spread
+        }
+        subquery.bringNearer()
+        return subquery
+    }
+
+    private static func pulledSubquery(_ plan: Plan, at position: Int) throws(SQLError) -> Subquery {
         let work = Decorrelation(position: position)
         // The topmost projection may compute with outer columns: it is done behind the join.
         if case .project(let input, let expressions, let fields) = plan, expressions.contains(where: work.isOuter) {
@@ -75,7 +101,7 @@ struct Decorrelation {
             correlations: conditions)
     }
 
-    private func isOuter(_ expression: Expression) -> Bool { expression.columns.contains { Block.isOuter($0) } }
+    private func isOuter(_ expression: Expression) -> Bool { expression.columns.contains { Block.isNear($0) } }
 
     private func reads(_ plan: Plan) -> Bool {
         var found = false
@@ -135,7 +161,8 @@ struct Decorrelation {
                 over, Array(0..<width) + Array(given.count..<given.count + calls.count), fields, pairs.map(\.outer), pairs.map(\.inner))
         case .join(let left, let right, let type, let condition, let fields):
             return try pulledJoin(left, right, type, condition, fields)
-        case .source, .relation, .view, .window, .session, .temporal, .repeated, .unionAll, .values, .emitOnWindowClose:
+        case .source, .relation, .view, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup, .changelog,
+            .stamped, .emitOnWindowClose:
             throw refused("outer columns below a set operation, a window or the like")
         }
     }
@@ -145,7 +172,7 @@ struct Decorrelation {
         var pairs: [(outer: Expression, inner: Expression)] = []
         for condition in conditions {
             guard case .call(.equal, let operands, _) = condition, operands.count == 2 else { throw refused(what) }
-            func isOuterOnly(_ expression: Expression) -> Bool { expression.columns.allSatisfy { Block.isOuter($0) } }
+            func isOuterOnly(_ expression: Expression) -> Bool { expression.columns.allSatisfy { Block.isNear($0) } }
             if isOuterOnly(operands[0]), !isOuter(operands[1]) {
                 pairs.append((operands[0], operands[1]))
             } else if isOuterOnly(operands[1]), !isOuter(operands[0]) {
@@ -224,7 +251,9 @@ extension Plan {
         case .filter(let input, _), .project(let input, _, _), .temporal(let input, _, _): input.isSingleRow
         case .values(let rows, _): rows.count <= 1
         case .over(_, let partition, _, _, let limit, _): partition.isEmpty && limit == RankLimit(function: .rowNumber, rank: 1)
-        case .source, .relation, .view, .window, .session, .join, .repeated, .unionAll, .emitOnWindowClose: false
+        case .source, .relation, .view, .window, .session, .join, .repeated, .unionAll, .unnested, .lookup, .changelog, .stamped,
+            .emitOnWindowClose:
+            false
         }
     }
 

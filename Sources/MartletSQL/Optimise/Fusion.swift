@@ -48,7 +48,7 @@ enum Fusion {
         case .filter(.filter(let input, let inner), let outer):
             return .filter(input, Simplifier.and([inner, outer]))
         case .source, .relation, .view, .filter, .project, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unionAll,
-            .values, .emitOnWindowClose:
+            .values, .unnested, .lookup, .changelog, .stamped, .emitOnWindowClose:
             return mapped
         }
     }

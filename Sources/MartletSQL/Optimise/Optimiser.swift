@@ -88,6 +88,20 @@ struct Optimiser {
             return pushedJoin(left, right, type, condition, fields, conditions)
         case .temporal(let input, let from, let until): return .temporal(pushed(input, conditions), from: from, until: until)
         case .repeated(let input, let times): return .repeated(pushed(input, conditions), times: times)
+        case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
+            let width = input.fields.count
+            let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < width } }
+            return Self.filtered(
+                .unnested(pushed(input, below), lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields), above)
+        case .lookup(let left, let right, let isOuter, let condition, let fields):
+            let width = left.fields.count
+            let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < width } }
+            return Self.filtered(
+                .lookup(pushed(left, below), pushed(right, []), isOuter: isOuter, condition: condition, fields: fields), above)
+        case .changelog(let input, let key, let fields): return Self.filtered(.changelog(pushed(input, []), key: key, fields: fields), conditions)
+        case .stamped(let input, let fields):
+            let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < fields.count - 1 } }
+            return Self.filtered(.stamped(pushed(input, below), fields: fields), above)
         case .emitOnWindowClose(let input):
             return Self.filtered(.emitOnWindowClose(pushed(input, [])), conditions)
         case .source, .relation, .view, .values: return Self.filtered(plan, conditions)
@@ -153,6 +167,12 @@ extension Plan {
             .join(transform(left), transform(right), type, condition: condition, fields: fields)
         case .temporal(let input, let from, let until): .temporal(transform(input), from: from, until: until)
         case .repeated(let input, let times): .repeated(transform(input), times: times)
+        case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
+            .unnested(transform(input), lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields)
+        case .lookup(let left, let right, let isOuter, let condition, let fields):
+            .lookup(transform(left), transform(right), isOuter: isOuter, condition: condition, fields: fields)
+        case .changelog(let input, let key, let fields): .changelog(transform(input), key: key, fields: fields)
+        case .stamped(let input, let fields): .stamped(transform(input), fields: fields)
         case .unionAll(let arms, let fields): .unionAll(arms.map(transform), fields: fields)
         case .emitOnWindowClose(let input): .emitOnWindowClose(transform(input))
         }
@@ -162,7 +182,11 @@ extension Plan {
     func mapExpressions(_ transform: (Expression) -> Expression) -> Plan {
         let mapped = mapInputs { $0.mapExpressions(transform) }
         switch mapped {
-        case .source, .relation, .view, .window, .session, .unionAll, .emitOnWindowClose: return mapped
+        case .source, .relation, .view, .window, .session, .unionAll, .emitOnWindowClose, .changelog, .stamped: return mapped
+        case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
+            return .unnested(input, lists: lists.map(transform), isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields)
+        case .lookup(let left, let right, let isOuter, let condition, let fields):
+            return .lookup(left, right, isOuter: isOuter, condition: transform(condition), fields: fields)
         case .join(let left, let right, let type, let condition, let fields):
             return .join(left, right, type, condition: transform(condition), fields: fields)
         case .temporal(let input, let from, let until):

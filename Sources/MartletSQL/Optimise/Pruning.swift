@@ -6,7 +6,7 @@ enum Pruning {
 
     /// `plan` without the columns not in `needed`, and where the remaining ones now stand (old ordinal → new).
     /// A node that cannot drop a column keeps it.
-    private static func pruned(_ plan: Plan, needed: Set<Int>) -> (plan: Plan, places: [Int: Int]) {
+    static func pruned(_ plan: Plan, needed: Set<Int>) -> (plan: Plan, places: [Int: Int]) {
         switch plan {
         case .source(let name, let columns, let fields):
             let kept = needed.sorted()
@@ -78,6 +78,7 @@ enum Pruning {
         case .repeated(let input, let times):
             let (below, places) = pruned(input, needed: needed.union(times.columns))
             return (.repeated(below, times: times.moved(places)), places)
+        case .unnested, .lookup, .changelog, .stamped: return prunedRows(plan, needed)
         case .unionAll(let arms, let fields):
             let kept = needed.sorted()
             let newFields = kept.map { fields[$0] }

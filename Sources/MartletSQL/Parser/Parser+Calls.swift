@@ -275,12 +275,23 @@ extension Parser {
             throw unexpected()
         }
         var type = TypeSyntax(name: text(of: current), modifiers: [], position: start)
+        type.isQuoted = current.kind == .quotedIdentifier
         let isTime = at(.timestamp) || at(.time)
         let isInterval = at(.interval)
         advance()
         if at(.dot) {
             advance()
-            type.name += "." + (try label()).text
+            let isCatalog = type.name == "pg_catalog"
+            type.isQuoted = current.kind == .quotedIdentifier
+            let name = try label().text
+            type.name = isCatalog ? name : type.name + "." + name
+            if isCatalog, name == "char" { type.isQuoted = true }
+            if isCatalog, name == "timestamp" || name == "time", at(.with) || at(.without) {
+                type.name += at(.with) ? " with time zone" : " without time zone"
+                advance()
+                advance()
+                advance()
+            }
         }
         if type.name == "double", at(.precision) {
             advance()

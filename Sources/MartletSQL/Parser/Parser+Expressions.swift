@@ -50,7 +50,9 @@ extension Parser {
             case .dot: return ahead(1).kind == .identifier || ahead(1).kind == .quotedIdentifier ? .cast : nil
             }
         }
-        guard let keyword = token.keyword else { return nil }
+        guard let keyword = token.keyword else {
+            return isWord(token, "operator") && ahead(1).symbol == .leftParenthesis ? .other : nil
+        }
         switch keyword {
         case .or: return .or
         case .and: return .and
@@ -106,16 +108,44 @@ extension Parser {
                 name: ObjectName(parts: [Identifier(text: "timezone", position: start)]), arguments: [zone, left], position: start)
             return make(.call(call), at: start, over: left, zone)
         case .collate:
-            throw .notSupported("COLLATE", at: start)
+            advance()
+            try collation()
+            return left
         case .comparison, .other, .sum, .product, .power:
+            let isQualified = current.kind != .symbol
+            if isQualified { try qualifiedOperator() }
             let token = current
+            guard token.kind == .symbol else { throw unexpected() }
             let name = token.symbol == .unknownOperator ? sourceText(of: token) : token.symbol.spelling
             advance()
+            if isQualified { try expect(.rightParenthesis) }
             if let quantified = try quantified(name, left, at: start) { return quantified }
             let right = try expression(above: precedence)
             return make(.binary(name, left, right), at: start, over: left, right)
         case .lowest, .not, .sign:
             throw unexpected()
+        }
+    }
+
+    /// `OPERATOR(pg_catalog.` up to the operator itself.
+    private mutating func qualifiedOperator() throws(SQLError) {
+        advance()
+        try expect(.leftParenthesis)
+        while current.kind != .symbol {
+            let schema = try label()
+            guard schema.text == "pg_catalog" else {
+                throw SQLError(.invalidSchemaName, "schema \"\(schema.text)\" does not exist", at: schema.position)
+            }
+            try expect(.dot)
+        }
+    }
+
+    /// Behind COLLATE: strings compare byte by byte, so collations that do are accepted.
+    private mutating func collation() throws(SQLError) {
+        var name = try label()
+        while accept(.dot) { name = try label() }
+        guard ["default", "C", "c", "POSIX", "posix", "ucs_basic"].contains(name.text) else {
+            throw .notSupported("the collation \"\(name.text)\"", at: name.position, hint: "Strings compare byte by byte, as COLLATE \"C\" does.")
         }
     }
 
@@ -326,7 +356,10 @@ extension Parser {
             if accept(.leftBracket) {
                 return try nested { (parser) throws(SQLError) in try parser.arrayItems(at: start) }
             }
-            throw .notSupported("ARRAY(SELECT …)", at: start)
+            try expect(.leftParenthesis)
+            let query = try nested { (parser) throws(SQLError) in try parser.query() }
+            try expect(.rightParenthesis)
+            return leaf(.arraySubquery(query), start)
         case .row where isCall:
             advance()
             advance()

@@ -48,7 +48,14 @@ extension Parser {
         let isAll = at(.all)
         advance()
         advance()
-        if isAtQuery { throw .notSupported("comparison with ANY, SOME or ALL of a query", at: position) }
+        if isAtQuery {
+            let place = position
+            let query = try nested { (parser) throws(SQLError) in try parser.query() }
+            try expect(.rightParenthesis)
+            if name == "=" && !isAll || name == "<>" && isAll { return make(.inSubquery(left, query, negated: isAll), at: start, over: left) }
+            let rows = ExpressionSyntax(kind: .arraySubquery(query), position: place, depth: 1)
+            return make(.quantified(name, left, rows, isAll: isAll), at: start, over: left)
+        }
         let array = try nested { (parser) throws(SQLError) in try parser.expression() }
         try expect(.rightParenthesis)
         return make(.quantified(name, left, array, isAll: isAll), at: start, over: left, array)

@@ -359,7 +359,6 @@ extension Parser {
     private mutating func fromPrimary() throws(SQLError) -> FromSyntax {
         let start = position
         let isLateral = accept(.lateral)
-        if isLateral, !at(.leftParenthesis) { throw .notSupported("LATERAL before a table function", at: position) }
         _ = accept(.only)
         if at(.table), ahead(1).symbol == .leftParenthesis {
             // Flink: TABLE(TUMBLE(TABLE rel, DESCRIPTOR(ts), …)).
@@ -369,7 +368,7 @@ extension Parser {
             guard at(.leftParenthesis) else { throw .syntaxError("TABLE(…) takes a table function", at: function.position) }
             let arguments = try nested { (parser) throws(SQLError) in try parser.tableCall() }
             try expect(.rightParenthesis)
-            return .function(function, arguments, try tableAlias())
+            return .function(FromSyntax.Function(name: function, arguments: arguments, alias: try tableAlias(), hasOrdinality: false))
         }
         if at(.leftParenthesis) {
             if leadsToQuery() {
@@ -387,8 +386,10 @@ extension Parser {
         let name = try relationName()
         if at(.leftParenthesis) {
             let call = try nested { (parser) throws(SQLError) in try parser.tableCall() }
-            return .function(name, call, try tableAlias())
+            let hasOrdinality = acceptWords("with", "ordinality")
+            return .function(FromSyntax.Function(name: name, arguments: call, alias: try tableAlias(), hasOrdinality: hasOrdinality))
         }
+        if isLateral { throw unexpected() }
         if at(.for), ahead(1).keyword == .system_time || ahead(1).keyword == .system {
             throw .notSupported("FOR SYSTEM_TIME AS OF", at: position)
         }

@@ -60,6 +60,13 @@ extension Plan {
         case .temporal(_, let from, let until):
             return "Valid" + (from.map { " from \(sql($0))" } ?? "") + (until.map { " until \(sql($0))" } ?? "")
         case .repeated(_, let times): return "Repeat \(sql(times)) times"
+        case .unnested(_, let lists, let isOuter, let hasOrdinality, let fields):
+            let shown = zip(lists, fields.suffix(lists.count + (hasOrdinality ? 1 : 0))).map { named(sql($0), $1.name) }
+            return "Unnest \(isOuter ? "left " : "")\(shown.joined(separator: ", "))\(hasOrdinality ? " with ordinality" : "")"
+        case .lookup(_, _, let isOuter, let condition, _): return "Look up \(isOuter ? "left " : "")on \(sql(condition))"
+        case .changelog(_, let key, _):
+            return "Changelog" + (key.isEmpty ? "" : " by " + key.map { quoted(names[$0]) }.joined(separator: ", "))
+        case .stamped(_, let fields): return "Stamp \(quoted(fields.last?.name ?? ""))"
         case .unionAll(let arms, _): return "Union all of \(arms.count)"
         case .values(let rows, let fields):
             let shown = rows.prefix(3).map { "(" + $0.map(sql).joined(separator: ", ") + ")" }.joined(separator: ", ")
@@ -176,7 +183,9 @@ extension Plan {
                 let what = limit == nil || !input.isAppendOnly(in: catalog, onClose: onClose) ? "every row" : "\(limit?.rank ?? 0) rows a partition"
                 notes.append("OVER keeps \(what)")
             }
-        case .source, .relation, .view, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values: break
+        case .source, .relation, .view, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
+            .changelog, .stamped:
+            break
         }
         return notes + inputs.flatMap { $0.unboundedState(in: catalog, onClose: onClose) }
     }

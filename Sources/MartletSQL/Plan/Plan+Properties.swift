@@ -18,7 +18,7 @@ extension Plan {
         switch self {
         case .window(_, _, _, let fields), .session(_, _, _, let fields): return (fields.count - 2, fields.count - 1)
         case .filter(let input, _), .over(let input, _, _, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
-            .emitOnWindowClose(let input):
+            .unnested(let input, _, _, _, _), .stamped(let input, _), .lookup(let input, _, _, _, _), .emitOnWindowClose(let input):
             return input.windowBounds
         case .project(let input, let expressions, _):
             let below = input.windowBounds
@@ -27,7 +27,7 @@ extension Plan {
                 return expressions.firstIndex { $0.columnOrdinal == ordinal }
             }
             return (find(below.start), find(below.end))
-        case .source, .relation, .view, .aggregate, .join, .unionAll, .values: return (nil, nil)
+        case .source, .relation, .view, .aggregate, .join, .unionAll, .values, .changelog: return (nil, nil)
         }
     }
 
@@ -36,9 +36,10 @@ extension Plan {
         switch self {
         case .window(_, _, let window, _): return !window.isCumulative
         case .filter(let input, _), .over(let input, _, _, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
-            .emitOnWindowClose(let input), .project(let input, _, _):
+            .unnested(let input, _, _, _, _), .stamped(let input, _), .lookup(let input, _, _, _, _), .emitOnWindowClose(let input),
+            .project(let input, _, _):
             return input.hasFixedWindows
-        case .source, .relation, .view, .aggregate, .join, .session, .unionAll, .values: return false
+        case .source, .relation, .view, .aggregate, .join, .session, .unionAll, .values, .changelog: return false
         }
     }
 
@@ -55,8 +56,9 @@ extension Plan {
         case .relation(let name, _):
             guard case .table(let table)? = catalog.relation(named: name)?.kind, let watermark = table.watermark else { return [] }
             return [watermark.column]
-        case .values, .temporal: return []
-        case .filter(let input, _), .repeated(let input, _), .emitOnWindowClose(let input):
+        case .values, .temporal, .changelog: return []
+        case .filter(let input, _), .repeated(let input, _), .emitOnWindowClose(let input), .unnested(let input, _, _, _, _),
+            .lookup(let input, _, _, _, _), .stamped(let input, _):
             return input.eventTimeColumns(in: catalog)
         case .over(let input, _, _, _, _, _): return input.eventTimeColumns(in: catalog)
         case .project(let input, let expressions, _): return Self.carried(expressions, input.eventTimeColumns(in: catalog))
@@ -97,8 +99,9 @@ extension Plan {
         case .relation(let name, _):
             if case .table(let table)? = catalog.relation(named: name)?.kind { return table.isAppendOnly }
             return true
-        case .values, .emitOnWindowClose: return true
-        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .repeated(let input, _):
+        case .values, .emitOnWindowClose, .changelog: return true
+        case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .repeated(let input, _),
+            .unnested(let input, _, _, _, _), .lookup(let input, _, _, _, _), .stamped(let input, _):
             return input.isAppendOnly(in: catalog, onClose: onClose)
         case .aggregate, .over, .session: return onClose
         case .temporal(let input, _, let until): return until == nil && input.isAppendOnly(in: catalog, onClose: onClose)

@@ -171,6 +171,17 @@ package indirect enum Plan: Hashable, Sendable {
     case temporal(Plan, from: Expression?, until: Expression?)
     /// Each row as often as the expression says (BIGINT, not negative).
     case repeated(Plan, times: Expression)
+    /// One row for each element of the arrays, side by side (NULL where one is shorter): the input's columns, the elements, and
+    /// with `hasOrdinality` their number from 1 (BIGINT). `isOuter`: a row without elements stays, with NULLs.
+    case unnested(Plan, lists: [Expression], isOuter: Bool, hasOrdinality: Bool, fields: [Field])
+    /// Left rows, as they come, with the right rows that match at that moment; what changes on the right later changes nothing
+    /// (FOR SYSTEM_TIME AS OF PROCTIME()). `isOuter`: a left row without a match comes with NULLs.
+    case lookup(Plan, Plan, isOuter: Bool, condition: Expression, fields: [Field])
+    /// The input's changes as rows that stay: its columns, then `changelog_op` (SMALLINT: 1 insert, 2 delete, 3 and 4 the new and
+    /// the old row of an update) and `_changelog_row_id` (BIGINT). `key` tells which deletion and insertion are an update.
+    case changelog(Plan, key: [Int], fields: [Field])
+    /// Adds the time at which the row was processed (TIMESTAMPTZ). The input only grows.
+    case stamped(Plan, fields: [Field])
     case unionAll([Plan], fields: [Field])
     case values([[Expression]], fields: [Field])
     /// Rows and results leave when the watermark passes them (EMIT ON WINDOW CLOSE); stands at the top of a view's plan.
@@ -194,7 +205,8 @@ extension Plan {
         switch self {
         case .source(_, _, let fields), .relation(_, let fields), .view(_, let fields), .project(_, _, let fields),
             .window(_, _, _, let fields), .aggregate(_, _, _, _, let fields), .over(_, _, _, _, _, let fields),
-            .session(_, _, _, let fields), .join(_, _, _, _, let fields), .unionAll(_, let fields), .values(_, let fields):
+            .session(_, _, _, let fields), .join(_, _, _, _, let fields), .unionAll(_, let fields), .values(_, let fields),
+            .unnested(_, _, _, _, let fields), .lookup(_, _, _, _, let fields), .changelog(_, _, let fields), .stamped(_, let fields):
             fields
         case .filter(let input, _), .temporal(let input, _, _), .repeated(let input, _), .emitOnWindowClose(let input): input.fields
         }
@@ -206,9 +218,9 @@ extension Plan {
         case .source, .relation, .view, .values: []
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .aggregate(let input, _, _, _, _),
             .over(let input, _, _, _, _, _), .session(let input, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
-            .emitOnWindowClose(let input):
+            .unnested(let input, _, _, _, _), .changelog(let input, _, _), .stamped(let input, _), .emitOnWindowClose(let input):
             [input]
-        case .join(let left, let right, _, _, _): [left, right]
+        case .join(let left, let right, _, _, _), .lookup(let left, let right, _, _, _): [left, right]
         case .unionAll(let inputs, _): inputs
         }
     }

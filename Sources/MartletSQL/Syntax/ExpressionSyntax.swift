@@ -52,6 +52,7 @@ package struct ExpressionSyntax: Sendable {
         case call(CallSyntax)
         case subquery(QuerySyntax)
         case exists(QuerySyntax)
+        case arraySubquery(QuerySyntax)
         case row([ExpressionSyntax])
         case array([ExpressionSyntax])
         /// `a[1][2:3]`: all brackets in a row.
@@ -87,6 +88,8 @@ package struct TypeSyntax: Sendable {
     package var modifiers: [Int]
     package var position: Int
     package var isArray = false
+    /// Written in quotes: `"char"` is another type than `char`.
+    package var isQuoted = false
     /// `INTERVAL '1' DAY`: the unit of a bare number, and the fields kept.
     package var intervalFields: String?
     /// The fields of `STRUCT<a INT, b TEXT>`.

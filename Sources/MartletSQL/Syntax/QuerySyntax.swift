@@ -77,12 +77,19 @@ package struct AliasSyntax: Sendable {
 }
 
 package indirect enum FromSyntax: Sendable {
+    package struct Function: Sendable {
+        package var name: ObjectName
+        package var arguments: [ExpressionSyntax]
+        package var alias: AliasSyntax?
+        package var hasOrdinality: Bool
+    }
+
     case relation(ObjectName, AliasSyntax?)
     case subquery(QuerySyntax, AliasSyntax?, position: Int)
     /// May read the columns of what stands to its left.
     case lateral(QuerySyntax, AliasSyntax?, position: Int)
     /// TUMBLE, HOP and other table functions.
-    case function(ObjectName, [ExpressionSyntax], AliasSyntax?)
+    case function(Function)
     case join(JoinSyntax)
 }
 

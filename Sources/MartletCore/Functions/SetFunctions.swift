@@ -1,0 +1,139 @@
+/// Functions that give several rows, as the arrays of what they give: FROM and the select list take those apart.
+enum SetFunctions {
+    /// Longer series are 54000: an array of them is built before the first row leaves.
+    static let elementsMax = 20_000_000
+
+    static func evaluate(
+        _ function: ScalarFunction, _ arguments: [Value], _ result: DataType, _ context: EvaluationContext
+    ) throws(SQLError) -> Value {
+        switch function {
+        case .generateSeries: return .array(ArrayValue(result.element ?? .bigint, try series(arguments, context)))
+        case .generateSubscripts:
+            guard case .array(let array) = arguments[0], case .integer(let dimension) = arguments[1] else { break }
+            guard dimension >= 1, Int(dimension) <= array.dimensions.count else { return .array(ArrayValue(.integer, [])) }
+            let bounds = array.dimensions[Int(dimension) - 1]
+            return .array(ArrayValue(.integer, bounds.count == 0 ? [] : (bounds.lower...bounds.upper).map { .integer($0) }))
+        case .oneRow:
+            guard case .bigint(let count) = arguments[0] else { break }
+            if count > 1 {
+                throw SQLError(SQLState("21000"), "more than one row returned by a subquery used as an expression")
+            }
+            return .boolean(count == 1)
+        case .jsonElements, .jsonElementsText, .jsonObjectKeys, .jsonObjectValues, .jsonObjectValuesText:
+            return try members(function, arguments)
+        default: break
+        }
+        throw Evaluation.wrongArguments(function, arguments)
+    }
+
+    // MARK: Series
+
+    private static func series(_ arguments: [Value], _ context: EvaluationContext) throws(SQLError) -> [Value] {
+        switch (arguments[0], arguments[1]) {
+        case (.integer(let start), .integer(let stop)):
+            var step: Int64 = 1
+            if arguments.count > 2, case .integer(let given) = arguments[2] { step = Int64(given) }
+            return try integers(Int64(start), Int64(stop), step).map { .integer(Int32($0)) }
+        case (.bigint(let start), .bigint(let stop)):
+            var step: Int64 = 1
+            if arguments.count > 2, case .bigint(let given) = arguments[2] { step = given }
+            return try integers(start, stop, step).map { .bigint($0) }
+        default:
+            let zero: Value
+            let step: Value
+            switch arguments[0] {
+            case .numeric:
+                zero = .numeric(Decimal(0))
+                step = arguments.count > 2 ? arguments[2] : .numeric(Decimal(1))
+            default:
+                zero = .interval(Interval(micros: 0))
+                step = arguments[2]
+            }
+            return try others(arguments[0], arguments[1], step, zero, context)
+        }
+    }
+
+    private static let zeroStep = SQLError(.invalidParameterValue, "step size cannot equal zero")
+    private static let tooLong = SQLError(.programLimitExceeded, "a series has more than \(elementsMax) elements")
+
+    private static func integers(_ start: Int64, _ stop: Int64, _ step: Int64) throws(SQLError) -> [Int64] {
+        guard step != 0 else { throw zeroStep }
+        guard step > 0 ? start <= stop : start >= stop else { return [] }
+        // Wide enough for any difference of two 64-bit integers.
+        let count = (Int128(stop) - Int128(start)) / Int128(step) + 1
+        guard count <= Int128(elementsMax) else { throw tooLong }
+        return (0..<Int64(count)).map { start &+ $0 &* step }
+    }
+
+    /// Numerics and points in time: by repeated addition, as PostgreSQL has it (a month is not a fixed length).
+    private static func others(
+        _ start: Value, _ stop: Value, _ step: Value, _ zero: Value, _ context: EvaluationContext
+    ) throws(SQLError) -> [Value] {
+        let sign = Value.compare(step, zero)
+        guard sign != 0 else { throw zeroStep }
+        var values: [Value] = []
+        var current = start
+        while sign > 0 ? Value.compare(current, stop) <= 0 : Value.compare(current, stop) >= 0 {
+            guard values.count < elementsMax else { throw tooLong }
+            values.append(current)
+            let next = try Arithmetic.evaluate(.add, [current, step], context)
+            // Adding days and taking months may stand still.
+            guard Value.compare(next, current) != 0 else { throw tooLong }
+            current = next
+        }
+        return values
+    }
+
+    // MARK: Documents
+
+    private static func members(_ function: ScalarFunction, _ arguments: [Value]) throws(SQLError) -> Value {
+        guard case .jsonb(let text) = arguments[0] else { throw Evaluation.wrongArguments(function, arguments) }
+        let document = try JSONNode(text: text)
+        func texts(_ nodes: [JSONNode]) -> Value {
+            .array(ArrayValue(.text, nodes.map { $0.unquoted.map { .text($0) } ?? .null }))
+        }
+        func documents(_ nodes: [JSONNode]) -> Value { .array(ArrayValue(.jsonb, nodes.map { .jsonb($0.text) })) }
+        if function == .jsonElements || function == .jsonElementsText {
+            guard case .array(let elements) = document else {
+                let kind = if case .object = document { "an object" } else { "a scalar" }
+                throw SQLError(.invalidParameterValue, "cannot extract elements from \(kind)")
+            }
+            return function == .jsonElements ? documents(elements) : texts(elements)
+        }
+        guard case .object(let members) = document else {
+            let kind = if case .array = document { "an array" } else { "a scalar" }
+            throw SQLError(
+                .invalidParameterValue,
+                function == .jsonObjectKeys ? "cannot call jsonb_object_keys on \(kind)" : "cannot deconstruct \(kind)")
+        }
+        switch function {
+        case .jsonObjectKeys: return .array(ArrayValue(.text, members.map { .text($0.key) }))
+        case .jsonObjectValues: return documents(members.map(\.value))
+        default: return texts(members.map(\.value))
+        }
+    }
+}
+
+extension OverloadTable.Builder {
+    mutating func addSets() {
+        let name = "generate_series"
+        for type in [DataType.integer, .bigint, .plainNumeric] {
+            add(.generateSeries, name, taking: [type, type], giving: .array(type))
+            add(.generateSeries, name, taking: [type, type, type], giving: .array(type))
+        }
+        add(.generateSeries, name, taking: [.timestamp, .timestamp, .interval], giving: .array(.timestamp))
+        add(.generateSeries, name, taking: [.timestamptz, .timestamptz, .interval], giving: .array(.timestamptz), .stable)
+        add(.generateSubscripts, ["generate_subscripts"], [.commonArray, .exact(.integer)], .exact(.array(.integer)))
+        add(.jsonElements, "jsonb_array_elements", "json_array_elements", taking: [.jsonb], giving: .array(.jsonb))
+        add(.jsonElementsText, "jsonb_array_elements_text", "json_array_elements_text", taking: [.jsonb], giving: .array(.text))
+        add(.jsonObjectKeys, "jsonb_object_keys", "json_object_keys", taking: [.jsonb], giving: .array(.text))
+    }
+}
+
+extension ScalarFunction {
+    /// Functions whose array stands for rows.
+    package static let setReturning: Set<String> = [
+        "generate_series", "generate_subscripts", "jsonb_array_elements", "json_array_elements", "jsonb_array_elements_text",
+        "json_array_elements_text", "jsonb_object_keys", "json_object_keys",
+    ]
+}

@@ -1,0 +1,166 @@
+internal import MartletCore
+
+/// Functions that give rows, in FROM and in the select list: arrays taken apart (`Plan.unnested`).
+extension Binder {
+    /// A function's rows: arrays side by side, and what their elements are called.
+    private struct RowFunction {
+        var lists: [Expression]
+        var names: [String]
+        var hasOrdinality = false
+        /// One column, which an alias for the function names too.
+        var takesAlias = true
+        /// Never a row: its columns.
+        var nothing: [Field]?
+    }
+
+    /// Names that give rows without being scalar functions too.
+    static let rowFunctions: Set<String> = ScalarFunction.setReturning.union([
+        "unnest", "jsonb_each", "json_each", "jsonb_each_text", "json_each_text", "string_to_table", "regexp_split_to_table", "_pg_expandarray",
+        "aclexplode", "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names",
+    ])
+
+    /// A function in FROM, whose arguments may read what stands to its left.
+    mutating func tableFunction(
+        _ left: (Plan, Scope)?, _ call: FromSyntax.Function, isOuter: Bool = false
+    ) throws(SQLError) -> (Plan, Scope) {
+        let name = try functionName(call.name)
+        let block = Block(scope: left?.1 ?? Scope())
+        block.clause = .fromFunction
+        let function = try rowFunction(name, call, block)
+        var input = left?.0 ?? .values([[]], fields: [])
+        let width = input.fields.count
+        if !block.subqueries.isEmpty { input = try attached(input, block, at: call.name.position) }
+        let lists = function.lists.map(block.resolved)
+        let hasOrdinality = call.hasOrdinality || function.hasOrdinality
+        var fields = function.nothing ?? zip(function.names, lists).map { Field(name: $0, type: $1.type.element ?? $1.type) }
+        if hasOrdinality { fields.append(Field(name: function.hasOrdinality ? "n" : "ordinality", type: .bigint)) }
+        if let alias = call.alias, alias.columns.isEmpty, function.takesAlias, function.names.count == 1 { fields[0].name = alias.name.text }
+        var plan: Plan
+        if function.nothing != nil {
+            plan = .join(
+                input, .values([], fields: fields), isOuter ? .left : .inner, condition: .literal(.boolean(true), .boolean), fields: input.fields + fields)
+        } else {
+            plan = .unnested(
+                input, lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: input.fields + fields)
+        }
+        if input.fields.count > width {
+            let given = plan.fields
+            let kept = Array(0..<width) + Array(input.fields.count..<given.count)
+            plan = .project(plan, kept.map { .column($0, given[$0].type) }, kept.map { given[$0] })
+        }
+        let (_, scope) = try aliased(.values([], fields: fields), call.alias, default: name)
+        let whole = try left.map { (left) throws(SQLError) in try beside(left.1, scope, at: call.name.position) } ?? scope
+        guard plan.fields.count <= SQLLimits.columnsMax else { throw tooManyColumns(at: call.name.position) }
+        return (try counted(plan, at: call.name.position), whole)
+    }
+
+    private mutating func rowFunction(_ name: String, _ call: FromSyntax.Function, _ block: Block) throws(SQLError) -> RowFunction {
+        let position = call.name.position
+        var arguments: [Bound] = []
+        for argument in call.arguments { arguments.append(try bind(argument, block)) }
+        let positions = call.arguments.map(\.position)
+        func array(_ function: String, _ count: Int? = nil) throws(SQLError) -> Expression {
+            try resolved(function, Array(arguments.prefix(count ?? arguments.count)), positions, isOperator: false, at: position).expression
+        }
+        switch name {
+        case "unnest":
+            guard !arguments.isEmpty else { throw Self.noFunction("unnest()", at: position) }
+            var lists: [Expression] = []
+            for argument in arguments {
+                if argument.isUntyped {
+                    throw SQLError(.ambiguousFunction, "function unnest(unknown) is not unique", at: position)
+                }
+                guard argument.type.element != nil else { throw Self.noFunction("unnest(\(argument.type.sqlName))", at: position) }
+                lists.append(argument.expression)
+            }
+            return RowFunction(lists: lists, names: lists.map { _ in "unnest" })
+        case "_pg_expandarray":
+            guard let first = arguments.first, first.type.element != nil else { throw Self.noFunction("_pg_expandarray", at: position) }
+            return RowFunction(lists: [first.expression], names: ["x"], hasOrdinality: true, takesAlias: false)
+        case "jsonb_each", "json_each", "jsonb_each_text", "json_each_text":
+            guard arguments.count == 1 else { throw Self.noFunction(name, at: position) }
+            let document = try coerce(arguments[0], to: .jsonb, at: positions[0]).expression
+            let isText = name.hasSuffix("_text")
+            return RowFunction(
+                lists: [
+                    .call(.jsonObjectKeys, [document], .array(.text)),
+                    isText ? .call(.jsonObjectValuesText, [document], .array(.text)) : .call(.jsonObjectValues, [document], .array(.jsonb)),
+                ], names: ["key", "value"], takesAlias: false)
+        case "string_to_table": return RowFunction(lists: [try array("string_to_array")], names: [name])
+        case "regexp_split_to_table": return RowFunction(lists: [try array("regexp_split_to_array")], names: [name])
+        case "aclexplode":
+            return RowFunction(
+                lists: [], names: [], takesAlias: false,
+                nothing: [
+                    Field(name: "grantor", type: .bigint), Field(name: "grantee", type: .bigint), Field(name: "privilege_type", type: .text),
+                    Field(name: "is_grantable", type: .boolean),
+                ])
+        case "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names":
+            let names: [String: [String]] = [
+                "pg_options_to_table": ["option_name", "option_value"], "pg_get_keywords": ["word", "catcode", "catdesc"],
+                "pg_timezone_names": ["name", "abbrev"], "pg_show_all_settings": ["name", "setting"],
+            ]
+            return RowFunction(lists: [], names: [], takesAlias: false, nothing: (names[name] ?? [name]).map { Field(name: $0, type: .text) })
+        default: break
+        }
+        if ScalarFunction.setReturning.contains(name) {
+            let isElements = name.contains("array_elements")
+            return RowFunction(lists: [try array(name)], names: [isElements ? "value" : name], takesAlias: !isElements)
+        }
+        // A scalar function is a row of one column.
+        let value = try scalarInFrom(call, block)
+        return RowFunction(lists: [.call(.makeArray, [value], .array(value.type.withoutModifiers))], names: [name])
+    }
+
+    private mutating func scalarInFrom(_ call: FromSyntax.Function, _ block: Block) throws(SQLError) -> Expression {
+        let syntax = CallSyntax(name: call.name, arguments: call.arguments, position: call.name.position)
+        let bound = try self.call(syntax, block)
+        guard bound.type.element == nil else { return .call(.makeRow, [bound.expression], .record([bound.type])) }
+        return bound.expression
+    }
+
+    private static func noFunction(_ name: String, at position: Int) -> SQLError {
+        SQLError(
+            .undefinedFunction, "function \(name) does not exist", at: position,
+            hint: "No function matches the given name and argument types. You might need to add explicit type casts.")
+    }
+
+    // MARK: In the select list
+
+    /// A set-returning call as a column that `unnested` will put beside the input's.
+    mutating func setCall(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        guard block.clause == .select else {
+            throw SQLError(.featureNotSupported, "set-returning functions are not allowed in \(block.clause.rawValue)", at: call.position)
+        }
+        guard guardDepth == 0 else {
+            throw SQLError(
+                .featureNotSupported, "set-returning functions are not allowed in CASE, COALESCE and conditions", at: call.position,
+                hint: "You might be able to move the set-returning function into a LATERAL FROM item.")
+        }
+        let function = try rowFunction(
+            name, FromSyntax.Function(name: call.name, arguments: call.arguments, alias: nil, hasOrdinality: false), block)
+        if function.lists.count == 1, function.hasOrdinality {
+            // A composite value of the element and its place.
+            let list = function.lists[0]
+            block.sets += [list, .call(.generateSubscripts, [list, .literal(.integer(1), .integer)], .array(.integer))]
+            let element = list.type.element ?? .text
+            let parts: [Expression] = [.column(Block.setBase + block.sets.count - 2, element), .column(Block.setBase + block.sets.count - 1, .integer)]
+            return Bound(
+                .call(.makeRow, parts, .structure([StructureField(name: "x", type: element), StructureField(name: "n", type: .integer)])))
+        }
+        guard function.lists.count == 1 else {
+            throw .notSupported("\(name) in a select list", at: call.position, hint: "Write it in FROM.")
+        }
+        block.sets.append(function.lists[0])
+        return Bound(.column(Block.setBase + block.sets.count - 1, function.lists[0].type.element ?? .text))
+    }
+
+    /// `plan` with a row for each element of the block's set-returning calls; the ordinal of each call's column.
+    mutating func unnested(_ plan: inout Plan, _ lists: [Expression], at position: Int) throws(SQLError) -> [Int] {
+        guard !lists.isEmpty else { return [] }
+        let width = plan.fields.count
+        let fields = lists.map { Field(name: "set", type: $0.type.element ?? .text) }
+        plan = try counted(.unnested(plan, lists: lists, isOuter: false, hasOrdinality: false, fields: plan.fields + fields), at: position)
+        return lists.indices.map { width + $0 }
+    }
+}
