@@ -101,8 +101,18 @@ package protocol DiskFile: AnyObject, Sendable {
     func append(_ bytes: UnsafeRawBufferPointer) throws(IOError)
     /// Returns when everything written before is durable. After an error nothing is known of what was written: never retry.
     func sync() throws(IOError)
+    /// Brings what was written to this range to the device, so that a later `sync` finds less to do. Promises nothing.
+    func writeBack(from offset: Int64, count: Int)
+    /// Asks that writes pass by the operating system's cache from now on: they are then of whole, aligned 4 KiB blocks, from
+    /// memory that is aligned likewise. False: not possible here, and nothing changed.
+    func bypassCache() -> Bool
     func truncate(to size: Int64) throws(IOError)
     func facts() throws(IOError) -> FileFacts
+}
+
+extension DiskFile {
+    package func writeBack(from offset: Int64, count: Int) {}
+    package func bypassCache() -> Bool { false }
 }
 
 /// A party on the network.

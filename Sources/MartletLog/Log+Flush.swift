@@ -30,7 +30,7 @@ extension Log {
 
     private func step(_ flusher: inout Flusher, budget: Int) throws(LogError) -> Bool {
         if removeDoomed(&flusher) { return true }
-        if isRingShort, try journal.prepareFile() { return true }
+        if isRingShort, try journal.prepareFile(isUrgent: isRingNearlyFull) { return true }
         // Memory first: it is what producers are throttled for.
         if state.withLock({ $0.unwrittenCost > options.tailBytesMax / 4 }), try writeNext(&flusher, budget: budget) { return true }
         if try syncNext(&flusher) { return true }
@@ -46,6 +46,9 @@ extension Log {
         // One file is always kept free for the next start.
         return bytes < 8 * options.checkpointBytes && journal.usedBytes + 2 * options.journalFileBytes >= bytes
     }
+
+    /// Whether appends would soon wait for room.
+    private var isRingNearlyFull: Bool { journal.usedBytes + options.journalFileBytes >= journal.ringBytes }
 
     /// Removes the directory of one deleted topic. What cannot be removed now (a compaction may be about to leave a file
     /// there) is tried again a second later, or after the next start.
@@ -147,7 +150,7 @@ extension Log {
     private func isCheckpointDue(_ flusher: Flusher) -> Bool {
         let (bytes, isStarved) = state.withLock { ($0.journalBytes - flusher.checkpointedBytes, $0.isStarved) }
         guard journal.appendedSequence > flusher.newestSequence else { return false }
-        if isStarved || bytes >= min(options.checkpointBytes, options.journalBytesMax / 4) { return true }
+        if isStarved || bytes >= min(options.checkpointBytes, journal.ringBytes / 4) { return true }
         return surroundings.clock.monotonicNanos() - flusher.checkpointNanos >= options.checkpointNanos
     }
 

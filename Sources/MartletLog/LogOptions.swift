@@ -20,7 +20,7 @@ package struct LogSurroundings: Sendable {
 /// Sizes and times of a log. None of them is on disk: any may change from one start to the next.
 package struct LogOptions: Sendable {
     /// The ring's files, and how many bytes of them there are at the least and at the most.
-    package var journalFileBytes = 64 << 20
+    package var journalFileBytes = 32 << 20
     package var journalBytesMin = 256 << 20
     package var journalGroupBytesMax = 4 << 20
     package var journalBytesMax = 4 << 30
@@ -31,7 +31,8 @@ package struct LogOptions: Sendable {
     /// What may wait in memory for the flusher to write it to segments; beyond it appends are throttled. At least
     /// `tailBytesMax`.
     package var unwrittenBytesMax = 256 << 20
-    /// A checkpoint begins when the journal holds this much since the last one …
+    /// A checkpoint begins when the journal holds this much since the last one, or a quarter of its ring (so that at a moderate
+    /// rate the ring need not grow: zeroing a new file costs the disk as much as filling it) …
     package var checkpointBytes = 128 << 20
     /// … or when this much time has passed and there is something to be checkpointed.
     package var checkpointNanos: Int64 = 60_000_000_000

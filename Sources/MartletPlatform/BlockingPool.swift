@@ -1,3 +1,4 @@
+internal import CMartletLinux
 internal import Synchronization
 
 /// Threads for what may wait on a disk or a name server, so that loops never do. Work begins in the order it comes.
@@ -12,11 +13,16 @@ package final class BlockingPool: Sendable {
     private let signal = WakeSignal()
     private let threads = Mutex<[WorkerThread]>([])
 
-    /// `stackBytes`: of each thread; address space until it is used.
-    package init(name: String, threads count: Int, stackBytes: Int = 1 << 20) throws(ThreadError) {
+    /// - Parameters:
+    ///   - stackBytes: of each thread; address space until it is used.
+    ///   - yields: the threads leave the processor to everybody else's, as work that nobody waits for at once should.
+    package init(name: String, threads count: Int, stackBytes: Int = 1 << 20, yields: Bool = false) throws(ThreadError) {
         for _ in 0..<max(count, 1) {
             // Weak would end with the last reference while work waits; `stop` breaks the circle.
-            let thread = try WorkerThread(name: name, stackBytes: stackBytes) { [self] in work() }
+            let thread = try WorkerThread(name: name, stackBytes: stackBytes) { [self] in
+                if yields { martlet_lower_priority() }
+                work()
+            }
             threads.withLock { $0.append(thread) }
         }
     }

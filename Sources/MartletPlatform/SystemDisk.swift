@@ -166,6 +166,15 @@ package final class SystemFile: DiskFile {
         throw failure("sync", code)
     }
 
+    package func writeBack(from offset: Int64, count: Int) {
+        guard isPositional.load(ordering: .relaxed) else { return }
+        _ = martlet_write_back(descriptor, offset, Int64(count))
+    }
+
+    package func bypassCache() -> Bool {
+        isPositional.load(ordering: .relaxed) && martlet_bypass_cache(descriptor) == 0
+    }
+
     package func truncate(to size: Int64) throws(IOError) {
         _ = try retried("truncate") { Int(ftruncate(descriptor, Int(size))) }
         end.store(size, ordering: .relaxed)

@@ -33,6 +33,9 @@ void martlet_restore_signals(const uint64_t *saved);
 /// Names the calling thread, by the first 15 bytes of `name`.
 void martlet_name_thread(const char *name);
 
+/// The calling thread gets a third of the processor time that others get, while they want it.
+void martlet_lower_priority(void);
+
 /// 64 bits from the kernel's generator.
 uint64_t martlet_random(void);
 
@@ -44,5 +47,10 @@ int martlet_terminal_width(int descriptor);
 
 /// open(2) with O_CLOEXEC and mode 0666; retried on EINTR. Returns the descriptor or −errno.
 int martlet_open(const char *path, int flags);
+
+/// Writes the file's range to the device, as far as it is known where it lies (sync_file_range). 0 or −errno.
+int martlet_write_back(int descriptor, int64_t offset, int64_t count);
+/// Sets O_DIRECT. 0 or −errno.
+int martlet_bypass_cache(int descriptor);
 
 #endif

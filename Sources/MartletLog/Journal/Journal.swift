@@ -140,7 +140,7 @@ package final class Journal: Sendable {
             group.header.syncedSequence = durableSequence
         }
         do throws(IOError) {
-            try place.file.file.write(group.finish(), at: Int64(place.offset))
+            try place.file.write(group.finish(), at: Int64(place.offset))
         } catch {
             if error.isOutOfSpace || error.isRetriable { throw LogError(error) }
             throw fail(error)

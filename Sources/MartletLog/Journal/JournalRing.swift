@@ -1,4 +1,5 @@
 internal import MartletCore
+internal import Synchronization
 
 /// A file of the ring, open as long as the journal is.
 final class RingFile: Sendable {
@@ -7,12 +8,21 @@ final class RingFile: Sendable {
     let path: String
     let file: any DiskFile
     let bytes: Int
+    private let isPrepared = Atomic<Bool>(false)
 
     init(number: Int, path: String, file: any DiskFile, bytes: Int) {
         self.number = number
         self.path = path
         self.file = file
         self.bytes = bytes
+    }
+
+    /// Writes a group past the cache, where the file system can: what is in a cache has to be copied, found again and written at
+    /// the sync, and others' writes get in between.
+    func write(_ group: UnsafeRawBufferPointer, at offset: Int64) throws(IOError) {
+        // Not before the first group: whoever reads the file at an opening uses memory of any kind.
+        if !isPrepared.exchange(true, ordering: .relaxed) { _ = file.bypassCache() }
+        try file.write(group, at: offset)
     }
 }
 

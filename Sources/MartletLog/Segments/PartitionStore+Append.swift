@@ -2,8 +2,10 @@ internal import MartletCore
 internal import Synchronization
 
 extension PartitionStore {
-    /// One write is at most about so long; longer runs are cut.
-    private static let writeBytesMax = 4 << 20
+    /// One write is at most about so long; longer runs are cut, so that little of them waits before the device at a time.
+    private static let writeBytesMax = 512 << 10
+    /// Smaller writes are left for the sync.
+    private static let writeBackBytesMin = 256 << 10
     /// How much of the active segment may have to be scanned to find its index again after a crash.
     private static let unsavedIndexBytesMax: Int64 = 64 << 20
 
@@ -88,6 +90,8 @@ extension PartitionStore {
         let position = run.active.bytes - Int64(sink.count)
         // At its place rather than at the end: a write that failed half-way is written over when repeated.
         try io { () throws(IOError) in try file.write(sink.bytes, at: position) }
+        // So the sync that comes then is short, and the journal's beside it waits for one piece at the most.
+        if sink.count >= PartitionStore.writeBackBytesMin { file.writeBack(from: position, count: sink.count) }
         let written = run
         state.withLock { state in
             state.unsyncedFile = file

@@ -130,7 +130,7 @@ package struct BrokerSetting: Sendable {
             .journalBytesMax, .long, "4294967296", 4_194_304...Int64.max,
             "The ring of journal files never takes more; producers wait when it is full."),
         BrokerSetting(.journalBytesMin, .long, "134217728", 4_194_304...Int64.max, "Journal files made at the start."),
-        BrokerSetting(.journalFileBytes, .long, "67108864", 1_048_576...Int64(1 << 32), "One file of the journal's ring."),
+        BrokerSetting(.journalFileBytes, .long, "33554432", 1_048_576...Int64(1 << 32), "One file of the journal's ring."),
         BrokerSetting(.offsetMetadataBytesMax, .int, "4096", natural, "The longest text that may be committed with an offset."),
         BrokerSetting(
             .offsetsRetentionCheckMillis, .long, "600000", 1...Int64.max, "Between two looks for committed offsets that are too old."),

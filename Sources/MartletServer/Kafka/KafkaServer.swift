@@ -31,7 +31,7 @@ package final class KafkaServer: Sendable {
         advertised: ListenAddress? = nil
     ) throws {
         loop = try EventLoop(name: "kafka")
-        pool = try BlockingPool(name: "kafka-disk", threads: 2)
+        pool = try BlockingPool(name: "kafka-disk", threads: 2, yields: true)
         clusterID = try KafkaServer.clusterID(log, surroundings.entropy)
         let recordBytesMax = configuration.int(.recordBytesMax)
         let options = KafkaBrokerOptions(
