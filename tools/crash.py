@@ -269,7 +269,13 @@ def main():
     parser.add_argument("--seconds", type=float, help="stop early after this time")
     parser.add_argument("--power", choices=["ext4", "xfs"], help="power losses on this file system instead of kill -9 alone")
     parser.add_argument("--keep", action="store_true", help="keep the data directory")
+    parser.add_argument("--pipelines", action="store_true", help="a pipeline and its sinks instead of the log alone: see crash_pipelines.py")
+    parser.add_argument("--postgres", metavar="BIN", help="with --pipelines: where initdb is; a PostgreSQL of its own takes part, and dies too")
     options = parser.parse_args()
+    if options.pipelines:
+        import crash_pipelines
+
+        return crash_pipelines.main(options)
     folder = tempfile.mkdtemp(prefix="martlet-crash-")
     volume = None
     if options.power:

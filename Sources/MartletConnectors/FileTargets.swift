@@ -90,7 +90,7 @@ final class FileTarget: ExternalTarget {
         }
     }
 
-    func endTick(_ tick: UInt64) { self.tick = tick }
+    func endTick(_ tick: UInt64, isFollowed: Bool) { self.tick = tick }
 
     func sync() throws(SQLError) -> SinkMark {
         do throws(IOError) {
@@ -217,7 +217,7 @@ final class DirectoryTarget: ExternalTarget {
         try current!.file.write(bytes)
     }
 
-    func endTick(_ tick: UInt64) throws(SQLError) {
+    func endTick(_ tick: UInt64, isFollowed: Bool) throws(SQLError) {
         self.tick = max(tick, self.tick)
         guard let open = current else { return }
         if open.file.length >= DirectoryTarget.fileBytesMax

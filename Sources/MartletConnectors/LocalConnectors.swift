@@ -51,6 +51,12 @@ package final class LocalConnectors: ConnectorProvider {
         }
     }
 
+    package func openMore(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int
+    ) throws(SQLError) -> [any SourcePartition] {
+        definition.connector == "kafka" ? try openMoreOfTopic(definition, ordinal: ordinal, columns: columns, known: known) : []
+    }
+
     private func openFiles(
         _ definition: SourceDefinition, ordinal: Int, columns: [Int]
     ) throws(SQLError) -> [any SourcePartition] {

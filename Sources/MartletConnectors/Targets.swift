@@ -60,7 +60,7 @@ final class BlackholeTarget: ExternalTarget {
     func makeEncoder() -> any RowEncoder { NoEncoder() }
     func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
     func write(_ bytes: UnsafeRawBufferPointer) {}
-    func endTick(_ tick: UInt64) { self.tick = tick }
+    func endTick(_ tick: UInt64, isFollowed: Bool) { self.tick = tick }
     func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
 
@@ -103,7 +103,7 @@ final class StandardOutputTarget: ExternalTarget {
         }
     }
 
-    func endTick(_ tick: UInt64) { self.tick = tick }
+    func endTick(_ tick: UInt64, isFollowed: Bool) { self.tick = tick }
     func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
 }
@@ -150,7 +150,7 @@ final class RelationTarget: ExternalTarget {
         try file!.write(bytes)
     }
 
-    func endTick(_ tick: UInt64) { self.tick = tick }
+    func endTick(_ tick: UInt64, isFollowed: Bool) { self.tick = tick }
     func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
 }

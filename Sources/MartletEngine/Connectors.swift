@@ -8,6 +8,12 @@ package import MartletSQL
 package protocol SourcePartition: PartitionReader {
     /// All columns that the source declares, for rows of a block this partition delivered. Called between ticks.
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch
+    /// Records that were left out because the pipeline could not keep up (`backpressure`), since it was opened.
+    var dropped: UInt64 { get }
+}
+
+extension SourcePartition {
+    package var dropped: UInt64 { 0 }
 }
 
 /// What a sink's reader may rely on across crashes.
@@ -46,9 +52,10 @@ package protocol SinkTarget: AnyObject {
 package protocol ExternalTarget: SinkTarget {
     /// Once, before the first row of a run with a log. Afterwards the target has the rows of no tick after the one it answers.
     func resume(_ start: SinkStart) throws(SQLError) -> UInt64
-    /// The tick's rows are complete: what was written may be shown. Again for the same tick changes nothing.
-    func endTick(_ tick: UInt64) throws(SQLError)
-    /// Makes everything up to the last ended tick durable.
+    /// The tick's rows are complete: what was written may be shown. Again for the same tick changes nothing. Where another
+    /// tick follows at once, both may be shown together, with that one or with `sync`.
+    func endTick(_ tick: UInt64, isFollowed: Bool) throws(SQLError)
+    /// Makes everything up to the last ended tick durable, and shows it.
     func sync() throws(SQLError) -> SinkMark
     /// No more will come, ever.
     func finish() throws(SQLError)
@@ -94,10 +101,18 @@ package struct SideRelation {
 package protocol ConnectorProvider: AnyObject {
     /// The partitions of a source, in a stable order; they deliver the declared columns at the ordinals `columns`.
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition]
+    /// Partitions that the source has got since it had `known` of them.
+    func openMore(_ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int) throws(SQLError) -> [any SourcePartition]
     /// - Parameter isAppendOnly: rows carry no weights.
     func openSink(_ definition: SinkDefinition, fields: [Field], isAppendOnly: Bool) throws(SQLError) -> any SinkTarget
     /// Where a late table or dead letters land.
     func openRelation(_ relation: SideRelation) throws(SQLError) -> any SinkTarget
+}
+
+extension ConnectorProvider {
+    package func openMore(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int
+    ) throws(SQLError) -> [any SourcePartition] { [] }
 }
 
 /// What one tick wants to become true.
@@ -132,7 +147,7 @@ package final class InlineCommitter: Committer {
 
     package func commit(_ output: TickOutput) throws(SQLError) {
         for (target, part) in output.parts { try targets[target].write(part.bytes.bytes) }
-        for target in targets { try (target as? any ExternalTarget)?.endTick(output.tick) }
+        for target in targets { try (target as? any ExternalTarget)?.endTick(output.tick, isFollowed: false) }
         let now = clock.monotonicNanos()
         for (_, part) in output.parts {
             for read in part.reads { latency.record(now - read.nanos, count: UInt64(read.rows)) }

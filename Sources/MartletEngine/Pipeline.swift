@@ -23,7 +23,9 @@ package final class Pipeline: TickMachine {
     package let targets: [any SinkTarget]
     package let pool = BytePool()
 
-    private let partitions: [[any SourcePartition]]
+    private var partitions: [[any SourcePartition]]
+    private let connectors: any ConnectorProvider
+    private var lookedNanos: Int64
     private let collectors: [SinkCollector]
     private let relations: SideRelations
     private let clock: any Clock
@@ -44,6 +46,8 @@ package final class Pipeline: TickMachine {
     ) throws(SQLError) {
         let script = PipelineScript(statements)
         self.clock = clock
+        self.connectors = connectors
+        lookedNanos = clock.monotonicNanos()
         sources = script.sources.map(\.definition)
         columns = script.sources.map(\.columns)
 
@@ -113,6 +117,7 @@ package final class Pipeline: TickMachine {
     package var tick: UInt64 { circuit.tick }
 
     package func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep {
+        if record == nil { try lookForPartitions() }
         let report = try record.map { record throws(SQLError) in try replay(record) } ?? circuit.step()
         if let failure = circuit.failure { throw failure }
         var output = TickOutput(tick: report.tick, parts: [], pool: pool)
@@ -127,6 +132,26 @@ package final class Pipeline: TickMachine {
         for (relation, batch) in side.read { circuit.feed(relation: relation, batch) }
         return TickStep(report: report, record: report.inputs?.encode(), output: output)
     }
+
+    /// A topic may get more partitions while it is read.
+    private func lookForPartitions() throws(SQLError) {
+        let now = clock.monotonicNanos()
+        guard now - lookedNanos >= Pipeline.lookNanos else { return }
+        lookedNanos = now
+        for (ordinal, source) in sources.enumerated() {
+            let more = try connectors.openMore(
+                source, ordinal: ordinal, columns: columns[ordinal], known: partitions[ordinal].count)
+            for partition in more {
+                partitions[ordinal].append(partition)
+                circuit.addPartition(toSource: ordinal, partition)
+            }
+        }
+    }
+
+    private static let lookNanos: Int64 = 1_000_000_000
+
+    /// Records that a source's partitions left out because the pipeline could not keep up.
+    package func dropped(from source: Int) -> UInt64 { partitions[source].reduce(0) { $0 + $1.dropped } }
 
     private func replay(_ record: [UInt8]) throws(SQLError) -> TickReport {
         do throws(StateError) {

@@ -8,9 +8,11 @@ package final class PipelineMetrics {
         let rows: Counter
         let deadLetters: Counter
         let skipped: Counter
+        let dropped: Counter
         let watermark: Gauge
         let watermarkLag: Gauge
         var last: (rows: UInt64, rejected: UInt64, skipped: UInt64) = (0, 0, 0)
+        var lastDropped: UInt64 = 0
     }
 
     private struct ViewFigures {
@@ -42,6 +44,8 @@ package final class PipelineMetrics {
                         "martlet_source_dead_letters_total", help: "Records that could not be read.", label),
                     skipped: registry.counter(
                         "martlet_source_skipped_total", help: "Bad records left out (on_error = 'skip').", label),
+                    dropped: registry.counter(
+                        "martlet_source_dropped_total", help: "Records left out because the pipeline could not keep up.", label),
                     watermark: registry.gauge(
                         "martlet_source_watermark_timestamp_seconds", help: "Event time up to which the source is complete.",
                         unit: .microsecondsAsSeconds, label),
@@ -72,6 +76,9 @@ package final class PipelineMetrics {
             sources[index].deadLetters.add(now.rejected - last.rejected)
             sources[index].skipped.add(now.skipped - last.skipped)
             sources[index].last = now
+            let dropped = pipeline.dropped(from: index)
+            sources[index].dropped.add(dropped - sources[index].lastDropped)
+            sources[index].lastDropped = dropped
             let watermark = pipeline.circuit.sourceWatermarks[index]
             if watermark != .start, watermark != .end {
                 sources[index].watermark.set(watermark)

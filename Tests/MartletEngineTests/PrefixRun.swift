@@ -45,7 +45,7 @@ final class HeldRows: ExternalTarget {
 
     func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
 
-    func endTick(_ tick: UInt64) {
+    func endTick(_ tick: UInt64, isFollowed: Bool) {
         self.tick = tick
         for (row, count) in counts where count < 0 { problems.append("taken back without having been there: \(row)") }
         for (row, signs) in changes where signs.count == 2 { problems.append("came and went within a tick: \(row)") }

@@ -66,7 +66,7 @@ final class KeptRows: ExternalTarget {
     }
 
     func resume(_ start: SinkStart) -> UInt64 { start.mark?.tick ?? 0 }
-    func endTick(_ tick: UInt64) { self.tick = tick }
+    func endTick(_ tick: UInt64, isFollowed: Bool) { self.tick = tick }
     func sync() -> SinkMark { SinkMark(tick: tick) }
     func finish() {}
 

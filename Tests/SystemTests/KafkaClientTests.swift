@@ -38,4 +38,25 @@ struct KafkaClientTests {
         #expect(summary["acknowledged"] as? Int ?? 0 > 1000)
         #expect(summary["problems"] as? Int == 0)
     }
+
+    @Test(
+        "a pipeline killed under load loses and repeats nothing, in topics, files and PostgreSQL; a short run of ./dev crash --pipelines",
+        .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with Kafka clients; ./dev test prepares one"))
+    func crashesOfPipelines() throws {
+        let python = try #require(Binary.python)
+        var words = [
+            "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "1000", "--pipelines", "--seconds", "15", "--seed", "3",
+        ]
+        // As `./dev test` finds it; without PostgreSQL the other sinks are tried.
+        let postgres = try FileManager.default.contentsOfDirectory(atPath: "/usr/lib").contains("postgresql")
+            ? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql").sorted().last.map { "/usr/lib/postgresql/\($0)/bin" } : nil
+        if let postgres { words += ["--postgres", postgres] }
+        let outcome = try Binary.run(executable: python, words)
+        #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors.suffix(4000))")
+        let summary = try #require(try objects(outcome.lines).last)
+        #expect(summary["cycles"] as? Int ?? 0 >= 3)
+        #expect(summary["records"] as? Int ?? 0 > 1000)
+        #expect(summary["replayed"] as? Int ?? 0 > 0)
+        #expect(summary["problems"] as? Int == 0)
+    }
 }

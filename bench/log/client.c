@@ -326,6 +326,7 @@ static int run_idle(const char *broker, int connections, int seconds) {
     return 0;
 }
 
+#ifndef WITHOUT_MAIN
 int main(int count, char **words) {
     if (count >= 6 && !strcmp(words[1], "produce")) {
         return run_produce(words[2], words[3], atoll(words[4]), (size_t)atoll(words[5]), count > 6 ? atoi(words[6]) : 1);
@@ -340,3 +341,4 @@ int main(int count, char **words) {
     fprintf(stderr, "usage: see the top of bench/log/client.c\n");
     return 2;
 }
+#endif

@@ -109,9 +109,12 @@ package final class DurableRun: Sendable {
         let clock = SystemClock()
         let report: RecoveryReport
         do throws(SQLError) {
-            report = try driver.durable.recover { () throws(SQLError) in
+            report = try driver.durable.recover { (nanos, away) throws(SQLError) in
                 if shouldStop() { throw SQLError.stopped }
-                signal.wait(after: signal.ticket, timeoutNanos: DurableRun.retryNanos)
+                if let away {
+                    logger.warn("a sink is away; the pipeline waits for it", ["pipeline": .string(place.name), "error": .string(away.message)])
+                }
+                signal.wait(after: signal.ticket, timeoutNanos: nanos)
             }
         } catch {
             if error == SQLError.stopped { return }
@@ -174,7 +177,7 @@ package final class DurableRun: Sendable {
     /// When there is no room in the log, look again after this.
     private static let retryNanos: Int64 = 2_000_000
     /// How long a stop waits for sinks that are away.
-    private static let stopNanosMax: Int64 = 5_000_000_000
+    private static let stopNanosMax: Int64 = 10_000_000_000
 
     // MARK: The deliverer
 

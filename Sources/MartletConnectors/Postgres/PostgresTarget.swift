@@ -18,11 +18,12 @@ struct PostgresSettings {
     var ignoresDeletes: Bool
 }
 
-/// A table of a PostgreSQL server. A tick's rows and the tick's number are one transaction there, so that PostgreSQL itself
-/// says what it has, whichever side dies when: the number stands in the table `martlet_sinks` beside the target.
+/// A table of a PostgreSQL server. The rows of one or more ticks and the last one's number are one transaction there, so that
+/// PostgreSQL itself says what it has, whichever side dies when: the number stands in the table `martlet_sinks` beside the
+/// target.
 ///
-/// With a key, rows replace those of the same key, and rows that a view takes back are deleted; of a tick's changes to one
-/// key only the last counts. Used by one thread at a time.
+/// With a key, rows replace those of the same key, and rows that a view takes back are deleted; of a transaction's changes to
+/// one key only the last counts. Used by one thread at a time.
 final class PostgresTarget: ExternalTarget {
     let name: String
     let guarantee = DeliveryGuarantee.transactional
@@ -33,14 +34,17 @@ final class PostgresTarget: ExternalTarget {
     /// The last tick that PostgreSQL has, as far as was asked.
     private var durable: UInt64 = 0
     private var ended: UInt64 = 0
-    /// Of the tick at hand: the rows, as literals in parentheses without the parentheses.
+    /// Since the last commit: the rows, as literals in parentheses without the parentheses, and about their bytes.
     private var added: [String] = []
+    private var bytes = 0
     /// With a key: the last change of each, in the order in which the keys came. nil: the row is gone.
     private var keys: [String] = []
     private var changes: [String: String?] = [:]
 
     /// A statement is sent when it has about this many bytes.
     private static let statementBytesMax = 1 << 20
+    /// No tick joins a transaction of this many bytes.
+    private static let transactionBytesMax = 4 << 20
 
     init(_ name: String, _ settings: PostgresSettings) {
         self.name = name
@@ -119,31 +123,37 @@ final class PostgresTarget: ExternalTarget {
     private func take(_ literals: [String], isDeletion: Bool) {
         if isDeletion && settings.ignoresDeletes { return }
         let row = literals.joined(separator: ", ")
+        bytes += row.utf8.count
         guard !settings.key.isEmpty else { return added.append(row) }
         let key = settings.key.map { literals[$0] }.joined(separator: ", ")
         if changes.updateValue(isDeletion ? nil : row, forKey: key) == nil { keys.append(key) }
     }
 
-    func endTick(_ tick: UInt64) throws(SQLError) {
-        if tick > durable {
-            try connect()
-        }
-        if tick > durable {
+    func endTick(_ tick: UInt64, isFollowed: Bool) throws(SQLError) {
+        ended = max(ended, tick)
+        // Behind, several ticks go in one transaction: PostgreSQL's sync is then shared by them.
+        if isFollowed && bytes < PostgresTarget.transactionBytesMax { return }
+        try commit()
+    }
+
+    private func commit() throws(SQLError) {
+        if ended > durable { try connect() }
+        if ended > durable {
             try withConnection { connection throws(SQLError) in
                 try connection.execute("BEGIN")
                 for statement in statements() { try connection.execute(statement) }
                 try connection.execute(
                     """
-                    INSERT INTO \(ticks) VALUES (\(PostgresTarget.literal(owner)), \(PostgresTarget.literal(name)), \(tick)) \
+                    INSERT INTO \(ticks) VALUES (\(PostgresTarget.literal(owner)), \(PostgresTarget.literal(name)), \(ended)) \
                     ON CONFLICT (pipeline, sink) DO UPDATE SET tick = EXCLUDED.tick; COMMIT
                     """)
             }
-            durable = tick
+            durable = ended
         }
-        ended = max(ended, tick)
         added = []
         keys = []
         changes = [:]
+        bytes = 0
     }
 
     private func statements() -> [String] {
@@ -179,7 +189,10 @@ final class PostgresTarget: ExternalTarget {
         if !text.isEmpty { statements.append(text + tail) }
     }
 
-    func sync() -> SinkMark { SinkMark(tick: ended) }
+    func sync() throws(SQLError) -> SinkMark {
+        try commit()
+        return SinkMark(tick: ended)
+    }
 
     func finish() {}
 

@@ -69,8 +69,9 @@ private final class DeadLetterEncoder: RowEncoder {
         for row in 0..<batch.count {
             func value(_ name: String) -> Value { places[name].map { batch.columns[$0].value(at: row) } ?? .null }
             put(raw(value("key")), into: bytes)
-            put(raw(value("payload")), into: bytes)
             let code = raw(value("reason_code"))
+            // A tombstone has no bytes, which is not the same as none.
+            put(code == Array("null_value".utf8) ? nil : raw(value("payload")), into: bytes)
             let headers: [(String, [UInt8]?)] = [
                 ("__streams.errors.exception", code), ("__streams.errors.message", raw(value("reason"))),
                 ("__streams.errors.topic", Array(origin.utf8)), ("__streams.errors.partition", raw(value("partition"))),

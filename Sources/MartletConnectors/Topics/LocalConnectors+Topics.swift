@@ -11,12 +11,15 @@ extension LocalConnectors {
     ) throws(SQLError) -> [any SourcePartition] {
         let subject = "source \"\(definition.name)\""
         let options = ConnectorOptions(definition.options, of: subject, connector: "kafka")
-        try options.allow(["topic", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode"])
+        try options.allow([
+            "topic", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode", "max_lag",
+        ])
         let log = try ownLog(subject)
         let topic = try topic(try options.required("topic"), of: log, subject)
         interest.add(topic.id)
         let start = try startup(options, subject)
         let isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
+        let backpressure = try backpressure(definition, options, subject)
         var partitions: [any SourcePartition] = []
         for number in 0..<topic.partitions {
             let partition = TopicPartition(topic: topic.id, partition: number)
@@ -31,9 +34,50 @@ extension LocalConnectors {
                 try TopicPartitionReader(
                     log, partition, topic: topic.name, definition: definition, ordinal: ordinal, columns: columns,
                     // A time after the last record is answered with −1: from the end on, then.
-                    start: first < 0 ? end : first, end: isBounded ? end : nil, clock: clock))
+                    start: first < 0 ? end : first, end: isBounded ? end : nil, backpressure: backpressure, clock: clock))
         }
         return partitions
+    }
+
+    /// A topic's new partitions are read from their beginning: their first records came after the source's.
+    func openMoreOfTopic(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int
+    ) throws(SQLError) -> [any SourcePartition] {
+        let subject = "source \"\(definition.name)\""
+        let options = ConnectorOptions(definition.options, of: subject, connector: "kafka")
+        guard let log, let name = options.text("topic"), let topic = log.topic(named: name), topic.partitions > known,
+            options.text("scan.bounded.mode") != "latest-offset"
+        else { return [] }
+        let backpressure = try backpressure(definition, options, subject)
+        var partitions: [any SourcePartition] = []
+        for number in Int32(known)..<topic.partitions {
+            partitions.append(
+                try TopicPartitionReader(
+                    log, TopicPartition(topic: topic.id, partition: number), topic: topic.name, definition: definition, ordinal: ordinal,
+                    columns: columns, start: 0, end: nil, backpressure: backpressure, clock: clock))
+        }
+        return partitions
+    }
+
+    /// `buffer` is `block`: the log is the buffer, up to the topic's retention.
+    private func backpressure(
+        _ definition: SourceDefinition, _ options: ConnectorOptions, _ subject: String
+    ) throws(SQLError) -> TopicPartitionReader.Backpressure {
+        let kind = definition.backpressure
+        let lagMax = try options.integer("max_lag", in: 1...Int(Int32.max))
+        switch (kind, lagMax) {
+        case (.dropOldest, let lagMax?): return .dropOldest(lagMax: Int64(lagMax))
+        case (.dropNewest, let lagMax?): return .dropNewest(lagMax: Int64(lagMax))
+        case (.block, nil), (.buffer, nil): return .block
+        case (.block, _), (.buffer, _):
+            throw SQLError(
+                .invalidParameterValue, "\(subject): max_lag says when records are dropped, and backpressure = '\(kind.rawValue)' drops none",
+                position: options.position("max_lag"))
+        case (.dropOldest, nil), (.dropNewest, nil):
+            throw SQLError(
+                .invalidParameterValue, "\(subject): backpressure = '\(kind.rawValue)' needs max_lag",
+                hint: "max_lag = '100000' lets each partition fall behind by so many records.")
+        }
     }
 
     func openTopicSink(

@@ -17,17 +17,32 @@ final class TopicPartitionReader: SourcePartition {
     private let end: Int64?
     private var next: Int64
     private var bytesRead: Int64 = 0
+    private let backpressure: Backpressure
+    /// The last move passed over records instead of delivering them.
+    private var hasPassedOver = false
+    /// Where records begin to be passed over, and where reading goes on.
+    private var gap: Range<Int64>?
+    private(set) var dropped: UInt64 = 0
+
+    /// What happens where the pipeline falls behind by more than so many records.
+    enum Backpressure {
+        /// Nothing is lost: the log keeps what has yet to be read.
+        case block
+        case dropOldest(lagMax: Int64)
+        case dropNewest(lagMax: Int64)
+    }
 
     /// Reads from offset `start`, and up to `end` if there is one.
     init(
         _ log: Log, _ partition: TopicPartition, topic: String, definition: SourceDefinition, ordinal: Int, columns: [Int],
-        start: Int64, end: Int64?, clock: any Clock
+        start: Int64, end: Int64?, backpressure: Backpressure, clock: any Clock
     ) throws(SQLError) {
         self.log = log
         self.partition = partition
         source = definition.name
         next = start
         self.end = end
+        self.backpressure = backpressure
         rows = try TopicRows(
             definition, ordinal: ordinal, partition: partition.partition, columns: columns,
             place: "\(topic)[\(partition.partition)]", clock: clock)
@@ -35,31 +50,62 @@ final class TopicPartitionReader: SourcePartition {
 
     var progress: (done: Int64, total: Int64?) { (bytesRead, nil) }
 
-    /// The offset of the next record.
-    var position: Int64 { next }
+    /// Twice the offset of the next record, and one more where the last move passed over records: so what lies between two
+    /// positions is always the same, records or nothing.
+    var position: Int64 { next << 1 | (hasPassedOver ? 1 : 0) }
 
-    func save(into writer: StateWriter) { writer.write(next) }
+    func save(into writer: StateWriter) { writer.write(position) }
 
-    func restore(from reader: StateReader) throws(StateError) { next = try reader.read() }
+    func restore(from reader: StateReader) throws(StateError) { move(to: try reader.read()) }
+
+    private func move(to position: Int64) {
+        next = position >> 1
+        hasPassedOver = position & 1 == 1
+    }
 
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         if let end, next >= end { return .finished }
         let data = try read(from: next, bytes: bytes)
+        // What retention has deleted is passed over too, and that is recorded.
+        if let past = data.logStartOffset > next ? data.logStartOffset : gapAhead(data.lastStableOffset) {
+            dropped += UInt64(past - next)
+            move(to: past << 1 | 1)
+            return .progressed
+        }
         guard data.nextOffset > next || !data.slices.isEmpty else { return .idle }
-        try deliver(data, before: end ?? .max, rows: rows, into: receiver)
-        next = max(next, data.nextOffset)
+        let limit = min(end ?? .max, gap?.lowerBound ?? .max)
+        try deliver(data, before: limit, rows: rows, into: receiver)
+        move(to: min(max(next, data.nextOffset), max(limit, next)) << 1)
         return .progressed
     }
 
+    /// Where to go on if records are to be passed over now.
+    private func gapAhead(_ newest: Int64) -> Int64? {
+        switch backpressure {
+        case .block: return nil
+        case .dropOldest(let lagMax): return newest - next > lagMax ? newest - lagMax : nil
+        case .dropNewest(let lagMax):
+            if let gap, next >= gap.lowerBound {
+                self.gap = nil
+                return gap.upperBound
+            }
+            if gap == nil, newest - next > lagMax { gap = next + lagMax..<newest }
+            return nil
+        }
+    }
+
     func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
-        while next < position {
+        guard position & 1 == 0 else { return move(to: position) }
+        let offset = position >> 1
+        while next < offset {
             let data = try read(from: next, bytes: TopicPartitionReader.replayBytes, mayPassOver: false)
             guard data.nextOffset > next else {
-                throw SQLError(.dataCorrupted, "source \"\(source)\": \(partition) was read up to offset \(position) before, and now ends at \(next)")
+                throw SQLError(.dataCorrupted, "source \"\(source)\": \(partition) was read up to offset \(offset) before, and now ends at \(next)")
             }
-            try deliver(data, before: min(position, end ?? .max), rows: rows, into: receiver)
-            next = min(data.nextOffset, position)
+            try deliver(data, before: min(offset, end ?? .max), rows: rows, into: receiver)
+            next = min(data.nextOffset, offset)
         }
+        hasPassedOver = false
     }
 
     private static let replayBytes = 1 << 20

@@ -41,6 +41,8 @@ package final class Deliveries: Sendable {
         /// The newest of each target, for checkpoints.
         var marks: [String: SinkMark] = [:]
         var draft: CheckpointDraft?
+        /// The last tick that was pushed before the draft: those after it up to the draft's took and gave nothing.
+        var draftAfter: UInt64 = 0
         var failure: SQLError?
     }
 
@@ -133,7 +135,10 @@ package final class Deliveries: Sendable {
 
     /// The checkpoint counts when its tick is durable and delivered.
     func await(_ draft: CheckpointDraft) {
-        state.withLock { $0.draft = draft }
+        state.withLock { state in
+            state.draft = draft
+            state.draftAfter = state.pushed
+        }
         wake()
     }
 
@@ -178,7 +183,7 @@ package final class Deliveries: Sendable {
             return true
         }
         if let draft = state.withLock({ state in
-            state.draft.flatMap { state.durable >= $0.header.tick && state.delivered >= $0.header.tick ? $0 : nil }
+            state.durable >= state.draftAfter && state.delivered >= state.draftAfter ? state.draft : nil
         }) {
             try syncTargets()
             let marks = state.withLock { $0.marks }.sorted { $0.key < $1.key }.map { (name: $0.key, mark: $0.value) }
@@ -200,8 +205,11 @@ package final class Deliveries: Sendable {
             let reached = written
             outside.withLock { $0.progress = (tick.tick, reached) }
         }
+        let isFollowed = state.withLock { state in
+            state.waiting.count > 1 && state.waiting[1].tick <= state.durable && !state.waiting[1].parts.isEmpty
+        }
         for (target, _) in tick.parts {
-            try target.endTick(tick.tick)
+            try target.endTick(tick.tick, isFollowed: isFollowed)
             outside.withLock { outside in
                 if !outside.unsynced.contains(where: { $0.target === target }) { outside.unsynced.append((target.name, target)) }
             }

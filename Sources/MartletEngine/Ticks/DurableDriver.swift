@@ -98,8 +98,9 @@ package final class DurableDriver {
     // MARK: Coming back
 
     /// Brings the machine to where its last durable tick left it, and targets outside the log with it. Before the first
-    /// `step`, once. `wait` is called when deliveries have to go on first; it throws to give up.
-    package func recover(wait: () throws(SQLError) -> Void) throws(SQLError) -> RecoveryReport {
+    /// `step`, once. `wait` is called with a time in nanoseconds when deliveries have to go on first, or with an error when a
+    /// target is away for the moment; it throws to give up.
+    package func recover(wait: (Int64, SQLError?) throws(SQLError) -> Void) throws(SQLError) -> RecoveryReport {
         let start = clock.monotonicNanos()
         var report = RecoveryReport()
         let range = try ticks.range()
@@ -122,14 +123,14 @@ package final class DurableDriver {
                 hint: "Give the directory back from a copy, or begin the pipeline anew (--reset).")
         }
         deliveries.begin(at: machine.tick, marks: marks)
-        try resume(marks, isNew: found == nil)
+        try resumePatiently(marks, isNew: found == nil, wait)
         if let found {
             try replay(from: found.header.position, marks, &report, wait)
             try discardDamaged(newerThan: found)
         } else {
             // Where sources begin is part of the state: it is kept before anything is read.
             try checkpoint()
-            while !deliveries.isSettled { try wait() }
+            while !deliveries.isSettled { try wait(DurableDriver.roomNanos, nil) }
         }
         lastCheckpoint.nanos = clock.monotonicNanos()
         report.nanos = clock.monotonicNanos() - start
@@ -192,6 +193,23 @@ package final class DurableDriver {
         do throws(SQLError) { try machine.restore(from: reader) } catch { throw StateError(error.message) }
     }
 
+    /// A pipeline that has run before waits for targets that are away; one that begins says so at once.
+    private func resumePatiently(
+        _ marks: [String: SinkMark], isNew: Bool, _ wait: (Int64, SQLError?) throws(SQLError) -> Void
+    ) throws(SQLError) {
+        while true {
+            do throws(SQLError) {
+                return try resume(marks, isNew: isNew)
+            } catch {
+                guard error.isTransient, !isNew else { throw error }
+                try wait(DurableDriver.awayNanos, error)
+            }
+        }
+    }
+
+    private static let roomNanos: Int64 = 2_000_000
+    private static let awayNanos: Int64 = 500_000_000
+
     /// Targets that are new to this driver say where they are.
     private func resume(_ marks: [String: SinkMark], isNew: Bool) throws(SQLError) {
         for case let target as any ExternalTarget in machine.targets where resumed[target.name] == nil {
@@ -201,7 +219,8 @@ package final class DurableDriver {
     }
 
     private func replay(
-        from offset: Int64, _ marks: [String: SinkMark], _ report: inout RecoveryReport, _ wait: () throws(SQLError) -> Void
+        from offset: Int64, _ marks: [String: SinkMark], _ report: inout RecoveryReport,
+        _ wait: (Int64, SQLError?) throws(SQLError) -> Void
     ) throws(SQLError) {
         var replayed: UInt64 = 0
         try ticks.forEach(from: offset) { record throws(SQLError) in
@@ -210,7 +229,7 @@ package final class DurableDriver {
                 throw SQLError(.dataCorrupted, "the record of tick \(record.tick) follows tick \(machine.tick - 1): the records have a gap")
             }
             replayed += 1
-            try resume(marks, isNew: false)
+            try resumePatiently(marks, isNew: false, wait)
             let targets = machine.targets
             var tick = Deliveries.Tick(tick: record.tick, pool: step.output.pool)
             var parts: [(target: any ExternalTarget, part: SinkCollector.Part)] = []
@@ -223,7 +242,7 @@ package final class DurableDriver {
             }
             tick = Deliveries.Tick(tick: record.tick, parts: parts, pool: step.output.pool)
             deliveries.push(tick, isDurable: true)
-            while try !deliveries.hasRoom() { try wait() }
+            while try !deliveries.hasRoom() { try wait(DurableDriver.roomNanos, nil) }
         }
         report.ticksReplayed = replayed
         deliveries.announce(machine.tick)

@@ -91,8 +91,10 @@ enum ConnectorOptions {
             source: ["kind", "stream", "events", "seed", "rate", "disorder", "late", "bad", "duplicates", "start", "partitions"]),
         "blackhole": Known(sink: []),
         "stdout": Known(sink: []),
+        "postgres": Known(
+            sink: ["host", "port", "user", "password", "database", "schema", "table", "ssl.mode", "connect.timeout.seconds"]),
         "kafka": Known(
-            source: ["topic", "group.id.prefix", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode", "isolation.level", "max_record_bytes"],
+            source: ["topic", "group.id.prefix", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.bounded.mode", "isolation.level", "max_record_bytes", "max_lag"],
             sink: ["topic", "transactional", "message.max.bytes"], prefixes: ["properties."]),
     ]
 

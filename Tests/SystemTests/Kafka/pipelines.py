@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from harness import eventually, fresh
 from messages import kcat, read_confluent
@@ -30,6 +32,9 @@ CREATE MATERIALIZED VIEW spent AS SELECT card, count(*) AS n, sum(amount) AS tot
 
 CREATE SINK totals FROM spent
 WITH (connector = 'kafka', topic = 'totals', primary_key = 'card') FORMAT UPSERT ENCODE JSON;
+
+CREATE SOURCE busy (n BIGINT) WITH (connector = 'kafka', topic = 'busy', backpressure = 'drop_oldest', max_lag = '100') FORMAT PLAIN ENCODE JSON;
+CREATE SINK kept AS SELECT n FROM busy WITH (connector = 'kafka', topic = 'kept') FORMAT PLAIN ENCODE JSON;
 """
 
 
@@ -149,4 +154,38 @@ def bounded_run(server, problems):
     problems.equal(sorted(json.loads(line)["card"] for line in done.stdout.splitlines()), ["kept", "last"], "rows")
 
 
-CASES = [filtered, upserted, dead_letters, transactional_input, bounded_run]
+def metric(server, name, label):
+    text = urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10).read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name + "{") and label in line)
+
+
+def dropped(server, problems):
+    """A source that may drop says exactly how many records it left out, and hands on all others"""
+    producer = Producer({"bootstrap.servers": server.address, "linger.ms": 200, "batch.num.messages": 100000})
+    for n in range(20000):
+        producer.produce("busy", json.dumps({"n": n}).encode(), partition=0)
+    problems.equal(producer.flush(20), 0, "sent")
+
+    def settled():
+        return metric(server, "martlet_source_rows_total", '"busy"') + metric(server, "martlet_source_dropped_total", '"busy"') == 20000
+
+    problems.check(eventually(settled, 20), "rows and dropped make all")
+    rows = int(metric(server, "martlet_source_rows_total", '"busy"'))
+    found = [json.loads(each.value())["n"] for each in whole(server, "kept", rows)]
+    problems.equal(len(found), rows, "kept")
+    problems.equal(len(set(found)), rows, "each once")
+    problems.check(19999 in found, "the newest is kept")
+
+
+def new_partitions(server, problems):
+    """Partitions that a topic gets while it is read are found"""
+    admin = AdminClient({"bootstrap.servers": server.address})
+    admin.create_partitions([NewPartitions("payments", 6)])["payments"].result(20)
+    producer = Producer({"bootstrap.servers": server.address})
+    producer.produce("payments", payment("fresh", 1000, 9), partition=5)
+    problems.equal(producer.flush(20), 0, "sent")
+    problems.check(
+        eventually(lambda: any(json.loads(m.value())["card"] == "fresh" for m in whole(server, "big", 9, 1)), 15), "its record came through")
+
+
+CASES = [filtered, upserted, dead_letters, transactional_input, bounded_run, dropped, new_partitions]

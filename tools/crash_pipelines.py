@@ -1,0 +1,352 @@
+"""Kills a server with a pipeline under load again and again, and checks what its sinks' readers see: ./dev crash --pipelines.
+
+Idempotent and transactional producers (a quarter of whose transactions abort) write transfers between accounts to a topic. The
+pipeline copies them to another topic, keeps a count and a sum per account (upserts to a topic, changes to a file, rows in
+PostgreSQL where there is one), and adds all balances up. Each cycle kills the server, and now and then PostgreSQL, with SIGKILL.
+
+At the end, what a read_committed consumer finds in the input is the truth. The copy must have each of its records exactly once,
+in the order of each account; file, upserts and PostgreSQL must come to the sums of the input; and no sum of all balances that was
+ever visible may be anything but 0. One JSON line sums it up; the exit code is 1 if anything did not hold.
+"""
+
+import collections
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from harness import listeners
+
+PARTITIONS, ACCOUNTS = 4, 50
+PATIENT = {"metadata.recovery.strategy": "none", "reconnect.backoff.max.ms": 200}
+
+SCRIPT = """
+CREATE SOURCE transfers (id BIGINT, source BIGINT, target BIGINT, amount BIGINT)
+WITH (connector = 'kafka', topic = 'transfers', on_error = 'dlq') FORMAT PLAIN ENCODE JSON;
+
+CREATE SINK copied AS SELECT id, source FROM transfers
+WITH (connector = 'kafka', topic = 'copied', primary_key = 'source') FORMAT PLAIN ENCODE JSON;
+
+CREATE MATERIALIZED VIEW balances AS
+SELECT account, count(*) AS n, sum(amount) AS balance
+FROM (SELECT target AS account, amount FROM transfers UNION ALL SELECT source AS account, -amount AS amount FROM transfers) AS legs
+GROUP BY account;
+
+CREATE SINK upserted FROM balances WITH (connector = 'kafka', topic = 'upserted', primary_key = 'account') FORMAT UPSERT ENCODE JSON;
+CREATE SINK filed FROM balances WITH (connector = 'file', path = :'file') FORMAT PLAIN ENCODE JSON;
+
+CREATE MATERIALIZED VIEW bank AS SELECT sum(balance) AS total, count(*) AS accounts FROM balances;
+CREATE SINK banked FROM bank WITH (connector = 'kafka', topic = 'banked') FORMAT PLAIN ENCODE JSON;
+"""
+
+POSTGRES_SCRIPT = """
+CREATE SINK posted FROM balances
+WITH (connector = 'postgres', host = :'host', database = 'postgres', table = 'balances', type = 'upsert', primary_key = 'account');
+CREATE SINK listed AS SELECT id, source FROM transfers
+WITH (connector = 'postgres', host = :'host', database = 'postgres', table = 'copied');
+"""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Postgres:
+    """A server of its own on a socket in `folder`."""
+
+    def __init__(self, binaries, folder):
+        self.binaries, self.folder = binaries, folder
+        os.makedirs(folder)
+        self.user = None
+        if os.getuid() == 0:
+            self.user = "postgres" if subprocess.run(["id", "postgres"], capture_output=True).returncode == 0 else "nobody"
+            shutil.chown(folder, self.user)
+        self._run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self.start()
+        import psycopg
+
+        with psycopg.connect(host=folder, user="postgres", autocommit=True) as connection:
+            connection.execute("CREATE TABLE balances (account bigint PRIMARY KEY, n bigint, balance numeric)")
+            connection.execute("CREATE TABLE copied (id bigint, source bigint)")
+
+    def _words(self, program, *words):
+        prefix = ["runuser", "-u", self.user, "--"] if self.user else []
+        return prefix + [f"{self.binaries}/{program}", *words]
+
+    def _run(self, program, *words):
+        subprocess.run(self._words(program, *words), check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def start(self):
+        self._run("pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-w", "-o",
+                  f"-c listen_addresses='' -c unix_socket_directories={self.folder}", "start")
+
+    def kill(self):
+        with open(f"{self.folder}/data/postmaster.pid") as file:
+            leader = int(file.readline())
+        # Backends notice by themselves, and the next start waits for them.
+        os.kill(leader, signal.SIGKILL)
+        time.sleep(0.3)
+        for attempt in range(50):
+            try:
+                return self.start()
+            except subprocess.CalledProcessError:
+                time.sleep(0.2)
+        raise SystemExit("PostgreSQL does not come back")
+
+    def stop(self):
+        subprocess.run(self._words("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-s", "-w", "stop"), cwd="/",
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def rows(self, query):
+        import psycopg
+
+        with psycopg.connect(host=self.folder, user="postgres") as connection:
+            return connection.execute(query).fetchall()
+
+
+class Server:
+    def __init__(self, binary, folder, script, variables):
+        self.words = [binary, "serve", "--data-dir", f"{folder}/data", "--no-http", "--set", "journal.bytes.max=268435456", "--set",
+                      "log.segment.bytes=4194304", "--checkpoint-seconds", "1", "--log-level", "info", script]
+        for name, value in variables.items():
+            self.words += ["-v", f"{name}={value}"]
+        self.log, self.port = f"{folder}/serve.log", 0
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.words + ["--kafka", f"127.0.0.1:{self.port}"], stdout=subprocess.PIPE, stderr=log)
+        try:
+            self.port = int(listeners(self.process, 1)["kafka"].rsplit(":", 1)[1])
+        except RuntimeError as error:
+            with open(self.log, errors="replace") as log:
+                raise SystemExit(f"{error}\n" + "".join(log.readlines()[-20:]))
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+
+class Load(threading.Thread):
+    """Transfers of one producer: the source account says the partition, so that each account has an order."""
+
+    def __init__(self, name, server, stopping, transactional):
+        super().__init__(daemon=True)
+        self.number, self.server, self.stopping, self.transactional = name, server, stopping, transactional
+        self.chance, self.sent, self.errors = random.Random(name), 0, []
+
+    def transfer(self):
+        self.sent += 1
+        # Accounts of their own, so that the order within an account is this producer's.
+        source = self.number + 4 * self.chance.randrange(ACCOUNTS // 4)
+        value = {"id": self.number + 4 * self.sent, "source": source, "target": self.chance.randrange(ACCOUNTS), "amount": self.chance.randrange(1, 100)}
+        return json.dumps(value).encode(), source % PARTITIONS
+
+    def run(self):
+        (self.run_transactions if self.transactional else self.run_plain)()
+
+    def run_plain(self):
+        producer = Producer({"bootstrap.servers": self.server.address, "enable.idempotence": True, "linger.ms": 1,
+                             "delivery.timeout.ms": 600_000, "retry.backoff.max.ms": 200} | PATIENT)
+        while not self.stopping.is_set():
+            value, partition = self.transfer()
+            try:
+                producer.produce("transfers", value, partition=partition)
+            except BufferError:
+                producer.poll(0.1)
+            producer.poll(0)
+            if self.sent % 20 == 0:
+                time.sleep(0.005)
+        if producer.flush(120):
+            self.errors.append("records never acknowledged")
+
+    def run_transactions(self):
+        producer = None
+        while not self.stopping.is_set():
+            try:
+                if producer is None:
+                    producer = Producer({"bootstrap.servers": self.server.address, "transactional.id": f"load-{self.number}", "linger.ms": 0,
+                                         "transaction.timeout.ms": 20_000} | PATIENT)
+                    producer.init_transactions(10)
+                producer.begin_transaction()
+                for _ in range(self.chance.randrange(1, 20)):
+                    value, partition = self.transfer()
+                    producer.produce("transfers", value, partition=partition)
+                if self.chance.random() < 0.25:
+                    producer.abort_transaction(10)
+                else:
+                    producer.commit_transaction(10)
+            except KafkaException as error:
+                try:
+                    if not error.args[0].fatal() and error.args[0].txn_requires_abort():
+                        producer.abort_transaction(10)
+                        continue
+                except KafkaException:
+                    pass
+                producer = None
+        heir = Producer({"bootstrap.servers": self.server.address, "transactional.id": f"load-{self.number}"})
+        heir.init_transactions(30)
+
+
+def read_all(address, topic, partitions):
+    """[(partition, key, value)] as a read_committed consumer finds them now."""
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "check", "isolation.level": "read_committed",
+                         "enable.partition.eof": True})
+    found = []
+    for partition in range(partitions):
+        consumer.assign([TopicPartition(topic, partition, 0)])
+        deadline, ended = time.monotonic() + 60, False
+        while not ended and time.monotonic() < deadline:
+            for message in consumer.consume(5000, 1.0):
+                if message.error() is None:
+                    found.append((partition, message.key(), message.value()))
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    ended = True
+                else:
+                    raise SystemExit(f"reading {topic}: {message.error()}")
+    consumer.close()
+    return found
+
+
+def values(rows):
+    return [json.loads(value) for _, _, value in rows]
+
+
+def compare(problems, what, found, expected):
+    if found != expected:
+        wrong = [key for key in set(found) | set(expected) if found.get(key) != expected.get(key)]
+        problems.append(f"{what}: {len(wrong)} of {len(expected)} accounts are wrong, such as " +
+                        ", ".join(f"{key}: {found.get(key)}, expected {expected.get(key)}" for key in sorted(wrong)[:3]))
+
+
+def check(server, file, postgres):
+    problems = []
+    source = values(read_all(server.address, "transfers", PARTITIONS))
+    copied = values(read_all(server.address, "copied", PARTITIONS))
+    ids = [each["id"] for each in source]
+    counts = collections.Counter(each["id"] for each in copied)
+    lost = [each for each in ids if counts[each] == 0]
+    twice = [each for each in counts if counts[each] > 1]
+    made_up = set(counts) - set(ids)
+    if lost:
+        problems.append(f"{len(lost)} records are lost, such as {lost[:5]}")
+    if twice:
+        problems.append(f"{len(twice)} records are there twice, such as {twice[:5]}")
+    if made_up:
+        problems.append(f"{len(made_up)} records were aborted or never written, such as {list(made_up)[:5]}")
+    for name, rows in (("the input", source), ("the copy", copied)):
+        last = {}
+        for row in rows:
+            if row["id"] <= last.get(row["source"], -1):
+                problems.append(f"{name} is out of order: {row} after {last[row['source']]}")
+                break
+            last[row["source"]] = row["id"]
+    expected = collections.defaultdict(lambda: [0, 0])
+    for row in source:
+        for account, amount in ((row["target"], row["amount"]), (row["source"], -row["amount"])):
+            expected[account][0] += 1
+            expected[account][1] += amount
+    expected = {account: tuple(sums) for account, sums in expected.items()}
+    upserted = {}
+    for _, key, value in read_all(server.address, "upserted", PARTITIONS):
+        upserted[json.loads(key)["account"]] = value and json.loads(value)
+    compare(problems, "upserts", {account: (row["n"], row["balance"]) for account, row in upserted.items() if row}, expected)
+    net = collections.Counter()
+    with open(file) as lines:
+        for line in lines:
+            row = json.loads(line)
+            net[(row["account"], row["n"], row["balance"])] += 1 if row["op"] == "insert" else -1
+    if any(count not in (0, 1) for count in net.values()):
+        problems.append(f"the file takes back what was not there, or says it twice: {[each for each in net.items() if each[1] not in (0, 1)][:3]}")
+    compare(problems, "the file", {row[0]: row[1:] for row, count in net.items() if count == 1}, expected)
+    totals = values(read_all(server.address, "banked", PARTITIONS))
+    wrong = [row for row in totals if row["total"] not in (0, None)]
+    if wrong:
+        problems.append(f"{len(wrong)} of {len(totals)} visible sums of all balances are not 0, such as {wrong[0]}")
+    if postgres:
+        rows = {int(account): (int(n), int(balance)) for account, n, balance in postgres.rows("SELECT account, n, balance FROM balances")}
+        compare(problems, "PostgreSQL", rows, expected)
+        listed = collections.Counter(row[0] for row in postgres.rows("SELECT id FROM copied"))
+        if listed != collections.Counter(ids):
+            problems.append(f"PostgreSQL's copy: {len(set(ids) - set(listed))} lost, {sum(n > 1 for n in listed.values())} twice")
+    return problems, {"records": len(source), "copied": len(copied), "lost": len(lost), "duplicated": len(twice), "sums_seen": len(totals)}
+
+
+def is_drained(server, file, postgres):
+    """Whether the outputs have caught up with the input: as many records on both sides."""
+    source, copied = (len(read_all(server.address, topic, PARTITIONS)) for topic in ("transfers", "copied"))
+    listed = postgres.rows("SELECT count(*) FROM copied")[0][0] if postgres else source
+    return source == copied == listed
+
+
+def main(options):
+    folder = tempfile.mkdtemp(prefix="martlet-crash-")
+    os.chmod(folder, 0o755)
+    postgres = Postgres(options.postgres, f"{folder}/pg") if options.postgres else None
+    script, file = f"{folder}/pipeline.sql", f"{folder}/filed.ndjson"
+    with open(script, "w") as text:
+        text.write(SCRIPT + (POSTGRES_SCRIPT if postgres else ""))
+    server = Server(os.environ["MARTLET_BINARY"], folder, script, {"file": file} | ({"host": postgres.folder} if postgres else {}))
+    server.start()
+    stopping, chance = threading.Event(), random.Random(options.seed)
+    load = [Load(number, server, stopping, transactional=number >= 2) for number in range(4)]
+    for each in load:
+        each.start()
+    started, cycles, postgres_kills = time.monotonic(), 0, 0
+    while cycles < options.cycles and not (options.seconds and time.monotonic() - started > options.seconds):
+        time.sleep(chance.uniform(0.3, 2.0))
+        if postgres and chance.random() < 0.3:
+            postgres.kill()
+            postgres_kills += 1
+            continue
+        server.kill()
+        server.start()
+        cycles += 1
+        if cycles % 20 == 0:
+            say(f"crash: {cycles} cycles")
+    time.sleep(1)
+    stopping.set()
+    for each in load:
+        each.join(180)
+    problems = sum((each.errors for each in load), [])
+    deadline = time.monotonic() + 60
+    while not is_drained(server, file, postgres) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    # A clean stop leaves nothing to be replayed, and everything where it belongs.
+    server.process.terminate()
+    code = server.process.wait(60)
+    if code != 0:
+        problems.append(f"exit code {code} after SIGTERM")
+    server.start()
+    found, summary = check(server, file, postgres)
+    problems += found
+    server.kill()
+    with open(server.log, errors="replace") as log:
+        resumed = [json.loads(line) for line in log if '"pipeline resumed"' in line]
+    if resumed and resumed[-1]["replayed"] != 0:
+        problems.append(f"after a clean stop {resumed[-1]['replayed']} ticks were carried out again")
+    summary = {"cycles": cycles, "postgres_kills": postgres_kills, "seed": options.seed, "seconds": round(time.monotonic() - started, 1),
+               "replayed": sum(each["replayed"] for each in resumed)} | summary | {"problems": len(problems)}
+    print(json.dumps(summary | {"first_problems": problems[:5]}), flush=True)
+    for problem in problems[:20]:
+        say(f"crash: {problem}")
+    if postgres:
+        postgres.stop()
+    if problems or options.keep:
+        say(f"crash: the server's log and data are in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if problems else 0
