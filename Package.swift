@@ -39,13 +39,14 @@ let package = Package(
         .target(name: "CMartletVector"),
         .target(name: "CMartletSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CMartletPQ", linkerSettings: [.linkedLibrary("pq")]),
+        .target(name: "CMartletEdit", linkerSettings: [.linkedLibrary("edit")]),
         .target(name: "CMartletEvent", linkerSettings: [.linkedLibrary("event")]),
         .target(
             name: "CMartletCompression",
             linkerSettings: ["lz4", "zstd", "snappy", "z"].map { .linkedLibrary($0) }),
 
         room("MartletCore", imports: ["CMartletISAL", "CMartletRE2"]),
-        room("MartletPlatform", imports: ["CMartletEvent", "CMartletLinux", "MartletCore"]),
+        room("MartletPlatform", imports: ["CMartletEdit", "CMartletEvent", "CMartletLinux", "MartletCore"]),
         room("MartletColumns", imports: ["CMartletSimdjson", "CMartletVector", "MartletCore"]),
         room("MartletLog", imports: ["CMartletCompression", "MartletCore"]),
         room("MartletKafka", imports: ["MartletCore", "MartletLog"]),
@@ -72,7 +73,7 @@ let package = Package(
             name: "MartletCLI",
             dependencies: [
                 "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform",
-                "MartletSQL", "MartletServer", "MartletState",
+                "MartletPostgres", "MartletSQL", "MartletServer", "MartletState",
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -81,7 +82,9 @@ let package = Package(
             swiftSettings: settings),
         room(
             "MartletFuzz",
-            imports: ["CMartletSimdjson", "MartletColumns", "MartletCore", "MartletKafka", "MartletLog", "MartletSQL"]),
+            imports: [
+                "CMartletSimdjson", "MartletColumns", "MartletCore", "MartletKafka", "MartletLog", "MartletPostgres", "MartletSQL",
+            ]),
         room(
             "Martlet",
             imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletPlatform", "MartletSQL"]),

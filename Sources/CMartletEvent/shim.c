@@ -21,9 +21,12 @@ struct martlet_http_server {
     struct evconnlistener *listener;
     struct event *stop_event;
     struct event *resume_event;
+    struct event *wake_event;
     int stop_descriptor;
+    int wake_descriptor;
     uint16_t port;
     martlet_http_handler handler;
+    void (*on_wake)(void *context);
     void *context;
 };
 
@@ -31,6 +34,10 @@ struct martlet_http_exchange {
     struct evhttp_request *request;
     char *path;
     size_t path_length;
+    int is_deferred;
+    /// Who waits for the piece that was sent last.
+    void (*sent)(void *context);
+    void *sent_context;
 };
 
 // libevent's own diagnostics are not in the log's format and tell a user nothing; errors reach us as results.
@@ -58,11 +65,20 @@ static void on_resume(evutil_socket_t descriptor, short what, void *context) {
     evconnlistener_enable(((martlet_http_server *)context)->listener);
 }
 
+static void on_wake(evutil_socket_t descriptor, short what, void *context) {
+    (void)what;
+    martlet_http_server *server = context;
+    uint64_t count;
+    // Nothing to read is fine: another turn took it.
+    if (read(descriptor, &count, sizeof count) < 0) {}
+    if (server->on_wake) server->on_wake(server->context);
+}
+
 static void on_request(struct evhttp_request *request, void *context) {
     martlet_http_server *server = context;
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : 0;
-    martlet_http_exchange exchange = {request, 0, 0};
+    martlet_http_exchange exchange = {request, 0, 0, 0, 0, 0};
     exchange.path = evhttp_uridecode(path && path[0] ? path : "/", 0, &exchange.path_length);
     if (!exchange.path) {
         evhttp_send_error(request, 400, 0);
@@ -88,6 +104,7 @@ martlet_http_server *martlet_http_listen(
     server->context = context;
     server->port = martlet_port_of(descriptor);
     server->stop_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->wake_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->base = event_base_new();
     server->http = server->base ? evhttp_new(server->base) : 0;
     struct evhttp_bound_socket *bound = 0;
@@ -108,7 +125,9 @@ martlet_http_server *martlet_http_listen(
     evconnlistener_set_error_cb(server->listener, on_accept_error);
     server->resume_event = event_new(server->base, -1, 0, on_resume, server);
     server->stop_event = event_new(server->base, server->stop_descriptor, EV_READ | EV_PERSIST, on_stop, server);
-    if (!server->resume_event || !server->stop_event || event_add(server->stop_event, 0)) {
+    server->wake_event = event_new(server->base, server->wake_descriptor, EV_READ | EV_PERSIST, on_wake, server);
+    if (!server->resume_event || !server->stop_event || !server->wake_event || event_add(server->stop_event, 0)
+        || event_add(server->wake_event, 0)) {
         martlet_http_free(server);
         return 0;
     }
@@ -125,12 +144,22 @@ void martlet_http_stop(martlet_http_server *server) {
     if (write(server->stop_descriptor, &one, sizeof one) < 0) return;
 }
 
+void martlet_http_on_wake(martlet_http_server *server, void (*handler)(void *context)) { server->on_wake = handler; }
+
+void martlet_http_wake(martlet_http_server *server) {
+    uint64_t one = 1;
+    // Fails only when the counter is full, and then it is readable already.
+    if (write(server->wake_descriptor, &one, sizeof one) < 0) return;
+}
+
 void martlet_http_free(martlet_http_server *server) {
     if (server->http) evhttp_free(server->http);
     if (server->stop_event) event_free(server->stop_event);
     if (server->resume_event) event_free(server->resume_event);
+    if (server->wake_event) event_free(server->wake_event);
     if (server->base) event_base_free(server->base);
     if (server->stop_descriptor >= 0) close(server->stop_descriptor);
+    if (server->wake_descriptor >= 0) close(server->wake_descriptor);
     free(server);
 }
 
@@ -190,4 +219,46 @@ void martlet_http_reply(martlet_http_exchange *exchange, int status, const char 
         evbuffer_add(output, body, length);
     }
     evhttp_send_reply(exchange->request, status, reason, 0);
+    if (exchange->is_deferred) free(exchange);
+}
+
+martlet_http_exchange *martlet_http_defer(martlet_http_exchange *exchange) {
+    martlet_http_exchange *kept = calloc(1, sizeof *kept);
+    if (!kept) return 0;
+    // Path and body were read already; the request itself stays until it is replied to, even if its client goes.
+    kept->request = exchange->request;
+    kept->is_deferred = 1;
+    return kept;
+}
+
+int martlet_http_is_open(const martlet_http_exchange *exchange) {
+    return evhttp_request_get_connection(exchange->request) != 0;
+}
+
+void martlet_http_begin(martlet_http_exchange *exchange, int status, const char *reason) {
+    evhttp_send_reply_start(exchange->request, status, reason);
+}
+
+static void on_sent(struct evhttp_connection *connection, void *context) {
+    (void)connection;
+    martlet_http_exchange *exchange = context;
+    void (*sent)(void *) = exchange->sent;
+    exchange->sent = 0;
+    if (sent) sent(exchange->sent_context);
+}
+
+void martlet_http_piece(
+    martlet_http_exchange *exchange, const void *bytes, size_t length, void (*sent)(void *context), void *context) {
+    struct evbuffer *buffer = evbuffer_new();
+    if (!buffer) return;
+    evbuffer_add(buffer, bytes, length);
+    exchange->sent = sent;
+    exchange->sent_context = context;
+    evhttp_send_reply_chunk_with_cb(exchange->request, buffer, on_sent, exchange);
+    evbuffer_free(buffer);
+}
+
+void martlet_http_end(martlet_http_exchange *exchange) {
+    evhttp_send_reply_end(exchange->request);
+    free(exchange);
 }

@@ -40,6 +40,7 @@ enum CommandLineTool {
     static let commands: [Command] = [
         Command(name: "run", summary: "run the pipeline in SQL files", help: RunCommand.help, run: RunCommand.run),
         Command(name: "serve", summary: "serve the log to Kafka clients", help: ServeCommand.help, run: ServeCommand.run),
+        Command(name: "sql", summary: "ask a running server", help: SQLCommand.help, run: SQLCommand.run),
         Command(
             name: "topic", summary: "make, list, change, write and read topics of a server", help: TopicCommand.help,
             run: TopicCommand.run),

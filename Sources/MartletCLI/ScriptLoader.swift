@@ -47,7 +47,8 @@ enum ScriptLoader {
         text.hasSuffix("\n") ? String(text.dropLast()) : text
     }
 
-    private static func read(_ path: String) throws -> String {
+    /// UTF-8 text of a file, or of standard input (`-`).
+    static func read(_ path: String) throws -> String {
         let file = path == "-" ? SystemFile.standardInput : try SystemDisk().openFile(path, .read)
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)

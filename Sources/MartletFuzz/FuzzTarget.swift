@@ -6,7 +6,7 @@ internal import MartletKafka
 internal import MartletSQL
 
 package enum FuzzTarget: String, CaseIterable, Sendable {
-    case batch, csv, json, kafka, sql
+    case batch, csv, json, kafka, postgres, sql
 
     /// Must return for every input, within memory and time in proportion to its length.
     package func run(_ input: UnsafeRawBufferPointer) {
@@ -15,6 +15,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .csv: fuzzCSV(input)
         case .json: fuzzJSON(input)
         case .kafka: fuzzKafka(input)
+        case .postgres: fuzzPostgres(input)
         case .sql: fuzzSQL(input)
         }
     }

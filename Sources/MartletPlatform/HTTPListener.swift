@@ -82,24 +82,37 @@ package struct HTTPLimits: Sendable {
 
 /// HTTP/1.1 on one address, parsed and written by libevent, on one thread of its own.
 ///
-/// The handler runs on that thread, one request at a time, and answers before it returns; a slow handler delays the other
-/// clients of this listener and nobody else.
+/// The handler runs on that thread, one request at a time, and must not block. It answers at once (`Handler`), or hands the
+/// exchange to somebody who answers later (`Responder`).
 package final class HTTPListener: Sendable {
     package typealias Handler = @Sendable (HTTPRequest) -> HTTPResponse
+    package typealias Responder = @Sendable (HTTPRequest, HTTPExchange) -> Void
 
     /// The address with the port that is really listened on.
     package let address: ListenAddress
     private let thread: WorkerThread
     /// nil once stopped. Sound: only `stop` touches it besides the thread, and the thread is joined before it is freed.
     private let server: Mutex<ServerPointer?>
+    private let queue: HTTPQueue
 
     /// Listens and serves at once. Throws in words for a user when the address is taken, unknown or not allowed.
-    package init(_ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), handler: @escaping Handler) throws(ListenError) {
+    package convenience init(
+        _ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), handler: @escaping Handler
+    ) throws(ListenError) {
+        try self.init(address, name: name, limits: limits) { request, exchange in exchange.respond(handler(request)) }
+    }
+
+    /// As the other, with answers that may come later and from any thread.
+    package init(
+        _ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), responder: @escaping Responder
+    ) throws(ListenError) {
         var bounds = martlet_http_limits(
             header_bytes_max: limits.headerBytesMax, body_bytes_max: limits.bodyBytesMax,
             idle_seconds_max: limits.idleSecondsMax)
         // Owned by the thread's closure, which outlives every call of the handler.
-        let box = HandlerBox(handler)
+        let queue = HTTPQueue()
+        self.queue = queue
+        let box = HandlerBox(responder, queue)
         var reason = [CChar](repeating: 0, count: 256)
         guard
             let raw = martlet_http_listen(
@@ -109,6 +122,8 @@ package final class HTTPListener: Sendable {
             throw ListenError(message: "cannot listen on \(address): \(words)")
         }
         let pointer = ServerPointer(raw: raw)
+        martlet_http_on_wake(raw, runPosted)
+        queue.open(pointer)
         self.address = ListenAddress(host: address.host, port: martlet_http_port(raw))
         do {
             thread = try WorkerThread(name: name, stackBytes: 1 << 20) {
@@ -116,6 +131,7 @@ package final class HTTPListener: Sendable {
                 withExtendedLifetime(box) {}
             }
         } catch {
+            queue.close()
             martlet_http_free(raw)
             throw ListenError(message: "cannot listen on \(address): \(error)")
         }
@@ -129,6 +145,7 @@ package final class HTTPListener: Sendable {
         server.withLock { server in
             guard let pointer = server else { return }
             server = nil
+            queue.close()
             martlet_http_stop(pointer.raw)
             thread.join()
             martlet_http_free(pointer.raw)
@@ -140,17 +157,93 @@ package final class HTTPListener: Sendable {
 private struct ServerPointer: @unchecked Sendable { let raw: OpaquePointer }
 
 private final class HandlerBox: Sendable {
-    let handler: HTTPListener.Handler
-    init(_ handler: @escaping HTTPListener.Handler) { self.handler = handler }
+    let responder: HTTPListener.Responder
+    let queue: HTTPQueue
+
+    init(_ responder: @escaping HTTPListener.Responder, _ queue: HTTPQueue) {
+        self.responder = responder
+        self.queue = queue
+    }
+}
+
+/// What other threads have the listener's thread do.
+private final class HTTPQueue: Sendable {
+    private struct Content {
+        var server: ServerPointer?
+        var bodies: [@Sendable () -> Void] = []
+    }
+
+    private let content = Mutex(Content())
+
+    func open(_ server: ServerPointer) { content.withLock { $0.server = server } }
+
+    /// Under the lock, so that the server is not freed meanwhile. After `close` nothing happens.
+    func post(_ body: @escaping @Sendable () -> Void) {
+        content.withLock { content in
+            guard let server = content.server else { return }
+            content.bodies.append(body)
+            if content.bodies.count == 1 { martlet_http_wake(server.raw) }
+        }
+    }
+
+    func run() {
+        let bodies = content.withLock { content in
+            defer { content.bodies = [] }
+            return content.bodies
+        }
+        for body in bodies { body() }
+    }
+
+    func close() { content.withLock { $0 = Content() } }
+}
+
+/// A request that waits for its answer. Any thread; one answer.
+///
+/// Sound: the pointer is used on the listener's thread only, until the reply, and not at all once the listener has stopped.
+package final class HTTPExchange: @unchecked Sendable {
+    private let raw: OpaquePointer
+    private let queue: HTTPQueue
+    private let isAnswered = Atomic<Bool>(false)
+
+    fileprivate init(_ raw: OpaquePointer, _ queue: HTTPQueue) {
+        self.raw = raw
+        self.queue = queue
+    }
+
+    deinit {
+        // Nobody answered: the client is not left waiting.
+        respond(HTTPResponse(status: 500, text: "no answer\n"))
+    }
+
+    /// The first answer counts.
+    package func respond(_ response: HTTPResponse) {
+        guard !isAnswered.exchange(true, ordering: .relaxed) else { return }
+        nonisolated(unsafe) let raw = raw
+        queue.post {
+            for (name, value) in response.headers { martlet_http_reply_header(raw, name, value) }
+            response.body.withUnsafeBytes { bytes in
+                martlet_http_reply(raw, Int32(response.status), response.reason, bytes.baseAddress, bytes.count)
+            }
+        }
+    }
+}
+
+private func runPosted(_ context: UnsafeMutableRawPointer?) {
+    guard let context else { return }
+    Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue().queue.run()
 }
 
 private func answer(_ context: UnsafeMutableRawPointer?, _ exchange: OpaquePointer?) {
     guard let context, let exchange else { return }
-    let response = Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue().handler(request(from: exchange))
-    for (name, value) in response.headers { martlet_http_reply_header(exchange, name, value) }
-    response.body.withUnsafeBytes { bytes in
-        martlet_http_reply(exchange, Int32(response.status), response.reason, bytes.baseAddress, bytes.count)
+    let box = Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue()
+    let request = request(from: exchange)
+    guard let kept = martlet_http_defer(exchange) else {
+        martlet_http_reply(exchange, 503, "Service Unavailable", nil, 0)
+        return
     }
+    box.responder(request, HTTPExchange(kept, box.queue))
+    // What was answered at once leaves at once.
+    box.queue.run()
 }
 
 private func request(from exchange: OpaquePointer) -> HTTPRequest {

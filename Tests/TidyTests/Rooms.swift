@@ -29,6 +29,7 @@ enum Rooms {
         "CMartletRE2": "MartletCore",
         "CMartletSimdjson": "MartletColumns",
         "CMartletVector": "MartletColumns",
+        "CMartletEdit": "MartletPlatform",
         "CMartletEvent": "MartletPlatform",
         "CMartletCompression": "MartletLog",
         "CMartletPQ": "MartletConnectors",

@@ -8,11 +8,11 @@
 /// The version of the libevent in use, e.g. "2.1.12-stable".
 const char *martlet_event_version(void);
 
-/// One listening address with its event loop. Run and freed by one thread; only `stop` may come from another.
+/// One listening address with its event loop. Run and freed by one thread; only `stop` and `wake` may come from another.
 typedef struct martlet_http_server martlet_http_server;
-/// A request and its reply; valid within the handler's call, on the server's thread.
+/// A request and its reply; valid within the handler's call, on the server's thread, or until the reply if deferred.
 typedef struct martlet_http_exchange martlet_http_exchange;
-/// Must reply exactly once before it returns.
+/// Must reply exactly once: before it returns, or later if it deferred.
 typedef void (*martlet_http_handler)(void *context, martlet_http_exchange *exchange);
 
 typedef struct {
@@ -35,7 +35,10 @@ uint16_t martlet_http_port(const martlet_http_server *server);
 void martlet_http_run(martlet_http_server *server);
 /// Ends `run`, now or as soon as it starts. Any thread, any number of times, until freed.
 void martlet_http_stop(martlet_http_server *server);
-/// Closes the address and every connection.
+/// Has the server's thread call the function given to `on_wake`. Any thread, until freed.
+void martlet_http_wake(martlet_http_server *server);
+void martlet_http_on_wake(martlet_http_server *server, void (*handler)(void *context));
+/// Closes the address and every connection. Deferred exchanges that were not replied to are gone with it.
 void martlet_http_free(martlet_http_server *server);
 
 /// "GET", "POST", …
@@ -52,7 +55,18 @@ const uint8_t *martlet_http_body(const martlet_http_exchange *exchange, size_t *
 
 /// Adds a header to the reply. Ignored where it holds a line break.
 void martlet_http_reply_header(martlet_http_exchange *exchange, const char *name, const char *value);
-/// Sends the reply; the body is copied. To HEAD the body is left out and its length told.
+/// Lets the reply come after the handler's return: the exchange lives until then. On the server's thread only.
+martlet_http_exchange *martlet_http_defer(martlet_http_exchange *exchange);
+/// Whether the client of a deferred exchange is still there, as far as that is known.
+int martlet_http_is_open(const martlet_http_exchange *exchange);
+/// Begins a reply whose length is not known.
+void martlet_http_begin(martlet_http_exchange *exchange, int status, const char *reason);
+/// Sends a piece of it; `sent` is called once when the socket has taken it, or never if the client is gone.
+void martlet_http_piece(
+    martlet_http_exchange *exchange, const void *bytes, size_t length, void (*sent)(void *context), void *context);
+/// Ends it, and frees the exchange.
+void martlet_http_end(martlet_http_exchange *exchange);
+/// Sends the reply; the body is copied. Frees a deferred exchange. To HEAD the body is left out and its length told.
 void martlet_http_reply(martlet_http_exchange *exchange, int status, const char *reason, const void *body, size_t length);
 
 // Event loops and TCP sockets for whoever frames a byte stream. Functions that can fail return −errno.

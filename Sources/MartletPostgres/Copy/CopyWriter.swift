@@ -11,14 +11,8 @@ package struct CopyWriter {
         null = Array(format.null.utf8)
     }
 
-    /// What comes before all rows: binary's header, or a row of names.
+    /// A row of names, in front of all others.
     package func writeHeader(_ names: [String], to sink: ByteSink) {
-        if format.kind == .binary {
-            for byte in CopyReader.signature { sink.append(byte) }
-            sink.append(big: Int64(0))
-            return
-        }
-        guard format.hasHeader else { return }
         for (index, name) in names.enumerated() {
             divide(index, sink)
             let start = sink.count
@@ -28,10 +22,17 @@ package struct CopyWriter {
         sink.append(UInt8(ascii: "\n"))
     }
 
-    package var hasHeader: Bool { format.kind == .binary || format.hasHeader }
+    /// Binary's signature, in the message of the first row, where clients look for it.
+    package static func writeSignature(to sink: ByteSink) {
+        for byte in CopyReader.signature { sink.append(byte) }
+        sink.append(big: Int64(0))
+    }
 
-    /// What comes after all rows; only binary has it.
-    package func writeTrailer(to sink: ByteSink) { sink.append(big: Int16(-1)) }
+    /// What ends binary rows, of which there were `rows`.
+    package func writeTrailer(rows: Int, to sink: ByteSink) {
+        if rows == 0 { CopyWriter.writeSignature(to: sink) }
+        sink.append(big: Int16(-1))
+    }
 
     @inline(__always)
     package func divide(_ column: Int, _ sink: ByteSink) {

@@ -97,7 +97,8 @@ extension Conversation {
         case .copyOut(let format, let rows):
             writer.copyResponse("H", isBinary: format.kind == .binary, columns: rows.columns.count)
             let copy = CopyWriter(format)
-            if copy.hasHeader { writer.message("d") { copy.writeHeader(rows.columns.map(\.name), to: output) } }
+            // Binary's header goes out with the first row.
+            if format.hasHeader, format.kind != .binary { writer.message("d") { copy.writeHeader(rows.columns.map(\.name), to: output) } }
             delivery = Delivery(rows: rows, form: .copy(format), rowsMax: 0, portal: portal)
         case .copyIn(let format, let receiver):
             portal?.state = .done
@@ -122,7 +123,7 @@ extension Conversation {
             case .end:
                 delivery = nil
                 if case .copy(let format) = current.form {
-                    if format.kind == .binary { writer.message("d") { CopyWriter(format).writeTrailer(to: output) } }
+                    if format.kind == .binary { writer.message("d") { CopyWriter(format).writeTrailer(rows: current.sent, to: output) } }
                     writer.message("c")
                 }
                 let tag = current.rows.tag(rows: UInt64(current.sent))

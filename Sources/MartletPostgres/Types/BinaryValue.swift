@@ -72,7 +72,8 @@ package enum BinaryValue {
             sink.append(big: Int16(0))
             sink.append(big: Int16(0))
             sink.append(big: UInt16(value.isNaN ? 0xC000 : value.coefficient > 0 ? 0xD000 : 0xF000))
-            return sink.append(big: UInt16(0))
+            // The scale means nothing here; PostgreSQL says 32 for infinities.
+            return sink.append(big: UInt16(value.isNaN ? 0 : 32))
         }
         // 38 digits and a group torn by the point.
         withUnsafeTemporaryAllocation(of: Int16.self, capacity: 12) { groups in

@@ -92,11 +92,9 @@ private final class EngineRows: WireRows {
             at = 0
         }
         guard let batch = held else { return .waiting }
-        // One form serves a result's whole life.
-        let encoder = self.encoder ?? RowEncoder(form, zone: zone)
-        self.encoder = encoder
+        if encoder == nil { encoder = RowEncoder(form, zone: zone) }
         let count = min(rowsMax, batch.count - at)
-        encoder.write(batch, at..<(at + count), to: writer)
+        encoder?.write(batch, at..<(at + count), to: writer)
         at += count
         if at == batch.count { held = nil }
         return .rows(count)

@@ -10,6 +10,7 @@ struct RowEncoder {
     private let formats: RowFormats
     private let copy: CopyWriter
     private let zone: TimeZone
+    private var hasBegun = false
 
     init(_ form: RowForm, zone: TimeZone) {
         self.zone = zone
@@ -25,7 +26,8 @@ struct RowEncoder {
         }
     }
 
-    func write(_ batch: Batch, _ rows: Range<Int>, to writer: MessageWriter) {
+    /// One form serves a result's whole life; its batches come in order.
+    mutating func write(_ batch: Batch, _ rows: Range<Int>, to writer: MessageWriter) {
         let cells = batch.columns.map { ColumnCells($0, zone: zone) }
         switch shape {
         case .data:
@@ -40,6 +42,8 @@ struct RowEncoder {
         case .copyBinary:
             for row in rows {
                 let start = writer.begin("d")
+                if !hasBegun { CopyWriter.writeSignature(to: writer.sink) }
+                hasBegun = true
                 writer.sink.append(big: Int16(truncatingIfNeeded: cells.count))
                 for cell in cells { cell.writeSized(row, isBinary: true, to: writer.sink) }
                 writer.end(start)

@@ -1,0 +1,101 @@
+import MartletCore
+import MartletPlatform
+import MartletServer
+import Testing
+
+/// The HTTP interface over a fake database, through sockets.
+@Suite("The HTTP interface", .timeLimit(.minutes(1)))
+struct HTTPServerTests {
+    private final class Fixture {
+        let pool: BlockingPool
+        let server: HTTPServer
+
+        init() throws {
+            pool = try StatementThreads.make(2)
+            server = try HTTPServer(
+                ListenAddress(host: "127.0.0.1", port: 0), service: FakeService(), pool: pool, metrics: MetricsRegistry(),
+                answerBytesMax: 1 << 20)
+        }
+
+        deinit {
+            pool.stop()
+            server.stop()
+        }
+
+        /// Status and body.
+        func ask(_ line: String, _ headers: [String] = [], body: String = "") throws -> (status: Int, body: String) {
+            let socket = try TCPClient(server.address, timeoutNanos: 10_000_000_000)
+            let host = headers.contains { $0.hasPrefix("Host") } ? [] : ["Host: localhost"]
+            let head = ["\(line) HTTP/1.1", "Connection: close", "Content-Length: \(body.utf8.count)"] + host + headers
+            try Array((head.joined(separator: "\r\n") + "\r\n\r\n" + body).utf8).withUnsafeBytes { try socket.send($0) }
+            var answer: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = try buffer.withUnsafeMutableBytes { try socket.receive(into: $0) }
+                if count == 0 { break }
+                answer += buffer[..<count]
+            }
+            let text = String(decoding: answer, as: UTF8.self)
+            let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+            return (Int(text.split(separator: " ")[1]) ?? 0, parts.count > 1 ? String(parts[1]) : "")
+        }
+    }
+
+    @Test("statements give rows as JSON, and errors with their SQLSTATE")
+    func statements() throws {
+        let fixture = try Fixture()
+        let rows = try fixture.ask("POST /v1/sql", body: "begin; rows 2; commit")
+        #expect(rows.status == 200)
+        #expect(
+            rows.body
+                == #"{"results":[{"tag":"BEGIN"},{"columns":[{"name":"n","type":"integer"},{"name":"t","type":"text"}],"rows":[{"n":0,"t":"row 0"},{"n":1,"t":"row 1"}],"tag":"SELECT 2"},{"tag":"COMMIT"}]}"#
+                + "\n")
+        let echo = try fixture.ask(
+            "POST /v1/sql", ["Content-Type: application/json"],
+            body: #"{"sql": "echo integer text jsonb numeric", "parameters": [7, "a\"b\n", {"k": [1]}, null]}"#)
+        #expect(echo.body.contains(#""rows":[{"p1":7,"p2":"a\"b\n","p3":{"k": [1]},"p4":null}]"#), "\(echo.body)")
+        let failed = try fixture.ask("POST /v1/sql", body: "bogus")
+        #expect(failed.status == 400)
+        #expect(
+            failed.body
+                == #"{"error":{"sqlstate":"42601","message":"syntax error at or near \"bogus\"","hint":"This is a fake.","position":1}}"# + "\n")
+        for (text, status) in [("copy in text", 400), ("feed", 400), ("rows 60000", 413), ("echo integer", 400)] {
+            #expect(try fixture.ask("POST /v1/sql", body: text).status == status, "\(text)")
+        }
+        #expect(try fixture.ask("POST /v1/sql", ["Content-Type: application/json"], body: "{").status == 400)
+    }
+
+    @Test("each path takes its methods; others are told which")
+    func paths() throws {
+        let fixture = try Fixture()
+        #expect(try fixture.ask("GET /v1/sql").status == 405)
+        #expect(try fixture.ask("POST /v1/views/x").status == 405)
+        #expect(try fixture.ask("GET /nothing").status == 404)
+        #expect(try fixture.ask("GET /healthz").body == "ok\n")
+        #expect(try fixture.ask("GET /readyz").status == 200)
+        #expect(try fixture.ask("GET /metrics").status == 200)
+        #expect(try fixture.ask("GET /v1/openapi.json").body.contains("\"openapi\": \"3.1.0\""))
+        #expect(try fixture.ask("GET /v1/views/x?limit=many").body.contains("\"sqlstate\":\"22023\""))
+        #expect(try fixture.ask("GET /v1/views/x?a=%zz").body.contains("hexadecimal"))
+    }
+
+    @Test("pages of other sites reach nothing")
+    func otherSites() throws {
+        let fixture = try Fixture()
+        #expect(try fixture.ask("POST /v1/sql", ["Origin: http://evil.example"], body: "rows 1").status == 403)
+        #expect(try fixture.ask("POST /v1/sql", ["Host: evil.example", "Origin: http://evil.example"], body: "rows 1").status == 403)
+        #expect(try fixture.ask("GET /v1/views/x", ["Host: evil.example"]).status == 403)
+        #expect(try fixture.ask("POST /v1/sql", ["Host: localhost:8080", "Origin: http://localhost:8080"], body: "rows 1").status == 200)
+    }
+
+    @Test("an answer that takes long delays nobody else's")
+    func concurrent() throws {
+        let fixture = try Fixture()
+        let slow = try TCPClient(fixture.server.address, timeoutNanos: 10_000_000_000)
+        try Array("POST /v1/sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nsleep".utf8).withUnsafeBytes { try slow.send($0) }
+        let clock = SystemClock()
+        let start = clock.monotonicNanos()
+        #expect(try fixture.ask("POST /v1/sql", body: "rows 1").status == 200)
+        #expect(clock.monotonicNanos() - start < 1_500_000_000)
+    }
+}
