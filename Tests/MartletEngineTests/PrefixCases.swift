@@ -16,7 +16,7 @@ struct PrefixCase: Sendable {
         self.isFinal = isFinal
     }
 
-    static let all = joins + subqueries + sets + overs + windows + groups + views
+    static let all = joins + versions + general + subqueries + sets + overs + windows + groups + views
 
     static let joins = [
         PrefixCase("inner join", "SELECT a.id, b.id AS other, a.key FROM a JOIN b ON a.key = b.key"),
@@ -46,6 +46,60 @@ struct PrefixCase: Sendable {
             "SELECT x.key, y.value, x.n, y.m FROM (SELECT key, count(*) AS n FROM a GROUP BY key) x FULL JOIN (SELECT value, max(key) AS m FROM b GROUP BY value) y ON x.n = y.m"),
         PrefixCase(
             "aggregate of a join", "SELECT a.key, count(*) AS n, sum(b.value) AS s, min(b.value) AS l, max(a.value) AS h FROM a LEFT JOIN b ON a.key = b.key GROUP BY a.key"),
+    ]
+
+    /// What another relation held, and rows made of rows.
+    static let versions = [
+        PrefixCase("asof", "SELECT a.id, b.id AS other FROM a ASOF JOIN b ON a.key = b.key AND a.id >= b.id - 2000"),
+        PrefixCase("asof left", "SELECT a.id, b.id AS other FROM a ASOF LEFT JOIN b ON a.key = b.key AND a.id >= b.id - 2000"),
+        PrefixCase("asof, the next one", "SELECT a.id, b.id AS other FROM a ASOF JOIN b ON a.key = b.key AND a.id < b.id - 2000"),
+        PrefixCase(
+            "version by event time", "SELECT a.id, b.ts AS at FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts ON a.key = b.key",
+            duckdb: "SELECT a.id, CAST(epoch(b.ts) AS BIGINT) AS at FROM a ASOF JOIN b ON a.key = b.key AND a.ts >= b.ts"),
+        PrefixCase(
+            "elements", "SELECT a.id, u.x, u.n FROM a, unnest(ARRAY[a.key, a.value, 7]) WITH ORDINALITY AS u (x, n)",
+            duckdb: "SELECT a.id, v.x, v.n FROM a, LATERAL (VALUES (a.key, 1), (a.value, 2), (7, 3)) v (x, n)"),
+        PrefixCase(
+            "series", "SELECT a.id, s AS x FROM a CROSS JOIN generate_series(1, a.value) AS s",
+            duckdb: "SELECT a.id, unnest(generate_series(1, a.value)) AS x FROM a WHERE a.value IS NOT NULL"),
+        PrefixCase(
+            "series in the select list", "SELECT key, generate_series(1, max(value)) AS x FROM a GROUP BY key",
+            duckdb: "SELECT key, unnest(generate_series(1, m)) AS x FROM (SELECT key, max(value) AS m FROM a GROUP BY key)"),
+        PrefixCase(
+            "changes add up",
+            "WITH c AS CHANGELOG FROM v SELECT key, n FROM c GROUP BY key, n HAVING sum(CASE WHEN changelog_op IN (1, 3) THEN 1 ELSE -1 END) > 0",
+            duckdb: "SELECT key, count(*) AS n FROM a GROUP BY key",
+            before: "CREATE MATERIALIZED VIEW v AS SELECT key, count(*) AS n FROM a GROUP BY key;"),
+        PrefixCase(
+            "updates are pairs",
+            "WITH c AS CHANGELOG FROM v SELECT key, count(*) FILTER (WHERE changelog_op = 1) AS n, sum(CASE changelog_op WHEN 3 THEN 1 WHEN 4 THEN -1 ELSE 0 END) AS d FROM c GROUP BY key",
+            duckdb: "SELECT key, 1 AS n, 0 AS d FROM a GROUP BY key",
+            before: "CREATE MATERIALIZED VIEW v AS SELECT key, count(*) AS n FROM a GROUP BY key;"),
+        PrefixCase(
+            "gaps filled", "SELECT key, ts FROM GAP_FILL(a PARTITION BY key, ts, INTERVAL '1 second')",
+            duckdb: """
+                SELECT key, CAST(epoch(ts) AS BIGINT) FROM (SELECT key, unnest(generate_series(ts, CASE WHEN nx IS NULL OR nx = ts THEN ts ELSE nx - INTERVAL 1 MICROSECOND END, \
+                INTERVAL 1 SECOND)) AS ts FROM (SELECT key, ts, lead(ts) OVER (PARTITION BY key ORDER BY ts) AS nx FROM a))
+                """),
+        PrefixCase(
+            "gaps filled evenly", "SELECT ts, id, x FROM GAP_FILL((SELECT id, ts, extract(epoch FROM ts) AS x FROM (SELECT min(id) AS id, ts FROM a GROUP BY ts) t), ts, INTERVAL '1 second', LOCF(id), INTERPOLATE(x))",
+            duckdb: """
+                SELECT CAST(epoch(ts) AS BIGINT), id, CAST(epoch(ts) AS BIGINT) AS x FROM (SELECT id, unnest(generate_series(ts, coalesce(nx - INTERVAL 1 MICROSECOND, ts), \
+                INTERVAL 1 SECOND)) AS ts FROM (SELECT id, ts, lead(ts) OVER (ORDER BY ts) AS nx FROM (SELECT min(id) AS id, ts FROM a GROUP BY ts)))
+                """),
+        PrefixCase("first of each", "SELECT DISTINCT ON (key) key, id FROM a ORDER BY key, id DESC"),
+    ]
+
+    /// Subqueries whose outer columns no equality tells.
+    static let general = [
+        PrefixCase("count, by inequality", "SELECT id, (SELECT count(*) FROM b WHERE b.value < a.value) AS n FROM a"),
+        PrefixCase("max of what both read", "SELECT id, (SELECT max(b.value + a.value) FROM b WHERE b.key = a.key) AS m FROM a"),
+        PrefixCase("exists by inequality, in an expression", "SELECT id, EXISTS (SELECT 1 FROM b WHERE b.value > a.value)::int AS e FROM a"),
+        PrefixCase("in, in an expression", "SELECT id, (key IN (SELECT value FROM b))::int AS e FROM a"),
+        PrefixCase("not in, correlated, in an expression", "SELECT id, (value NOT IN (SELECT b.value FROM b WHERE b.key = a.key))::int AS e FROM a"),
+        PrefixCase("two levels", "SELECT id, (SELECT count(*) FROM b WHERE b.key = a.key AND b.value > (SELECT min(c.value) FROM b c WHERE c.key = a.key)) AS n FROM a"),
+        PrefixCase("lateral, the greatest", "SELECT a.id, l.v FROM a, LATERAL (SELECT b.value AS v FROM b WHERE b.value < a.value ORDER BY b.value DESC LIMIT 1) l"),
+        PrefixCase("union inside", "SELECT id, (SELECT count(*) FROM (SELECT value FROM b WHERE key = a.key UNION ALL SELECT key FROM b WHERE value = a.value) u) AS n FROM a"),
     ]
 
     static let subqueries = [

@@ -9,6 +9,7 @@ QUERIES = {
     "q5": {"auction": "BIGINT", "window_start": "TIMESTAMP", "bids": "BIGINT"},
     "q6": {"seller": "BIGINT", "average": "DOUBLE"},
     "q7": {"window_start": "TIMESTAMP", "window_end": "TIMESTAMP", "highest": "BIGINT"},
+    "q7full": {"auction": "BIGINT", "price": "BIGINT", "bidder": "BIGINT", "date_time": "TIMESTAMP"},
     "q8": {"id": "BIGINT", "name": "VARCHAR", "window_start": "TIMESTAMP"},
     "q9": {
         "id": "BIGINT",
@@ -47,6 +48,38 @@ QUERIES = {
         "date_time": "TIMESTAMP",
         "extra": "VARCHAR",
         "letters": "BIGINT",
+    },
+    "q15": {
+        "day": "VARCHAR",
+        "bids": "BIGINT",
+        "low": "BIGINT",
+        "middle": "BIGINT",
+        "high": "BIGINT",
+        "bidders": "BIGINT",
+        "low_bidders": "BIGINT",
+        "middle_bidders": "BIGINT",
+        "high_bidders": "BIGINT",
+        "auctions": "BIGINT",
+        "low_auctions": "BIGINT",
+        "middle_auctions": "BIGINT",
+        "high_auctions": "BIGINT",
+    },
+    "q16": {
+        "channel": "VARCHAR",
+        "day": "VARCHAR",
+        "minute": "VARCHAR",
+        "bids": "BIGINT",
+        "low": "BIGINT",
+        "middle": "BIGINT",
+        "high": "BIGINT",
+        "bidders": "BIGINT",
+        "low_bidders": "BIGINT",
+        "middle_bidders": "BIGINT",
+        "high_bidders": "BIGINT",
+        "auctions": "BIGINT",
+        "low_auctions": "BIGINT",
+        "middle_auctions": "BIGINT",
+        "high_auctions": "BIGINT",
     },
     "q17": {
         "auction": "BIGINT",
@@ -90,6 +123,13 @@ QUERIES = {
         "seller": "BIGINT",
         "category": "BIGINT",
     },
+    "q21": {
+        "auction": "BIGINT",
+        "bidder": "BIGINT",
+        "price": "BIGINT",
+        "channel": "VARCHAR",
+        "channel_id": "VARCHAR",
+    },
     "q22": {
         "auction": "BIGINT",
         "bidder": "BIGINT",
@@ -102,4 +142,4 @@ QUERIES = {
 }
 
 # Queries whose rows change: Martlet writes each change with its operation, in the member "op".
-CHANGING = {"q4", "q6", "q9", "q17", "q18", "q19"}
+CHANGING = {"q4", "q6", "q9", "q15", "q16", "q17", "q18", "q19"}

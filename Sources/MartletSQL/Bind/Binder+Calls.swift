@@ -103,8 +103,16 @@ extension Binder {
         case "localtimestamp": type = .timestamp
         case "current_date": type = .date
         case "localtime": type = .time
-        case "proctime" where clockIsColumn: type = .timestamptz
-        case "current_time", "proctime": throw .notSupported(name.uppercasedASCII, at: call.position)
+        case "proctime":
+            if isContinuous, !clockIsColumn, call.arguments.isEmpty {
+                guard block.clause == .select || block.clause == .groupBy else {
+                    throw .notSupported("PROCTIME() in \(block.clause.rawValue)", at: call.position, hint: "Give it a name in a subquery's select list.")
+                }
+                block.usesClock = true
+                return Bound(.column(Block.stampBase, .timestamptz))
+            }
+            type = .timestamptz
+        case "current_time": throw .notSupported(name.uppercasedASCII, at: call.position)
         default: return nil
         }
         guard call.arguments.isEmpty else { return nil }

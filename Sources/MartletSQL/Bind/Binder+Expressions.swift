@@ -136,12 +136,23 @@ extension Binder {
             if parts.count == 1, Self.sessionNames.contains(parts[0].text), !parts[0].isQuoted, outerColumn(parts) == nil {
                 return try resolved(parts[0].text, [], [], isOperator: false, at: parts[0].position)
             }
+            if parts.count == 1, let row = wholeRow(parts[0].text, block) { return row }
             guard error.state != .ambiguousColumn, let outer = outerColumn(parts) else { throw error }
             let block = outerBlocks[outerBlocks.count - 1 - outer.level]
             return Bound(.column(Block.outerBase + outer.level * Block.levelStride + outer.ordinal, block.scope.columns[outer.ordinal].type))
         }
         if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
         return Bound(.column(ordinal, block.scope.columns[ordinal].type))
+    }
+
+    /// A relation's name in the place of a column: its row as a composite value.
+    private func wholeRow(_ relation: String, _ block: Block) -> Bound? {
+        guard block.scope.relations.contains(relation) else { return nil }
+        let own = block.scope.columns.enumerated().filter { $0.element.relation == relation && !$0.element.isHidden }
+        guard !own.isEmpty else { return nil }
+        if block.clause != .aggregate { for column in own { block.uses.append((column.offset, 0)) } }
+        let fields = own.map { StructureField(name: $0.element.name, type: $0.element.type.withoutModifiers) }
+        return Bound(.call(.makeRow, own.map { .column($0.offset, $0.element.type) }, .structure(fields)), size: own.count + 1)
     }
 
     /// The column of a query around this one, the nearest that has it, at level 0 the one directly around.
@@ -259,6 +270,12 @@ extension Binder {
 
     @inline(never)
     private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
+        if !type.isArray, type.modifiers.count == 1, ["varchar", "character varying"].contains(type.name) {
+            // An explicit cast cuts what is longer.
+            let length = Bound(.literal(.integer(Int32(clamping: type.modifiers[0])), .integer))
+            let text = try coerce(try bind(operand, block), to: .text, at: operand.position, context: .explicit)
+            return try resolved("left", [text, length], [operand.position, type.position], isOperator: false, at: position)
+        }
         let target = try dataType(type)
         if !type.isArray, CatalogFunctionTable.registered.contains(type.name) {
             return try registered(try bind(operand, block), type.name, operand.position)

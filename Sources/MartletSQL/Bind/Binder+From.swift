@@ -9,7 +9,7 @@ extension Binder {
         for item in items.dropFirst() {
             if case .lateral(let query, let alias, let position) = item {
                 result = try lateral(result, query, alias, nil, at: position)
-            } else if case .function(let call) = item, WindowCall(rawValue: call.name.last.text) == nil {
+            } else if case .function(let call) = item, !call.isWindow {
                 result = try tableFunction(result, call)
             } else {
                 result = try crossed(result, try self.item(item), at: self.position(of: item))
@@ -20,7 +20,7 @@ extension Binder {
 
     private func position(of item: FromSyntax) -> Int {
         switch item {
-        case .relation(let name, _): name.position
+        case .relation(let name, _), .version(let name, _, _), .changelog(let name): name.position
         case .function(let call): call.name.position
         case .subquery(_, _, let position), .lateral(_, _, let position): position
         case .join(let join): join.position
@@ -32,6 +32,10 @@ extension Binder {
         case .relation(let name, let alias):
             let plan = try relation(name)
             return try aliased(plan, alias, default: name.last.text)
+        case .version(let name, _, _):
+            throw .notSupported(
+                "FOR SYSTEM_TIME AS OF outside of a join", at: name.position, hint: "It stands on the right of a join: … JOIN t FOR SYSTEM_TIME AS OF PROCTIME() ON …")
+        case .changelog(let name): return try changelog(name)
         case .subquery(let query, let alias, _):
             let outerGuard = guardDepth
             guardDepth = 0
@@ -64,8 +68,7 @@ extension Binder {
         let entry = try entry(name)
         depend(on: entry.name)
         switch entry.kind {
-        case .source:
-            return try counted(.source(name: entry.name, columns: Array(entry.fields.indices), fields: entry.fields), at: name.position)
+        case .source(let source): return try read(source, at: name.position)
         case .materializedView: return try counted(.view(name: entry.name, fields: entry.fields), at: name.position)
         case .table, .lateTable, .deadLetters, .system:
             return try counted(.relation(name: entry.name, fields: entry.fields), at: name.position)
@@ -75,6 +78,23 @@ extension Binder {
         case .sink:
             throw SQLError(.wrongObjectType, "\"\(entry.name)\" is a sink and cannot be read", at: name.position)
         }
+    }
+
+    /// A source's columns, those that are computed among them.
+    private mutating func read(_ source: SourceDefinition, at position: Int) throws(SQLError) -> Plan {
+        let fields = source.fields
+        var plan = try counted(.source(name: source.name, columns: Array(fields.indices), fields: fields), at: position)
+        guard !source.computed.isEmpty else { return plan }
+        if isContinuous, source.computed.contains(where: { $0.expression.columns.contains(TableColumn.now) }) {
+            plan = try counted(.stamped(plan, fields: fields + [Field(name: "proctime", type: .timestamptz)]), at: position)
+        }
+        var columns = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        for column in source.computed {
+            let value = isContinuous
+                ? column.expression.renumbered { $0 == TableColumn.now ? fields.count : $0 } : atNow(column.expression)
+            columns.insert(value, at: min(column.place, columns.count))
+        }
+        return try counted(.project(plan, columns, source.shownFields), at: position)
     }
 
     mutating func depend(on name: String) {

@@ -34,12 +34,13 @@ extension Binder {
         if case .lateral(let query, let alias, let position) = syntax.right {
             return try lateral(left, query, alias, syntax, at: position)
         }
-        if case .function(let call) = syntax.right, WindowCall(rawValue: call.name.last.text) == nil, syntax.kind == .inner || syntax.kind == .cross {
+        if case .version(let name, let alias, let time) = syntax.right { return try version(left, name, alias, at: time, syntax) }
+        if case .function(let call) = syntax.right, !call.isWindow, syntax.kind == .inner || syntax.kind == .cross {
             let (plan, scope) = try tableFunction(left, call)
             guard case .on(let condition) = syntax.condition else { return (plan, scope) }
             return (try counted(.filter(plan, try joinCondition(condition, scope)), at: condition.position), scope)
         }
-        if case .function(let call) = syntax.right, WindowCall(rawValue: call.name.last.text) == nil, syntax.kind == .left,
+        if case .function(let call) = syntax.right, !call.isWindow, syntax.kind == .left,
             case .on(let condition) = syntax.condition, case .boolean(true) = condition.kind
         {
             return try tableFunction(left, call, isOuter: true)
@@ -51,7 +52,7 @@ extension Binder {
         case .left: type = .left
         case .right: type = .right
         case .full: type = .full
-        case .asof: throw .notSupported("ASOF JOIN", at: syntax.position)
+        case .asof, .asofLeft: return try asof(left, right, syntax)
         }
         switch syntax.condition {
         case .none: return try joined(left, right, type, .literal(.boolean(true), .boolean), at: syntax.position)
@@ -69,7 +70,7 @@ extension Binder {
         }
     }
 
-    private mutating func joinCondition(_ condition: ExpressionSyntax, _ scope: Scope) throws(SQLError) -> Expression {
+    mutating func joinCondition(_ condition: ExpressionSyntax, _ scope: Scope) throws(SQLError) -> Expression {
         let block = Block(scope: scope)
         block.clause = .join
         return try boolean(condition, "JOIN/ON", block).expression

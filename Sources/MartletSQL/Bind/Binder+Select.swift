@@ -27,6 +27,15 @@ extension Binder {
             block.clause = .having
             having = try boolean(condition, "HAVING", block).expression
         }
+        if block.usesClock {
+            let ordinal = plan.fields.count
+            plan = try counted(.stamped(plan, fields: plan.fields + [Field(name: "proctime", type: .timestamptz)]), at: syntax.position)
+            func stamped(_ expression: Expression) -> Expression { expression.renumbered { $0 == Block.stampBase ? ordinal : $0 } }
+            for index in outputs.indices { outputs[index].expression = stamped(outputs[index].expression) }
+            groups = groups.map(stamped)
+            block.aggregates = block.aggregates.map { call in call.mapped(stamped) }
+            block.sets = block.sets.map(stamped)
+        }
         let isGrouped = !syntax.groupBy.isEmpty || sets != nil || having != nil || !block.aggregates.isEmpty
         plan = try attached(plan, block, at: syntax.position) { !isGrouped || !$0.clause.isAfterGrouping }
         if isGrouped {
@@ -393,6 +402,9 @@ struct Grouping {
             if ordinal >= Block.overBase { return expression }
             if ordinal >= Block.aggregateBase { return .column(keys.count + ordinal - Block.aggregateBase, type) }
             if let key = columnKeys[ordinal] { return .column(key, type) }
+            guard ordinal < block.scope.columns.count else {
+                throw SQLError(.groupingError, "PROCTIME() must appear in the GROUP BY clause or be used in an aggregate function")
+            }
             let column = block.scope.columns[ordinal]
             throw SQLError(
                 .groupingError,

@@ -45,7 +45,9 @@ extension Binder {
         }
         (source.format, source.encode) = try format(create.format, forSource: true)
         if source.format != .plain, !ofTable, let format = create.format {
-            throw .notSupported("FORMAT \(source.format.rawValue.uppercasedASCII) of a source", at: format.format.position)
+            throw .notSupported(
+                "FORMAT \(source.format.rawValue.uppercasedASCII) of a source", at: format.format.position,
+                hint: "Use CREATE TABLE with a primary key, which takes changes.")
         }
         if source.encode.encoding == .bytes {
             let fields = columns.filter { $0.role == .field }
@@ -57,6 +59,7 @@ extension Binder {
         let known = ConnectorOptions.all[connector]
         try options.finish(known?.source, prefixes: known?.prefixes ?? [])
         source.options = options.remaining
+        source.computed = try computed(create, source)
         source.pipeline = create.pipeline?.text
         source.ifNotExists = create.ifNotExists
         source.text = text
@@ -66,7 +69,7 @@ extension Binder {
     private func columns(_ create: CreateSourceSyntax) throws(SQLError) -> [SourceColumn] {
         var columns: [SourceColumn] = []
         var positions: [Int] = []
-        for column in create.columns {
+        for column in create.columns where column.generated == nil {
             let type = try dataType(column.type)
             let path = try column.path.map { (path) throws(SQLError) in try jsonPath(path) }
             columns.append(SourceColumn(name: column.name.text, type: type, isNotNull: column.isNotNull, jsonPath: path))
@@ -88,6 +91,27 @@ extension Binder {
             throw SQLError(.tooManyColumns, "sources can have at most \(SQLLimits.columnsMax) columns", at: create.name.position)
         }
         return columns
+    }
+
+    private mutating func computed(_ create: CreateSourceSyntax, _ source: SourceDefinition) throws(SQLError) -> [ComputedColumn] {
+        var computed: [ComputedColumn] = []
+        clockIsColumn = true
+        defer { clockIsColumn = false }
+        for (place, column) in create.columns.enumerated() {
+            guard let generated = column.generated else { continue }
+            guard !source.shownFields.contains(where: { $0.name == column.name.text }), !computed.contains(where: { $0.name == column.name.text }) else {
+                throw SQLError(.duplicateColumn, "column \"\(column.name.text)\" specified more than once", at: column.name.position)
+            }
+            let block = Block(scope: Scope(relation: create.name.last.text, fields: source.fields))
+            block.clause = .generated
+            let own = TableColumn(name: column.name.text, type: try dataType(column.type))
+            let value = try assigned(try bind(generated, block), to: own, at: generated.position)
+            guard block.subqueries.isEmpty else {
+                throw SQLError(.featureNotSupported, "cannot use subquery in column generation expression", at: generated.position)
+            }
+            computed.append(ComputedColumn(name: own.name, type: own.type, expression: value, place: place))
+        }
+        return computed
     }
 
     func include(_ include: IncludeSyntax) throws(SQLError) -> SourceColumn {

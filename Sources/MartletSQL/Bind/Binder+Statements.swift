@@ -99,6 +99,8 @@ extension Binder {
     private mutating func continuous(_ plan: Plan, _ query: QuerySyntax) throws(SQLError) -> Plan {
         let optimised = try self.optimised(plan, at: query.position)
         try ContinuousCheck(catalog: catalog).check(optimised, query)
+        // Tables are as large as somebody made them; what sources bring has no end.
+        if optimised.readsSource { notices += optimised.unboundedState(in: catalog).map { "state without bound: \($0)" } }
         return optimised
     }
 

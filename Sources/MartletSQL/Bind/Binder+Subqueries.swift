@@ -88,6 +88,7 @@ extension Binder {
     private mutating func inSubquery(
         _ plan: Plan, _ operand: ExpressionSyntax, _ query: QuerySyntax, _ negated: Bool, _ block: Block, at position: Int
     ) throws(SQLError) -> Plan {
+        if case .row(let items) = operand.kind { return try inRows(plan, items, query, negated, block, at: position) }
         let value = try bind(operand, block)
         var subquery = try self.subquery(query, block)
         subquery.ground(on: plan)
@@ -113,6 +114,29 @@ extension Binder {
         }
         nulls.plan = Self.presence(of: .filter(subquery.plan, Simplifier.isNull(output)))
         return try joined(result1, nulls, .anti, at: position)
+    }
+
+    /// `(a, b) IN (SELECT x, y …)`.
+    private mutating func inRows(
+        _ plan: Plan, _ items: [ExpressionSyntax], _ query: QuerySyntax, _ negated: Bool, _ block: Block, at position: Int
+    ) throws(SQLError) -> Plan {
+        guard !negated else {
+            throw .notSupported("(…) NOT IN (SELECT …)", at: position, hint: "NOT EXISTS with a condition for each column says what NULL means.")
+        }
+        var values: [Bound] = []
+        for item in items { values.append(try bind(item, block)) }
+        var subquery = try self.subquery(query, block)
+        subquery.ground(on: plan)
+        guard subquery.fields.count == items.count else {
+            throw SQLError(.syntaxError, "subquery has too \(subquery.fields.count < items.count ? "few" : "many") columns", at: position)
+        }
+        let results = subquery.results(plan.fields.count, isOptional: false)
+        var equalities: [Expression] = []
+        for (at, value) in values.enumerated() {
+            equalities.append(
+                try resolved("=", [value, Bound(results[at])], [items[at].position, query.position], isOperator: true, at: position).expression)
+        }
+        return try joined(plan, subquery, .semi, at: position, extra: equalities)
     }
 
     /// One row where `plan` has any.
@@ -444,6 +468,8 @@ extension Block {
 
     /// Set-returning calls of the select list.
     static let setBase = 1 << 47
+    /// The time at which the row is processed.
+    static let stampBase = 1 << 48
     /// Between a column of the query around and the same column of the one around that.
     static let levelStride = 1 << 36
 

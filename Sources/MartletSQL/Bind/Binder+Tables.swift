@@ -59,7 +59,12 @@ extension Binder {
                 throw SQLError(.duplicateColumn, "column \"\(column.name.text)\" specified more than once", at: column.name.position)
             }
             if column.type.name.isEmpty { throw .syntaxError("column \"\(column.name.text)\" needs a type", at: column.name.position) }
-            table.columns.append(TableColumn(name: column.name.text, type: try dataType(column.type), isNotNull: column.isNotNull))
+            var type = column.type
+            if ["varchar", "character varying"].contains(type.name), !type.modifiers.isEmpty {
+                type.modifiers = []
+                notices.append("the length limit of column \"\(column.name.text)\" is not enforced")
+            }
+            table.columns.append(TableColumn(name: column.name.text, type: try dataType(type), isNotNull: column.isNotNull))
         }
         for include in create.includes {
             let origin = try self.include(include)

@@ -36,9 +36,15 @@ enum WindowCall: String, CaseIterable {
     }
 }
 
+extension FromSyntax.Function {
+    /// Over a relation, its first argument; never lateral.
+    var isWindow: Bool { WindowCall(rawValue: name.last.text) != nil || name.last.text == "gap_fill" }
+}
+
 extension Binder {
     mutating func function(_ call: FromSyntax.Function) throws(SQLError) -> (Plan, Scope) {
         let name = call.name
+        if name.last.text == "gap_fill" { return try gapFill(call) }
         guard let kind = WindowCall(rawValue: name.last.text) else {
             if Self.rowFunctions.contains(name.last.text) || !ScalarFunction.overloads(named: name.last.text).isEmpty
                 || !catalog.functions(named: name.last.text).isEmpty || Self.clockNames.contains(name.last.text)
@@ -161,7 +167,7 @@ extension Binder {
         return HopWindow(size: size, hop: hop, offset: offset, isCumulative: kind == .cumulate)
     }
 
-    private mutating func windowInput(_ data: ExpressionSyntax, usage: SQLError) throws(SQLError) -> (Plan, Scope) {
+    mutating func windowInput(_ data: ExpressionSyntax, usage: SQLError) throws(SQLError) -> (Plan, Scope) {
         switch data.kind {
         case .name(let parts):
             guard parts.count <= 3 else { throw usage }
@@ -178,7 +184,7 @@ extension Binder {
         }
     }
 
-    private func timeColumn(_ syntax: ExpressionSyntax, _ scope: Scope) throws(SQLError) -> Int {
+    func timeColumn(_ syntax: ExpressionSyntax, _ scope: Scope) throws(SQLError) -> Int {
         let parts: [Identifier]
         switch syntax.kind {
         case .name(let name): parts = name

@@ -181,6 +181,8 @@ final class Block {
 
     /// Subqueries of expressions; the i-th is column `subqueryBase + i`.
     var subqueries: [PendingSubquery] = []
+    /// PROCTIME() is read: as column `stampBase`.
+    var usesClock = false
     /// Arrays of the set-returning calls of the select list; the i-th call's element is column `setBase + i`.
     var sets: [Expression] = []
     /// Calls of GROUPING; the i-th is column `groupingBase + i`.

@@ -130,7 +130,7 @@ package struct SQLCatalog: CatalogReader {
     package mutating func define(_ statement: BoundStatement) throws(SQLError) {
         switch statement {
         case .createSource(let source):
-            try add(RelationEntry(name: source.name, kind: .source(source), fields: source.fields))
+            try add(RelationEntry(name: source.name, kind: .source(source), fields: source.shownFields))
             try add(
                 RelationEntry(
                     name: source.deadLetterTable, kind: .deadLetters(source: source.name), fields: SourceDefinition.deadLetterFields))

@@ -86,8 +86,9 @@ struct Decorrelation {
 
     private static func pulledSubquery(_ plan: Plan, at position: Int) throws(SQLError) -> Subquery {
         let work = Decorrelation(position: position)
-        // The topmost projection may compute with outer columns: it is done behind the join.
-        if case .project(let input, let expressions, let fields) = plan, expressions.contains(where: work.isOuter) {
+        // The topmost projection may compute with outer columns, or raise an error for what no outer row asks: it is done behind
+        // the join.
+        if case .project(let input, let expressions, let fields) = plan, expressions.contains(where: { work.isOuter($0) || $0.asksForOneRow }) {
             let (below, conditions) = try work.pulled(input)
             return Subquery(plan: below, fields: fields, outputs: expressions, correlations: conditions)
         }
@@ -240,6 +241,13 @@ struct Decorrelation {
             .project(join, order.map { .column($0, all[$0].type) }, names),
             conditions.map { $0.renumbered { Block.isOuter($0) ? $0 : back[$0] ?? $0 } }
         )
+    }
+}
+
+extension Expression {
+    fileprivate var asksForOneRow: Bool {
+        if case .call(.oneRow, _, _) = self { return true }
+        return children.contains(where: \.asksForOneRow)
     }
 }
 

@@ -64,7 +64,12 @@ extension Parser {
             call.isDistinct = accept(.distinct)
             if !call.isDistinct { _ = accept(.all) }
             if isAtQuery { throw unexpected(hint: "Put the subquery in parentheses of its own.") }
-            call.arguments = try expressionList()
+            if let relation = acceptQualifiedStar() {
+                // count(t.*): the whole row.
+                call.arguments = [ExpressionSyntax(kind: .name(relation.parts), position: relation.position, depth: 1)]
+            } else {
+                call.arguments = try expressionList()
+            }
             if try accept(.order, then: .by) { call.orderBy = try orderItems() }
         }
         try expect(.rightParenthesis)

@@ -47,7 +47,15 @@ extension Parser {
         var columns: [Identifier] = []
         if at(.leftParenthesis) { columns = try identifierList() }
         try expect(.as)
-        if at(.changelog) { throw .notSupported("WITH … AS CHANGELOG FROM", at: position) }
+        if at(.changelog), ahead(1).keyword == .from {
+            let start = position
+            advance()
+            advance()
+            let select = SelectSyntax(
+                distinct: .no, items: [.all(position: start)], from: [.changelog(try objectName())], condition: nil, groupBy: [], having: nil,
+                windows: [], position: start)
+            return CommonTableSyntax(name: name, columns: columns, query: QuerySyntax(with: [], body: .select(select), position: start))
+        }
         if accept(.not) {
             try expect(.materialized)
         } else {
@@ -258,7 +266,7 @@ extension Parser {
     }
 
     /// `t.*`, `schema.t.*`; consumes nothing otherwise.
-    private mutating func acceptQualifiedStar() -> ObjectName? {
+    mutating func acceptQualifiedStar() -> ObjectName? {
         guard current.kind == .identifier || current.kind == .quotedIdentifier, current.keyword?.isReserved != true else { return nil }
         var count = 0
         while ahead(count + 1).kind == .symbol, ahead(count + 1).symbol == .dot {
@@ -338,10 +346,12 @@ extension Parser {
         if accept(.join) { return .inner }
         if accept(.inner, .join) { return .inner }
         if accept(.cross, .join) { return .cross }
-        if accept(.asof) {
-            _ = accept(.left)
+        if at(.asof), ahead(1).keyword == .join || ahead(1).keyword == .left || ahead(1).keyword == .inner {
+            advance()
+            let isLeft = accept(.left)
+            if isLeft { _ = accept(.outer) } else { _ = accept(.inner) }
             try expect(.join)
-            return .asof
+            return isLeft ? .asofLeft : .asof
         }
         let kind: JoinSyntax.Kind
         switch current.keyword {
@@ -390,14 +400,23 @@ extension Parser {
             return .function(FromSyntax.Function(name: name, arguments: call, alias: try tableAlias(), hasOrdinality: hasOrdinality))
         }
         if isLateral { throw unexpected() }
-        if at(.for), ahead(1).keyword == .system_time || ahead(1).keyword == .system {
-            throw .notSupported("FOR SYSTEM_TIME AS OF", at: position)
-        }
+        var time = try systemTime()
         let alias = try tableAlias()
-        if at(.for), ahead(1).keyword == .system_time { throw .notSupported("FOR SYSTEM_TIME AS OF", at: position) }
+        if time == nil { time = try systemTime() }
+        if let time { return .version(name, alias, at: time) }
         if at(.match_recognize) { throw .notSupported("MATCH_RECOGNIZE", at: position) }
         if at(.tablesample) { throw .notSupported("TABLESAMPLE", at: position) }
         return .relation(name, alias)
+    }
+
+    /// FOR SYSTEM_TIME AS OF expression.
+    private mutating func systemTime() throws(SQLError) -> ExpressionSyntax? {
+        guard at(.for), ahead(1).keyword == .system_time else { return nil }
+        advance()
+        advance()
+        try expect(.as)
+        try expect(.of)
+        return try nested { (parser) throws(SQLError) in try parser.expression() }
     }
 
     private mutating func relationName() throws(SQLError) -> ObjectName { try objectName() }

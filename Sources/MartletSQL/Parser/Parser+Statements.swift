@@ -197,7 +197,7 @@ extension Parser {
                 column.path = JSONPathSyntax(text: "", position: position)
                 column.path?.text = try string()
             } else if at(.as) || at(.generated) {
-                throw .notSupported("a generated column", at: position)
+                column.generated = try generated()
             } else if at(.default) {
                 throw .notSupported("DEFAULT of a column", at: position)
             } else if at(.primary) {

@@ -48,6 +48,15 @@ package struct SourceColumn: Hashable, Sendable {
     }
 }
 
+/// A source's `column type AS (expression)`.
+package struct ComputedColumn: Hashable, Sendable {
+    package var name: String
+    package var type: DataType
+    /// Over the record's columns; the clock is column `TableColumn.now`.
+    package var expression: Expression
+    package var place: Int
+}
+
 package struct WatermarkDefinition: Hashable, Sendable {
     /// Ordinal of a TIMESTAMP or TIMESTAMPTZ column.
     package var column: Int
@@ -115,6 +124,8 @@ package struct SourceDefinition: Hashable, Sendable {
     /// Microseconds; nil: the engine's own choice.
     package var latencyTarget: Int64?
     package var pipeline: String?
+    /// Columns computed from the record's where the source is read, by their places among all.
+    package var computed: [ComputedColumn] = []
     package var ifNotExists = false
     /// The statement's text, for SHOW CREATE.
     package var text = ""
@@ -126,8 +137,15 @@ package struct SourceDefinition: Hashable, Sendable {
         self.connector = connector
     }
 
-    /// All columns, as the relation shows them.
+    /// The columns that records have.
     package var fields: [Field] { columns.map { Field(name: $0.name, type: $0.type) } }
+
+    /// All columns, as the relation shows them.
+    package var shownFields: [Field] {
+        var shown = fields
+        for column in computed { shown.insert(Field(name: column.name, type: column.type), at: min(column.place, shown.count)) }
+        return shown
+    }
 
     package var deadLetterTable: String { name + "_dlq" }
 

@@ -190,6 +190,11 @@ extension Plan {
         return notes + inputs.flatMap { $0.unboundedState(in: catalog, onClose: onClose) }
     }
 
+    var readsSource: Bool {
+        if case .source = self { return true }
+        return inputs.contains(where: \.readsSource)
+    }
+
     /// Whether rows keep coming.
     private var readsStream: Bool {
         switch self {

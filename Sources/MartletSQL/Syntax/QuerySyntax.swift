@@ -85,6 +85,10 @@ package indirect enum FromSyntax: Sendable {
     }
 
     case relation(ObjectName, AliasSyntax?)
+    /// `t FOR SYSTEM_TIME AS OF time`.
+    case version(ObjectName, AliasSyntax?, at: ExpressionSyntax)
+    /// The changes of a relation, as rows.
+    case changelog(ObjectName)
     case subquery(QuerySyntax, AliasSyntax?, position: Int)
     /// May read the columns of what stands to its left.
     case lateral(QuerySyntax, AliasSyntax?, position: Int)
@@ -94,7 +98,10 @@ package indirect enum FromSyntax: Sendable {
 }
 
 package struct JoinSyntax: Sendable {
-    package enum Kind: String, Sendable { case inner = "JOIN", left = "LEFT JOIN", right = "RIGHT JOIN", full = "FULL JOIN", cross = "CROSS JOIN", asof = "ASOF JOIN" }
+    package enum Kind: String, Sendable {
+        case inner = "JOIN", left = "LEFT JOIN", right = "RIGHT JOIN", full = "FULL JOIN", cross = "CROSS JOIN"
+        case asof = "ASOF JOIN", asofLeft = "ASOF LEFT JOIN"
+    }
     package enum Condition: Sendable {
         case none, natural
         case on(ExpressionSyntax)

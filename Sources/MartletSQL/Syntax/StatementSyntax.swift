@@ -41,6 +41,7 @@ package struct ColumnSyntax: Sendable {
     package var type: TypeSyntax
     package var isNotNull: Bool
     package var path: JSONPathSyntax?
+    package var generated: ExpressionSyntax?
 }
 
 /// `PATH '$.user.name'`.
