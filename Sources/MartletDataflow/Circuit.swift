@@ -201,7 +201,7 @@ package final class Circuit {
             }
             if stage + 1 < graph.stages { deliver(to: stage + 1) }
         }
-        return report(wall: wall, hadRelations: !fed.isEmpty, movedWatermarks: before != watermarks)
+        return report(wall: wall, hadRelations: !fed.isEmpty, movedWatermarks: before != watermarks, isReplay: replay != nil)
     }
 
     private func takeRelations() -> [(relation: Int, batch: Batch)] {
@@ -299,11 +299,11 @@ package final class Circuit {
         }
     }
 
-    private func report(wall: Int64, hadRelations: Bool, movedWatermarks: Bool) -> TickReport {
+    private func report(wall: Int64, hadRelations: Bool, movedWatermarks: Bool, isReplay: Bool) -> TickReport {
         var deadLetters: [DeadLetter] = []
         var late: [LateRow] = []
         var progressed = hadRelations
-        var changed = tick == 1 || movedWatermarks
+        var changed = tick == 1 || movedWatermarks || isReplay
         for shard in shards {
             deadLetters += shard.context.deadLetters
             late += shard.context.lateRows

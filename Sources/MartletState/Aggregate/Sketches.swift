@@ -148,19 +148,22 @@ final class QuantileSketch: Gathered {
         } else {
             let bucket = Int32((log(value.magnitude) / logGamma).rounded(.up))
             if value > 0 { change(&positive, bucket, weight) } else { change(&negative, bucket, weight) }
+            countBytes()
         }
     }
 
     private func change(_ counts: inout [Int32: Int64], _ bucket: Int32, _ weight: Int64) {
         let count = counts[bucket, default: 0] + weight
         counts[bucket] = count == 0 ? nil : count
-        bytes = 128 + (positive.count + negative.count) * 24
     }
+
+    private func countBytes() { bytes = 128 + (positive.count + negative.count) * 24 }
 
     override func merge(_ other: Gathered) {
         guard let other = other as? QuantileSketch else { return }
         for (bucket, count) in other.positive { change(&positive, bucket, count) }
         for (bucket, count) in other.negative { change(&negative, bucket, count) }
+        countBytes()
         zeros += other.zeros
         nans += other.nans
         infinities.below += other.infinities.below
@@ -201,8 +204,9 @@ final class QuantileSketch: Gathered {
     }
 
     override func restore(from reader: StateReader) throws(StateError) {
-        for (bucket, count) in try reader.readMultiset(<, { () throws(StateError) in try reader.read(Int32.self) }) { change(&positive, bucket, count) }
-        for (bucket, count) in try reader.readMultiset(<, { () throws(StateError) in try reader.read(Int32.self) }) { change(&negative, bucket, count) }
+        positive = try reader.readMultiset(<) { () throws(StateError) in try reader.read(Int32.self) }
+        negative = try reader.readMultiset(<) { () throws(StateError) in try reader.read(Int32.self) }
+        countBytes()
         zeros = try reader.read()
         nans = try reader.read()
         infinities.below = try reader.read()

@@ -127,7 +127,8 @@ package final class RowHeap {
         }
         row.storeBytes(of: weight, as: Int64.self)
         row.storeBytes(of: UInt32(truncatingIfNeeded: hash &>> 32), toByteOffset: KeyLayout.tag, as: UInt32.self)
-        row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
+        // With the flags behind them, which nobody uses here: no byte of a row is left as it was found.
+        row.storeBytes(of: UInt32(nulls), toByteOffset: KeyLayout.nulls, as: UInt32.self)
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
         key.update(from: words, count: layout.words)
         for word in textWords { key[word + 1] = keep(key, word) }
