@@ -154,9 +154,9 @@ package final class Circuit {
             throw StateError("tick record \(inputs.tick) is of \(inputs.partitionCounts.count) sources, not of \(setups.count)")
         }
         for (source, count) in inputs.partitionCounts.enumerated() {
-            guard count >= partitionCounts[source], count <= setups[source].readers.count else {
-                throw StateError(
-                    "tick record \(inputs.tick): source \"\(setups[source].name)\" had \(count) partitions; now it has \(setups[source].readers.count)")
+            let (name, now) = (setups[source].name, setups[source].readers.count)
+            guard count >= partitionCounts[source], count <= now else {
+                throw StateError("tick record \(inputs.tick): source \"\(name)\" had \(count) partitions; now it has \(now)")
             }
         }
         take(partitions: inputs.partitionCounts)
@@ -185,7 +185,7 @@ package final class Circuit {
         let work = Phase(shards: shards)
         let limits = limits
         let positions = replay.map { inputs in
-            Dictionary(uniqueKeysWithValues: inputs.partitions.map { (PartitionName(source: $0.source, partition: $0.partition), $0.position) })
+            Dictionary(inputs.partitions.map { (PartitionName(source: $0.source, partition: $0.partition), $0.position) }) { $1 }
         }
         executor.forEachShard { index in
             work.shards[index].ingest(limits, nowNanos: now, wallMicros: wall, replay: positions)

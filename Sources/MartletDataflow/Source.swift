@@ -148,8 +148,8 @@ final class SourceIntake: RecordReceiver {
     var known: TickInputs.Partition
 
     init(
-        source: Int, partition: Int, position: Int64, policy: EventTimePolicy, errors: BadRecordPolicy, context: ShardContext, output: any Output,
-        time: PartitionTime
+        source: Int, partition: Int, position: Int64, policy: EventTimePolicy, errors: BadRecordPolicy, context: ShardContext,
+        output: any Output, time: PartitionTime
     ) {
         self.source = source
         self.partition = partition

@@ -107,7 +107,9 @@ package final class OverPartitions: Operator {
             let end: Int64 = try reader.read()
             let partitions = try reader.readNumbers(UInt32.self)
             // A partition that is gone may still be named: it has nothing that is due then.
-            guard due[end] == nil, partitions.allSatisfy({ table.wasPartition($0) }) else { throw reader.error("a partition that is due and is none") }
+            guard due[end] == nil, partitions.allSatisfy({ table.wasPartition($0) }) else {
+                throw reader.error("a partition that is due and is none")
+            }
             due[end] = Set(partitions)
             times.insert(end)
         }

@@ -86,7 +86,9 @@ extension AggregateLayout {
 
     /// Tells tables of other calls apart: functions, types and where their values lie.
     fileprivate var signature: [UInt8] {
-        let calls = calls.map { "\($0.function.rawValue) \($0.argumentType?.sqlName ?? "") \($0.options.isDistinct) \($0.takesWithdrawals)" }
+        let calls = calls.map { call in
+            "\(call.function.rawValue) \(call.argumentType?.sqlName ?? "") \(call.options.isDistinct) \(call.takesWithdrawals)"
+        }
         let places = accumulators.map { "\($0.offset)" }
         return Array((calls + places).joined(separator: ",").utf8)
     }
@@ -116,6 +118,18 @@ extension StateReader {
     }
 }
 
+extension StateReader {
+    func readItems() throws(StateError) -> [[UInt8]: Int64] {
+        try readMultiset({ (left: [UInt8], right: [UInt8]) in left.lexicographicallyPrecedes(right) }) { () throws(StateError) in
+            try readBytes()
+        }
+    }
+
+    func readWords() throws(StateError) -> [Int64: Int64] {
+        try readMultiset(<) { () throws(StateError) in try read(Int64.self) }
+    }
+}
+
 extension StateWriter {
     func write(multiset counts: [Int64: Int64]) {
         write(UInt64(counts.count))
@@ -125,6 +139,7 @@ extension StateWriter {
         }
     }
 
+    /// By bytes.
     func write(multiset counts: [[UInt8]: Int64]) {
         write(UInt64(counts.count))
         for (item, count) in counts.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {

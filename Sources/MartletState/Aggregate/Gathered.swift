@@ -174,7 +174,7 @@ final class GatheredWords: Gathered {
     override func save(into writer: StateWriter) { writer.write(multiset: counts) }
 
     override func restore(from reader: StateReader) throws(StateError) {
-        counts = try reader.readMultiset(<) { () throws(StateError) in try reader.read(Int64.self) }
+        counts = try reader.readWords()
         bytes += 32 * counts.count
     }
 }
@@ -235,9 +235,7 @@ final class GatheredItems: Gathered {
     override func save(into writer: StateWriter) { writer.write(multiset: counts) }
 
     override func restore(from reader: StateReader) throws(StateError) {
-        counts = try reader.readMultiset({ (left: [UInt8], right: [UInt8]) in left.lexicographicallyPrecedes(right) }) { () throws(StateError) in
-            try reader.readBytes()
-        }
+        counts = try reader.readItems()
         bytes += counts.keys.reduce(0) { $0 + 64 + $1.count }
     }
 }

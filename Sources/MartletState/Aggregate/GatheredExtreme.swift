@@ -79,14 +79,13 @@ final class GatheredExtreme: Gathered {
 
     override func restore(from reader: StateReader) throws(StateError) {
         if isWord {
-            for (word, count) in try reader.readMultiset(<, { () throws(StateError) in try reader.read(Int64.self) }) { add(word, count) }
+            for (word, count) in try reader.readWords() { add(word, count) }
             return
         }
-        let counts = try reader.readMultiset({ (left: [UInt8], right: [UInt8]) in left.lexicographicallyPrecedes(right) }) { () throws(StateError) in
-            try reader.readBytes()
-        }
-        for (bytes, count) in counts {
-            let value = bytes.withUnsafeBufferPointer { $0.first == 1 ? ValueCodec.decode(UnsafeBufferPointer(rebasing: $0.dropFirst()), as: type) : nil }
+        for (bytes, count) in try reader.readItems() {
+            let value = bytes.withUnsafeBufferPointer { item in
+                item.first == 1 ? ValueCodec.decode(UnsafeBufferPointer(rebasing: item.dropFirst()), as: type) : nil
+            }
             guard let value else { throw reader.error("a value of another type") }
             add(Item(bytes: bytes, value: value), count)
         }

@@ -23,13 +23,15 @@ package final class TimedRows {
             }
         }
 
-        /// `isDue`: takes note of a slot of a time; false: it cannot be.
-        mutating func restore(from reader: StateReader, _ isDue: (UInt32, Int64) -> Bool) throws(StateError) {
+        /// `isDue`: takes note of a slot; false: it cannot be one.
+        mutating func restore(from reader: StateReader, _ isDue: (UInt32) -> Bool) throws(StateError) {
             var last: Int64?
             for _ in 0..<(try reader.readCount(max: 1 << 40)) {
                 let time: Int64 = try reader.read()
                 let due = try reader.readNumbers(UInt32.self)
-                guard time > last ?? .min || last == nil, due.allSatisfy({ isDue($0, time) }) else { throw reader.error("a row that cannot be due at \(time)") }
+                guard last.map({ time > $0 }) ?? true, due.allSatisfy({ isDue($0) }) else {
+                    throw reader.error("a row that cannot be due at \(time)")
+                }
                 last = time
                 slots[time] = due
                 times.insert(time)
@@ -77,8 +79,8 @@ package final class TimedRows {
             waiting[Int(slot)] = false
             return true
         }
-        try starting.restore(from: reader) { slot, _ in take(slot, &starts) }
-        try ending.restore(from: reader) { slot, _ in take(slot, &ends) }
+        try starting.restore(from: reader) { take($0, &starts) }
+        try ending.restore(from: reader) { take($0, &ends) }
         guard !ends.contains(true) else { throw reader.error("a row without an end") }
     }
 

@@ -20,7 +20,8 @@ extension KeyedRows {
         (free, isFree) = try reader.readFree(of: store.count)
         for id in 0..<store.count {
             let row = store[id]
-            guard isFree[id] == (row.load(as: Int64.self) == KeyedRows.takenOut) else { throw reader.error("row \(id) is both there and free") }
+            let isTakenOut = row.load(as: Int64.self) == KeyedRows.takenOut
+            guard isFree[id] == isTakenOut else { throw reader.error("row \(id) is both there and free") }
             if isFree[id] { continue }
             index.insert(UInt64(row.load(fromByteOffset: KeyLayout.tag, as: UInt32.self)) &<< 32, id: id)
         }

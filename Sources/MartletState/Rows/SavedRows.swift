@@ -123,7 +123,9 @@ enum SavedRows {
             let pair = (row + offset).assumingMemoryBound(to: UInt64.self)
             let count = Int(pair[0] & 0xFFFF_FFFF)
             if count <= StringView.inlineCapacity { continue }
-            guard count <= texts.used, pair[1] <= UInt64(texts.used - count) else { throw reader.error("a string outside of its bytes") }
+            guard count <= texts.used, pair[1] <= UInt64(texts.used - count) else {
+                throw reader.error("a string outside of its bytes")
+            }
         }
         for offset in shape.views {
             let pair = (row + offset).assumingMemoryBound(to: UInt64.self)

@@ -145,7 +145,9 @@ extension StateReader {
         }
         if let scales = column.scales {
             try readRaw(into: UnsafeMutableRawBufferPointer(start: scales + from, count: rows))
-            guard (0..<rows).allSatisfy({ scales[from + $0] <= 38 || scales[from + $0] >= 253 }) else { throw error("a scale that no number has") }
+            guard (0..<rows).allSatisfy({ scales[from + $0] <= 38 || scales[from + $0] >= 253 }) else {
+                throw error("a scale that no number has")
+            }
         }
         guard column.physical == .view else {
             let stride = column.physical.stride

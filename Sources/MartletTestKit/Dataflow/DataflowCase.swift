@@ -31,8 +31,8 @@ package struct SourceScript: Sendable {
     }
 
     /// Partitions of rows alone.
-    package init(delay: Int64, rows: [[ScriptedRow]]) {
-        self.init(delay: delay, partitions: rows.map { $0.map { .row($0) } })
+    package init(delay: Int64, rows: [[ScriptedRow]], finishes: Bool = true) {
+        self.init(delay: delay, partitions: rows.map { $0.map { .row($0) } }, finishes: finishes)
     }
 }
 

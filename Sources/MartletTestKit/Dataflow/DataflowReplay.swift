@@ -93,7 +93,8 @@ package enum DataflowReplay {
         let machine = try restored(item, settings, ticks[cut].saved, &random, clock: clock)
         var silent = 0
         while !machine.circuit.isFinished, silent < settings.silentTicksMax {
-            silent = tick(machine, settings, clock, silent: silent, &random) { total.merge($0, uniquingKeysWith: +) }.madeProgress ? 0 : silent + 1
+            let report = tick(machine, settings, clock, silent: silent, &random) { total.merge($0, uniquingKeysWith: +) }
+            silent = report.madeProgress ? 0 : silent + 1
         }
         let (mine, theirs) = (total.filter { $0.value != 0 }, expected.filter { $0.value != 0 })
         return mine == theirs ? [] : differences(mine, theirs).map { "going on: \($0)" }
