@@ -35,9 +35,6 @@ struct martlet_http_exchange {
     char *path;
     size_t path_length;
     int is_deferred;
-    /// Who waits for the piece that was sent last.
-    void (*sent)(void *context);
-    void *sent_context;
 };
 
 // libevent's own diagnostics are not in the log's format and tell a user nothing; errors reach us as results.
@@ -78,7 +75,7 @@ static void on_request(struct evhttp_request *request, void *context) {
     martlet_http_server *server = context;
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : 0;
-    martlet_http_exchange exchange = {request, 0, 0, 0, 0, 0};
+    martlet_http_exchange exchange = {request, 0, 0, 0};
     exchange.path = evhttp_uridecode(path && path[0] ? path : "/", 0, &exchange.path_length);
     if (!exchange.path) {
         evhttp_send_error(request, 400, 0);
@@ -229,36 +226,4 @@ martlet_http_exchange *martlet_http_defer(martlet_http_exchange *exchange) {
     kept->request = exchange->request;
     kept->is_deferred = 1;
     return kept;
-}
-
-int martlet_http_is_open(const martlet_http_exchange *exchange) {
-    return evhttp_request_get_connection(exchange->request) != 0;
-}
-
-void martlet_http_begin(martlet_http_exchange *exchange, int status, const char *reason) {
-    evhttp_send_reply_start(exchange->request, status, reason);
-}
-
-static void on_sent(struct evhttp_connection *connection, void *context) {
-    (void)connection;
-    martlet_http_exchange *exchange = context;
-    void (*sent)(void *) = exchange->sent;
-    exchange->sent = 0;
-    if (sent) sent(exchange->sent_context);
-}
-
-void martlet_http_piece(
-    martlet_http_exchange *exchange, const void *bytes, size_t length, void (*sent)(void *context), void *context) {
-    struct evbuffer *buffer = evbuffer_new();
-    if (!buffer) return;
-    evbuffer_add(buffer, bytes, length);
-    exchange->sent = sent;
-    exchange->sent_context = context;
-    evhttp_send_reply_chunk_with_cb(exchange->request, buffer, on_sent, exchange);
-    evbuffer_free(buffer);
-}
-
-void martlet_http_end(martlet_http_exchange *exchange) {
-    evhttp_send_reply_end(exchange->request);
-    free(exchange);
 }

@@ -7,5 +7,7 @@
 // - `Session/`: `Conversation`, one client's state machine, which asks a `WireSession` for whatever needs a database.
 // - `Client/`: the other side, for the shell and for tests.
 //
+// What users may rely on is in docs/wire.md.
+//
 // No byte from a client reaches a trap: lengths are checked before they are used, texts are validated as UTF-8, and what
 // makes no sense is answered with 08P01.

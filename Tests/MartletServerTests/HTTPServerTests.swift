@@ -1,4 +1,5 @@
 import MartletCore
+import MartletLog
 import MartletPlatform
 import MartletServer
 import Testing
@@ -10,10 +11,10 @@ struct HTTPServerTests {
         let pool: BlockingPool
         let server: HTTPServer
 
-        init() throws {
+        init(log: Log? = nil) throws {
             pool = try StatementThreads.make(2)
             server = try HTTPServer(
-                ListenAddress(host: "127.0.0.1", port: 0), service: FakeService(), pool: pool, metrics: MetricsRegistry(),
+                ListenAddress(host: "127.0.0.1", port: 0), service: FakeService(), log: log, pool: pool, metrics: MetricsRegistry(),
                 answerBytesMax: 1 << 20)
         }
 
@@ -77,6 +78,23 @@ struct HTTPServerTests {
         #expect(try fixture.ask("GET /v1/openapi.json").body.contains("\"openapi\": \"3.1.0\""))
         #expect(try fixture.ask("GET /v1/views/x?limit=many").body.contains("\"sqlstate\":\"22023\""))
         #expect(try fixture.ask("GET /v1/views/x?a=%zz").body.contains("hexadecimal"))
+    }
+
+    @Test("lines become records of a topic once they are durable; bad ones are refused alone")
+    func topics() throws {
+        let kafka = try KafkaFixture()
+        try kafka.createTopic("lines", partitions: 2)
+        let fixture = try Fixture(log: kafka.log)
+        let first = try fixture.ask("POST /v1/topics/lines?partition=1", body: "{\"a\": 1}\n\nnonsense\n2\n")
+        #expect(first.status == 200)
+        #expect(first.body.hasPrefix(#"{"results":[{"partition":1,"offset":0},{"error":{"sqlstate":"22P02""#), "\(first.body)")
+        #expect(first.body.hasSuffix(#",{"partition":1,"offset":1}],"accepted":2,"refused":1}"# + "\n"), "\(first.body)")
+        let keyed = try fixture.ask("POST /v1/topics/lines?key=k", body: "{\"k\": \"x\"}\n{}\n")
+        #expect(keyed.body.contains("the record has no member") && keyed.body.contains("\"accepted\":1"), "\(keyed.body)")
+        #expect(try fixture.ask("POST /v1/topics/nowhere", body: "1").status == 404)
+        #expect(try fixture.ask("POST /v1/topics/lines", ["Idempotency-Key: 1"], body: "1").status == 400)
+        #expect(try fixture.ask("POST /v1/topics/lines", body: "x").status == 400)
+        #expect(try fixture.ask("GET /v1/topics/lines").status == 405)
     }
 
     @Test("pages of other sites reach nothing")

@@ -13,6 +13,7 @@ final class KafkaFixture {
     let metrics = MetricsRegistry()
     private(set) var server: KafkaServer
     private(set) var driver: LogDriver
+    private(set) var log: Log
     private let settings: [(name: String, value: String)]
     private let disk: any Disk
     private var isRunning = true
@@ -26,7 +27,7 @@ final class KafkaFixture {
                 ("group.initial.rebalance.delay.ms", "0"), ("journal.file.bytes", "1048576"), ("journal.bytes.min", "4194304"),
                 ("journal.bytes.max", "67108864"),
             ] + settings
-        (server, driver) = try KafkaFixture.open(directory, self.settings, metrics, disk)
+        (server, driver, log) = try KafkaFixture.open(directory, self.settings, metrics, disk)
     }
 
     deinit {
@@ -36,7 +37,7 @@ final class KafkaFixture {
 
     private static func open(
         _ directory: String, _ settings: [(name: String, value: String)], _ metrics: MetricsRegistry, _ disk: any Disk
-    ) throws -> (KafkaServer, LogDriver) {
+    ) throws -> (KafkaServer, LogDriver, Log) {
         let configuration = try BrokerConfiguration(settings)
         let logger = StructuredLog(clock: SystemClock(), sink: NoLog(), level: .error)
         let surroundings = LogSurroundings(
@@ -46,7 +47,7 @@ final class KafkaFixture {
         let server = try KafkaServer(
             ListenAddress(host: "127.0.0.1", port: 0), log: log, directory: directory, configuration: configuration,
             surroundings: surroundings)
-        return (server, driver)
+        return (server, driver, log)
     }
 
     func stop() {
@@ -59,7 +60,7 @@ final class KafkaFixture {
     /// As a new process would.
     func restart() throws {
         stop()
-        (server, driver) = try KafkaFixture.open(directory, settings, MetricsRegistry(), disk)
+        (server, driver, log) = try KafkaFixture.open(directory, settings, MetricsRegistry(), disk)
         isRunning = true
     }
 

@@ -57,15 +57,6 @@ const uint8_t *martlet_http_body(const martlet_http_exchange *exchange, size_t *
 void martlet_http_reply_header(martlet_http_exchange *exchange, const char *name, const char *value);
 /// Lets the reply come after the handler's return: the exchange lives until then. On the server's thread only.
 martlet_http_exchange *martlet_http_defer(martlet_http_exchange *exchange);
-/// Whether the client of a deferred exchange is still there, as far as that is known.
-int martlet_http_is_open(const martlet_http_exchange *exchange);
-/// Begins a reply whose length is not known.
-void martlet_http_begin(martlet_http_exchange *exchange, int status, const char *reason);
-/// Sends a piece of it; `sent` is called once when the socket has taken it, or never if the client is gone.
-void martlet_http_piece(
-    martlet_http_exchange *exchange, const void *bytes, size_t length, void (*sent)(void *context), void *context);
-/// Ends it, and frees the exchange.
-void martlet_http_end(martlet_http_exchange *exchange);
 /// Sends the reply; the body is copied. Frees a deferred exchange. To HEAD the body is left out and its length told.
 void martlet_http_reply(martlet_http_exchange *exchange, int status, const char *reason, const void *body, size_t length);
 

@@ -1,8 +1,10 @@
 package import MartletCore
 package import MartletEngine
+package import MartletLog
 package import MartletPlatform
 
-/// The HTTP interface: SQL and views as JSON, health, and metrics. What asks the database runs on the statements' pool.
+/// The HTTP interface: SQL, views and topics as JSON, health, and metrics. What asks the database or waits for the log runs on
+/// the statements' pool.
 package final class HTTPServer: Sendable {
     private let listener: HTTPListener
 
@@ -10,9 +12,9 @@ package final class HTTPServer: Sendable {
     package var address: ListenAddress { listener.address }
 
     /// Serves on return. `isHealthy` answers `/healthz` and `isReady` `/readyz`, on the listener's thread: they must not block.
-    /// `service` nil: there is no database, and its paths are unknown.
+    /// `service` or `log` nil: there is none, and its paths are unknown.
     package init(
-        _ address: ListenAddress, service: (any SQLService)?, pool: BlockingPool, metrics: MetricsRegistry,
+        _ address: ListenAddress, service: (any SQLService)?, log: Log? = nil, pool: BlockingPool, metrics: MetricsRegistry,
         answerBytesMax: Int = 64 << 20, isHealthy: @escaping @Sendable () -> Bool = { true }, isReady: @escaping @Sendable () -> Bool = { true }
     ) throws(ListenError) {
         let quick = HTTPRouter([
@@ -31,7 +33,8 @@ package final class HTTPServer: Sendable {
         let isLocal = isLoopback(address.host)
         listener = try HTTPListener(address, name: "http", limits: limits) { request, exchange in
             if request.path.hasPrefix("/v1/"), !HTTPServer.isOwn(request, isLocal: isLocal) { return exchange.respond(HTTPServer.foreign()) }
-            guard let service, let work = HTTPServer.work(request, HTTPSQL(service: service, answerBytesMax: answerBytesMax)) else {
+            let sql = service.map { HTTPSQL(service: $0, answerBytesMax: answerBytesMax) }
+            guard let work = HTTPServer.work(request, sql, log.map { HTTPTopics(log: $0, clock: SystemClock()) }) else {
                 return exchange.respond(quick.respond(request))
             }
             if pool.waiting > HTTPServer.waitingMax || !pool.run({ exchange.respond(work()) }) {
@@ -43,19 +46,26 @@ package final class HTTPServer: Sendable {
     /// Requests beyond this are refused rather than queued.
     private static let waitingMax = 1_000
 
-    /// What a request asks of the database; nil where it asks nothing of it.
-    private static func work(_ request: HTTPRequest, _ sql: HTTPSQL) -> (@Sendable () -> HTTPResponse)? {
+    /// What a request asks of database or log; nil where it asks nothing of them.
+    private static func work(_ request: HTTPRequest, _ sql: HTTPSQL?, _ topics: HTTPTopics?) -> (@Sendable () -> HTTPResponse)? {
+        if let topics, let name = rest(of: request.path, behind: "/v1/topics/") {
+            guard request.method == "POST" else { return { refused("POST") } }
+            return { topics.append(name, request) }
+        }
+        guard let sql else { return nil }
         if request.path == "/v1/sql" {
             guard request.method == "POST" else { return { refused("POST") } }
             return { sql.statements(request) }
         }
-        let views = "/v1/views/"
-        if request.path.hasPrefix(views), request.path.utf8.count > views.utf8.count {
+        if let name = rest(of: request.path, behind: "/v1/views/") {
             guard request.method == "GET" || request.method == "HEAD" else { return { refused("GET, HEAD") } }
-            let name = String(request.path.dropFirst(views.count))
             return { sql.view(name, request) }
         }
         return nil
+    }
+
+    private static func rest(of path: String, behind prefix: String) -> String? {
+        path.hasPrefix(prefix) && path.utf8.count > prefix.utf8.count ? String(path.dropFirst(prefix.count)) : nil
     }
 
     private static func refused(_ allowed: String) -> HTTPResponse {

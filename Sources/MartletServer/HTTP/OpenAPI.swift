@@ -58,6 +58,41 @@ enum OpenAPI {
                 }
               }
             },
+            "/v1/topics/{name}": {
+              "post": {
+                "summary": "Append a record for each line of JSON; answered when they are durable",
+                "parameters": [
+                  {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}},
+                  {"name": "key", "in": "query", "description": "the member that is the record's key", "schema": {"type": "string"}},
+                  {"name": "partition", "in": "query", "schema": {"type": "integer"}}
+                ],
+                "requestBody": {"required": true, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
+                "responses": {
+                  "200": {
+                    "description": "What became of each line",
+                    "content": {
+                      "application/json": {
+                        "schema": {
+                          "type": "object",
+                          "properties": {
+                            "results": {
+                              "type": "array",
+                              "items": {
+                                "type": "object",
+                                "properties": {"partition": {"type": "integer"}, "offset": {"type": "integer"}, "error": {"type": "object"}}
+                              }
+                            },
+                            "accepted": {"type": "integer"},
+                            "refused": {"type": "integer"}
+                          }
+                        }
+                      }
+                    }
+                  },
+                  "default": {"$ref": "#/components/responses/Error"}
+                }
+              }
+            },
             "/healthz": {"get": {"summary": "Whether the server works", "responses": {"200": {"description": "It does"}}}},
             "/readyz": {"get": {"summary": "Whether the server takes requests", "responses": {"200": {"description": "It does"}}}},
             "/metrics": {"get": {"summary": "Prometheus text", "responses": {"200": {"description": "The metrics"}}}}
