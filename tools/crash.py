@@ -45,7 +45,7 @@ class Server:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--data-dir", self.data, "--kafka", f"127.0.0.1:{self.port}", "--no-http",
+                [self.binary, "serve", "--data-dir", self.data, "--kafka", f"127.0.0.1:{self.port}", "--no-http", "--no-postgres",
                  "--set", "journal.bytes.max=268435456", "--set", "group.initial.rebalance.delay.ms=0",
                  "--set", "log.segment.bytes=4194304"],
                 stdout=subprocess.PIPE, stderr=log)

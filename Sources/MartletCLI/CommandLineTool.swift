@@ -39,8 +39,12 @@ enum CommandLineTool {
 
     static let commands: [Command] = [
         Command(name: "run", summary: "run the pipeline in SQL files", help: RunCommand.help, run: RunCommand.run),
-        Command(name: "serve", summary: "serve the log to Kafka clients", help: ServeCommand.help, run: ServeCommand.run),
+        Command(
+            name: "serve", summary: "serve log and database to Kafka and PostgreSQL clients", help: ServeCommand.help,
+            run: ServeCommand.run),
         Command(name: "sql", summary: "ask a running server", help: SQLCommand.help, run: SQLCommand.run),
+        Command(
+            name: "query", summary: "ask once: files, or what a data directory keeps", help: QueryCommand.help, run: QueryCommand.run),
         Command(
             name: "topic", summary: "make, list, change, write and read topics of a server", help: TopicCommand.help,
             run: TopicCommand.run),

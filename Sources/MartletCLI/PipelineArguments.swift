@@ -11,13 +11,22 @@ enum PipelineArguments {
     static func settings(
         _ arguments: Arguments, _ script: LoadedScript, _ opened: DataDirectory.Opened, directory: String, logger: StructuredLog
     ) throws(UsageError) -> DurableSettings {
-        let name = arguments.value("name") ?? fileName(script.inputs.first?.name ?? "")
+        var settings = try settings(
+            arguments, named: fileName(script.inputs.first?.name ?? ""), opened, directory: directory, logger: logger)
+        settings.options.definition = script.definition
+        return settings
+    }
+
+    /// - Parameter fallback: the name where none is given.
+    static func settings(
+        _ arguments: Arguments, named fallback: String, _ opened: DataDirectory.Opened, directory: String, logger: StructuredLog
+    ) throws(UsageError) -> DurableSettings {
+        let name = arguments.value("name") ?? fallback
         guard DurablePlace.name(of: name) == name || arguments.value("name") == nil else {
             throw UsageError("--name takes letters, digits, - and _, not \"\(name)\"")
         }
         var settings = DurableSettings(
             DurablePlace(log: opened.log, directory: directory, name: DurablePlace.name(of: name)), logger: logger)
-        settings.options.definition = script.definition
         if let seconds = try arguments.integer("checkpoint-seconds", in: 1...86_400) {
             settings.options.checkpointNanos = Int64(seconds) * 1_000_000_000
         }

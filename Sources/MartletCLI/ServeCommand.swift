@@ -11,27 +11,30 @@ enum ServeCommand {
     static let help = """
         Usage: martlet serve --data-dir DIR [OPTIONS] [FILE.sql...]
 
-        Serves the log in DIR (made if missing) to Kafka clients. One process owns a data directory at a time. Prints a line
-        for each listener once it accepts connections. Ctrl-C or SIGTERM stops it cleanly, a second one at once.
+        Serves what is in DIR (made if missing): the log to Kafka clients, and the database of tables, views, sources and sinks to
+        PostgreSQL clients. One process owns a data directory at a time. Prints a line for each listener once it accepts
+        connections. Ctrl-C or SIGTERM stops it cleanly, a second one at once.
 
-        The pipeline of the files, if there are any, runs beside it; connector = 'kafka' means the topics of this log, and late
-        rows and dead letters are topics of their own. Its state and its place in the topics are kept: a start goes on where
-        the last one was, whatever ended it, and what its sinks' readers see is what they would have seen without.
+        What the files define is made unless it exists; connector = 'kafka' means the topics of this log, and late rows and
+        dead letters are topics of their own. Definitions, rows, the state of views and their places in the topics are kept: a
+        start goes on where the last one was, whatever ended it, and what readers see is what they would have seen without.
 
         Options:
           --data-dir DIR          where the log lives
           --kafka ADDR:PORT       where Kafka clients connect (default 127.0.0.1:9092; port 0: any free one)
           --advertised ADDR:PORT  what clients are told to connect to (default: the address they came to)
-          --http ADDR:PORT        serve /metrics and /healthz (default 127.0.0.1:8080)
-          --no-kafka, --no-http   leave a listener out
+          --postgres ADDR:PORT    where PostgreSQL clients connect (default 127.0.0.1:4566)
+          --http ADDR:PORT        SQL and views as JSON, /metrics, /healthz (default 127.0.0.1:8080)
+          --no-kafka, --no-postgres, --no-http
+                                  leave a listener out
           --insecure              allow addresses that other machines reach: everybody there may read and write everything
           --set NAME=VALUE        a setting of the server, by Kafka's name, such as num.partitions=8; may be repeated.
                                   The environment may set them too: MARTLET_NUM_PARTITIONS=8
           -v NAME=VALUE           :NAME and :'NAME' in the files stand for VALUE (as in psql); may be repeated
-          --name NAME             what the pipeline is called in DIR (default: the first file's name without .sql)
-          --reset                 forget what DIR has of the pipeline's state, and begin it anew
-          --checkpoint-seconds N  between two checkpoints of the pipeline's state, at least (default 10)
-          --shards N              threads that the pipeline processes on (default: one per core)
+          --name NAME             what the database is called in DIR (default: default)
+          --reset                 forget what DIR has of the database, and begin it anew; topics stay
+          --checkpoint-seconds N  between two checkpoints of the database's state, at least (default 10)
+          --shards N              threads that views are processed on (default: one per core)
           --settings              list every setting with its default
           --log-level LEVEL       debug, info (default), warn or error; JSON lines on standard error
         """
@@ -41,6 +44,7 @@ enum ServeCommand {
         var kafka: ListenAddress?
         var advertised: ListenAddress?
         var http: ListenAddress?
+        var postgres: ListenAddress?
         var configuration: BrokerConfiguration
         var log: StructuredLog
         var script: LoadedScript?
@@ -52,9 +56,9 @@ enum ServeCommand {
         let arguments = try Arguments(
             words, command: "serve",
             options: PipelineArguments.options.union([
-                "data-dir", "kafka", "advertised", "http", "set", "log-level", "variable", "shards",
+                "data-dir", "kafka", "advertised", "http", "postgres", "set", "log-level", "variable", "shards",
             ]),
-            flags: PipelineArguments.flags.union(["no-kafka", "no-http", "insecure", "settings"]), short: ["v": "variable"])
+            flags: PipelineArguments.flags.union(["no-kafka", "no-http", "no-postgres", "insecure", "settings"]), short: ["v": "variable"])
         if arguments.has("settings") {
             listSettings()
             return ExitCode.done
@@ -77,9 +81,10 @@ enum ServeCommand {
         let plan = Plan(
             directory: directory, kafka: try address(arguments, "kafka", default: "127.0.0.1:9092"),
             advertised: try arguments.value("advertised").map { try parsed($0, "advertised") },
-            http: try address(arguments, "http", default: "127.0.0.1:8080"), configuration: configuration,
+            http: try address(arguments, "http", default: "127.0.0.1:8080"),
+            postgres: try address(arguments, "postgres", default: "127.0.0.1:4566"), configuration: configuration,
             log: try logger(arguments), script: script, pipeline: pipeline, arguments: arguments)
-        guard plan.kafka != nil || plan.http != nil else { throw UsageError("has nothing to serve: every listener is left out") }
+        guard plan.kafka != nil || plan.http != nil || plan.postgres != nil else { throw UsageError("has nothing to serve: every listener is left out") }
         return try serve(plan)
     }
 
@@ -159,22 +164,28 @@ enum ServeCommand {
     }
 
     private static func serve(_ plan: Plan, _ opened: DataDirectory.Opened, _ end: ServeEnd) throws -> Int32 {
-        var pipeline: ServedPipeline?
-        defer { pipeline?.stop() }
+        let durable = try PipelineArguments.settings(
+            plan.arguments, named: "default", opened, directory: plan.directory, logger: plan.log)
+        var options = plan.pipeline
+        options.durable = durable
+        let served: ServedDatabase
+        do throws(SQLError) {
+            served = try ServedDatabase(options, registry: opened.surroundings.metrics, log: plan.log) { end.request(.pipelineFailed) }
+        } catch {
+            printError(CommandLineTool.rendered(error))
+            return error.state == .ioError ? ExitCode.failure : ExitCode.configuration
+        }
+        defer { served.stop() }
+        guard served.waitUntilRecovered() else { return ExitCode.failure }
         if let script = plan.script {
-            let durable = try PipelineArguments.settings(
-                plan.arguments, script, opened, directory: plan.directory, logger: plan.log)
             do throws(SQLError) {
-                var options = plan.pipeline
-                options.durable = durable
-                let run = try PipelineRun(script.statements, options: options, registry: opened.surroundings.metrics)
-                pipeline = try started(run, plan.log, end)
+                try served.apply(script)
             } catch {
                 printError(script.render(error))
                 return error.state == .ioError ? ExitCode.failure : ExitCode.configuration
             }
         }
-        switch try listen(plan, opened, end) {
+        switch try listen(plan, opened, served.run, end) {
         case .stopped: return ExitCode.done
         case .pipelineFailed: return ExitCode.failure
         case .failed:
@@ -183,15 +194,9 @@ enum ServeCommand {
         }
     }
 
-    private static func started(_ run: PipelineRun, _ log: StructuredLog, _ end: ServeEnd) throws(SQLError) -> ServedPipeline {
-        do throws(ThreadError) {
-            return try ServedPipeline(run, log: log) { end.request(.pipelineFailed) }
-        } catch {
-            throw SQLError(.configurationLimitExceeded, "\(error)")
-        }
-    }
-
-    private static func listen(_ plan: Plan, _ opened: DataDirectory.Opened, _ end: ServeEnd) throws -> ServeEnd.Reason {
+    private static func listen(
+        _ plan: Plan, _ opened: DataDirectory.Opened, _ database: DatabaseRun, _ end: ServeEnd
+    ) throws -> ServeEnd.Reason {
         let kafka = try plan.kafka.map { address in
             try KafkaServer(
                 address, log: opened.log, directory: plan.directory, configuration: plan.configuration,
@@ -199,8 +204,18 @@ enum ServeCommand {
         }
         defer { kafka?.stop() }
         if let kafka { printOut("kafka on \(kafka.address)") }
+        let pool = try StatementThreads.make()
+        defer { pool.stop() }
+        let postgres = try plan.postgres.map { address in
+            try PostgresServer(
+                address, service: database.database, pool: pool, entropy: opened.surroundings.entropy, metrics: opened.surroundings.metrics)
+        }
+        defer { postgres?.stop() }
+        if let postgres { printOut("postgres on \(postgres.address)") }
         let http = try plan.http.map { address in
-            try MetricsServer(address, metrics: opened.surroundings.metrics) { opened.driver.isHealthy }
+            try HTTPServer(
+                address, service: database.database, pool: pool, metrics: opened.surroundings.metrics,
+                isHealthy: { opened.driver.isHealthy })
         }
         defer { http?.stop() }
         if let http { printOut("http on http://\(http.address)") }
@@ -208,7 +223,8 @@ enum ServeCommand {
             "serving",
             [
                 "directory": .string(plan.directory), "kafka": .string(kafka.map { "\($0.address)" } ?? "off"),
-                "http": .string(http.map { "\($0.address)" } ?? "off"), "cluster": .string(kafka?.clusterID ?? ""),
+                "http": .string(http.map { "\($0.address)" } ?? "off"), "postgres": .string(postgres.map { "\($0.address)" } ?? "off"),
+                "cluster": .string(kafka?.clusterID ?? ""),
             ])
         let reason = end.wait()
         if reason != .failed { plan.log.info("stopping", [:]) }

@@ -197,6 +197,8 @@ struct PipelineScript {
     /// Materialized views, its own as well.
     private(set) var viewsRead: [String] = []
     private(set) var sourcesRead: [String] = []
+    /// Columns of the relations read.
+    private(set) var widths: [String: Int] = [:]
     /// Rows come and go as time passes.
     private(set) var usesClock = false
 
@@ -254,6 +256,10 @@ struct PipelineScript {
     }
 
     private mutating func collect(_ plan: Plan, into needed: inout [String: Set<Int>]) {
+        switch plan {
+        case .relation(let name, let fields), .view(let name, let fields): widths[name] = fields.count
+        default: break
+        }
         switch plan {
         case .source(let name, let columns, _):
             needed[name, default: []].formUnion(columns)

@@ -45,14 +45,15 @@ final class DatabaseHarness: @unchecked Sendable {
         main = try session()
     }
 
-    func session(_ database: String = "dev") throws -> any SQLSession {
+    func session(_ database: String = "dev") throws(SQLError) -> any SQLSession {
         try self.database.open(SessionClient(user: "tester", database: database, parameters: [:], processID: 1))
     }
 
     func tick() {
         do {
             let step = try database.step(replaying: nil)
-            if let record = step.record { records.append(record) }
+            guard let record = step.record else { return }
+            records.append(record)
             if !holdsCommits { settle() }
         } catch {
             preconditionFailure("a tick failed: \(error)")

@@ -147,4 +147,37 @@ struct DatabaseTests {
         database.run("INSERT INTO t VALUES ('2026-01-01 00:00:04', 5), ('2026-01-01 00:00:40', 6); FLUSH")
         #expect(database.run("SELECT n FROM w ORDER BY window_start") == "2\n2")
     }
+
+    @Test("tables change their shape under views that go on")
+    func altering() throws {
+        let database = try DatabaseHarness()
+        database.run("CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1)")
+        database.run("CREATE MATERIALIZED VIEW m AS SELECT * FROM t")
+        #expect(database.run("ALTER TABLE t ADD COLUMN w TEXT") == "ALTER TABLE")
+        database.run("INSERT INTO t VALUES (2, 2, 'two')")
+        #expect(database.sorted("SELECT * FROM t") == "1 1 NULL\n2 2 two")
+        #expect(database.sorted("SELECT * FROM m") == "1 1\n2 2")
+        #expect(database.run("ALTER TABLE t RENAME TO s; ALTER MATERIALIZED VIEW m RENAME TO n; SELECT count(*) FROM n").hasSuffix("2"))
+        database.run("ALTER TABLE s RENAME COLUMN v TO x; UPDATE s SET x = 10 WHERE id = 1")
+        #expect(database.sorted("SELECT * FROM n") == "1 10\n2 2")
+        let again = try DatabaseHarness.broughtBack(try database.saved(), [])
+        #expect(again.sorted("SELECT id, x, w FROM s") == "1 10 NULL\n2 2 two")
+        again.run("DELETE FROM s WHERE id = 2")
+        #expect(again.run("SELECT * FROM n") == "1 10")
+    }
+
+    @Test("a sink's rows go into a table, whose views follow")
+    func sinkIntoTable() throws {
+        let database = try DatabaseHarness()
+        database.run("CREATE TABLE a (k INT, v INT); CREATE TABLE b (k INT PRIMARY KEY, s BIGINT)")
+        database.run("CREATE MATERIALIZED VIEW m AS SELECT max(s) AS top FROM b")
+        #expect(database.run("CREATE SINK into_b INTO b AS SELECT k, sum(v) AS s FROM a GROUP BY k") == "CREATE SINK")
+        database.run("INSERT INTO a VALUES (1, 1), (1, 2), (2, 5); FLUSH")
+        #expect(database.sorted("SELECT * FROM b") == "1 3\n2 5")
+        database.run("INSERT INTO a VALUES (1, 10); FLUSH")
+        #expect(database.sorted("SELECT * FROM b") == "1 13\n2 5")
+        #expect(database.run("SELECT * FROM m") == "13")
+        database.run("DELETE FROM a WHERE k = 1; FLUSH")
+        #expect(database.sorted("SELECT * FROM b") == "2 5")
+    }
 }

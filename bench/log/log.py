@@ -36,7 +36,7 @@ class Server:
         self.errors = open(data + ".log", "ab")
         started = time.monotonic()
         self.process = subprocess.Popen(
-            [os.environ["MARTLET_BINARY"], "serve", "--data-dir", data, "--kafka", "127.0.0.1:0", "--no-http",
+            [os.environ["MARTLET_BINARY"], "serve", "--data-dir", data, "--kafka", "127.0.0.1:0", "--no-http", "--no-postgres",
              "--set", f"journal.bytes.max={JOURNAL_BYTES}"],
             stdout=subprocess.PIPE, stderr=self.errors)
         self.address = listeners(self.process, 1, lambda: f"see {data}.log")["kafka"]

@@ -42,10 +42,21 @@ extension Database {
                 }
             } catch {
                 guard definition.isRepeatable, error.state == .duplicateTable else { throw error }
+                try checkIsSame(piece.text, error)
             }
         }
         building.plan = unitPlan(building)
         return building
+    }
+
+    /// A statement of a file that was applied before must define the same.
+    private func checkIsSame(_ text: String, _ error: SQLError) throws(SQLError) {
+        func words(_ text: String) -> [Substring] { text.split(whereSeparator: \.isWhitespace) }
+        let wanted = words(text)
+        guard !catalog.all.contains(where: { words($0.text) == wanted }) else { return }
+        throw SQLError(
+            SQLState("55000"), "\(error.message), and is not what the statement says",
+            detail: text, hint: "Drop it first; or begin anew, without the state (--reset).")
     }
 
     private func enter(_ building: Building, _ definition: DefinitionText) {
@@ -89,7 +100,7 @@ extension Database {
             let key = view.plan.uniqueColumns
             let id = enter(
                 view.name, .materializedView(view), view.fields, key: key, isAppendOnly: view.isAppendOnly, uses: view.dependencies, &building)
-            keep(id, &building)
+            if let made = building.catalog.objects[id] { keep(made, &building) }
             building.running.append(statement)
             building.tag = "CREATE MATERIALIZED VIEW"
         case .createSink(let sink):
@@ -98,8 +109,8 @@ extension Database {
             building.tag = "CREATE SINK"
         case .skipped(let notice): building.notices.append(notice)
         case .session(let session): try carryOut(session, &building)
-        case .select, .explain, .set, .show:
-            throw SQLError(.featureNotSupported, "a file of definitions cannot contain this statement")
+        // What only asks means nothing among definitions.
+        case .select, .explain, .set, .show: break
         }
     }
 
@@ -108,11 +119,19 @@ extension Database {
         case .createTable(let table, _):
             let id = enter(
                 table.name, .table(table), table.fields, key: table.primaryKey, isAppendOnly: table.isAppendOnly, uses: [], &building)
-            keep(id, &building)
+            if let made = building.catalog.objects[id] { keep(made, &building) }
+            if let source = table.source {
+                enterSides(source, of: id, &building)
+                building.running.append(.session(statement))
+            }
             building.tag = "CREATE TABLE"
         case .drop(let drop): try self.drop(drop, &building)
+        case .alter(let statement): try alter(statement, &building)
         case .createSchema: building.tag = "CREATE SCHEMA"
         case .createDatabase: building.tag = "CREATE DATABASE"
+        case .createSubscription(let subscription):
+            building.catalog.subscriptions[subscription.name] = subscription
+            building.tag = "CREATE SUBSCRIPTION"
         case .createFunction: building.tag = "CREATE FUNCTION"
         case .createPipeline: building.tag = "CREATE PIPELINE"
         case .createIndex(let index):
@@ -147,13 +166,13 @@ extension Database {
         if let late = source.lateTable { sides.append((late, source.lateFields)) }
         for (name, fields) in sides {
             let side = enter(name, .side(source: source.name), fields, isAppendOnly: true, uses: [source.name], &building)
-            keep(side, &building)
+            if let made = building.catalog.objects[side] { keep(made, &building) }
         }
     }
 
     /// Makes the store of a relation, and of a table what judges its writes.
-    private func keep(_ id: RelationID, _ building: inout Building) {
-        guard let object = building.catalog.objects[id] else { return }
+    func keep(_ object: CatalogObject, _ building: inout Building) {
+        let id = object.id
         let types = object.fields.map(\.type)
         let all = Array(types.indices)
         let lookup: [Int]? = object.key.isEmpty ? (object.isAppendOnly ? nil : all) : object.key
@@ -168,8 +187,28 @@ extension Database {
         building.notices += drop.notices
         building.tag = "DROP " + drop.kind.rawValue.uppercased()
         for name in drop.names {
+            switch drop.kind {
+            case .subscription: building.catalog.subscriptions[name] = nil
+            case .index: building.catalog.indexes.removeAll { $0.name == name }
+            case .schema: try emptySchema(name, isCascade: drop.isCascade, &building)
+            default: break
+            }
             guard let object = building.catalog[name] else { continue }
             try remove(object, isCascade: drop.isCascade, kind: drop.kind.rawValue, &building)
+        }
+    }
+
+    private func emptySchema(_ name: String, isCascade: Bool, _ building: inout Building) throws(SQLError) {
+        let inside = building.catalog.all.filter { CatalogNames.parts($0.name).schema == name }
+        if !inside.isEmpty, !isCascade {
+            throw SQLError(
+                SQLState("2BP01"), "cannot drop schema \(name) because other objects depend on it",
+                detail: inside.map { "\($0.noun) \($0.name) depends on schema \(name)" }.joined(separator: "\n"),
+                hint: "Use DROP ... CASCADE to drop the dependent objects too.")
+        }
+        for object in inside where building.catalog.objects[object.id] != nil {
+            try remove(object, isCascade: true, kind: object.noun, &building)
+            building.catalog.sql.remove(object.objectKind, named: object.name)
         }
     }
 
@@ -211,17 +250,31 @@ extension Database {
         for statement in building.running {
             switch statement {
             case .createSource(let source): plan.sources.append(source)
-            case .createMaterializedView, .createSink:
-                plan.statements.append(statement)
-                if let name = statement.definedName, let object = building.catalog[name] { plan.objects.append(object.id) }
+            case .createMaterializedView: plan.statements.append(statement)
+            case .createSink(let sink):
+                if let name = sink.table, let table = building.catalog[name] {
+                    plan.addFeed("rows of sink \(sink.name)", sink.plan, into: table.id)
+                } else {
+                    plan.statements.append(statement)
+                }
+            case .session(.createTable(let table, _)):
+                guard let source = table.source, let object = building.catalog[table.name] else { continue }
+                plan.sources.append(source)
+                plan.addFeed("rows of table \(table.name)", table.rowsOfSource(source), into: object.id)
             default: break
             }
+            if let name = statement.definedName, let object = building.catalog[name] { plan.objects.append(object.id) }
         }
-        let read = PipelineScript(plan.statements).sourcesRead
+        let script = PipelineScript(plan.statements)
         for object in building.catalog.all {
-            if case .source(let source) = object.kind, read.contains(source.name), !plan.sources.contains(where: { $0.name == source.name }) {
+            if case .source(let source) = object.kind, script.sourcesRead.contains(source.name),
+                !plan.sources.contains(where: { $0.name == source.name })
+            {
                 plan.sources.append(source)
             }
+        }
+        for name in script.relationsRead + script.viewsRead + plan.statements.compactMap(\.definedName) {
+            if let object = building.catalog[name] { plan.names[name] = object.id }
         }
         return plan
     }
@@ -233,29 +286,30 @@ extension Database {
         var inputs: [PipelineInput] = []
         var relations: [RelationID] = []
         for name in script.relationsRead + script.viewsRead where !own.contains(name) {
-            guard let object = catalog[name] else { continue }
+            guard let id = plan.names[name], let object = catalog.objects[id] else { continue }
             // Late rows and dead letters of the unit's own sources come to it by themselves.
             if case .side(let source) = object.kind, plan.sources.contains(where: { $0.name == source }) { continue }
-            inputs.append(input(object))
-            relations.append(object.id)
+            inputs.append(input(object, named: name))
+            relations.append(id)
         }
         let pipeline = try Pipeline(
             plan.sources.map { .createSource($0) } + plan.statements, options: options, connectors: surroundings.connectors,
             executor: surroundings.executor, clock: surroundings.clock, inputs: inputs, isTapped: true)
         var views: [(id: RelationID, tap: PipelineTap)] = []
         for (name, tap) in pipeline.taps.sorted(by: { $0.key < $1.key }) {
-            if let object = catalog[name] { views.append((object.id, tap)) }
+            if let id = plan.names[name] { views.append((id, tap)) }
         }
         return RunningUnit(
-            id: plan.id, pipeline: pipeline, inputs: relations, views: views, objects: plan.objects, firstTarget: targets.count,
-            isSelfMoving: !plan.sources.isEmpty || script.usesClock)
+            id: plan.id, pipeline: pipeline, inputs: relations, inputWidths: inputs.map { script.widths[$0.name] ?? 0 }, views: views,
+            feeds: plan.feeds.compactMap { feed in pipeline.taps[feed.view].map { (feed.table, $0) } }, objects: plan.objects,
+            firstTarget: targets.count, isSelfMoving: !plan.sources.isEmpty || script.usesClock)
     }
 
-    private func input(_ object: CatalogObject) -> PipelineInput {
+    private func input(_ object: CatalogObject, named name: String) -> PipelineInput {
         for unit in units {
-            if let view = unit.views.first(where: { $0.id == object.id }) { return PipelineInput(name: object.name, view.tap) }
+            if let view = unit.views.first(where: { $0.id == object.id }) { return PipelineInput(name: name, view.tap) }
         }
-        var input = PipelineInput(name: object.name, isAppendOnly: object.isAppendOnly, isDriven: true)
+        var input = PipelineInput(name: name, isAppendOnly: object.isAppendOnly, isDriven: true)
         if let watermark = object.table?.watermark { input.eventTime = watermark.column }
         return input
     }
@@ -270,11 +324,34 @@ extension Database {
     }
 }
 
+extension UnitPlan {
+    /// A view that nobody sees, whose changes go to a table.
+    mutating func addFeed(_ name: String, _ plan: Plan, into table: RelationID) {
+        let view = ViewDefinition(name: name, plan: plan, fields: plan.fields, isAppendOnly: false, eventTimeColumns: [])
+        statements.append(.createMaterializedView(view))
+        feeds.append((name, table))
+    }
+}
+
+extension TableDefinition {
+    /// The table's rows from its connector's: what the records give, and what is computed from that.
+    fileprivate func rowsOfSource(_ source: SourceDefinition) -> Plan {
+        let given = columns.indices.filter { columns[$0].generated == nil }
+        let plan = Plan.source(name: source.name, columns: Array(source.columns.indices), fields: source.fields)
+        let places = Dictionary(uniqueKeysWithValues: given.enumerated().map { ($0.element, $0.offset) })
+        let expressions = columns.enumerated().map { at, column -> Expression in
+            column.generated.map { $0.renumbered { places[$0] ?? $0 } } ?? .column(places[at] ?? at, column.type)
+        }
+        return .project(plan, expressions, fields)
+    }
+}
+
 extension BoundStatement {
     /// It makes something run.
     var runs: Bool {
         switch self {
         case .createMaterializedView, .createSink: true
+        case .session(.createTable(let table, _)): table.source != nil
         default: false
         }
     }
@@ -284,6 +361,7 @@ extension BoundStatement {
         case .createSource(let source): source.name
         case .createView(let view), .createMaterializedView(let view): view.name
         case .createSink(let sink): sink.name
+        case .session(.createTable(let table, _)): table.name
         default: nil
         }
     }

@@ -32,6 +32,17 @@ extension Database {
                 writer.write(sink.bytes)
             }
         }
+        writer.begin("carried")
+        writer.write(UInt64(carried.count))
+        for (table, batches) in carried.sorted(by: { $0.key < $1.key }) {
+            writer.write(table.raw)
+            writer.write(UInt64(batches.count))
+            for batch in batches {
+                let sink = ByteSink()
+                BatchCodec.encode(batch, into: sink)
+                writer.write(sink.bytes)
+            }
+        }
         writer.begin("units")
         writer.write(UInt64(units.count))
         for unit in units {
@@ -67,6 +78,7 @@ extension Database {
             throw reader.error("what was defined cannot be made again: \(error)")
         }
         try readRelations(reader, stores)
+        try readCarried(reader, stores)
         try reader.expect("units")
         let count = try reader.readCount(max: Database.relationsMax)
         guard count == units.count else { throw reader.error("the states of \(count) units, for \(units.count)") }
@@ -80,6 +92,27 @@ extension Database {
             content.catalog = catalog
             content.stores = stores
             content.tick = restored
+            hub.retain(catalog.retentions, from: restored)
+        }
+    }
+
+    private func readCarried(_ reader: StateReader, _ stores: [RelationID: RelationStore]) throws(StateError) {
+        try reader.expect("carried")
+        for _ in 0..<(try reader.readCount(max: Database.relationsMax)) {
+            let id = RelationID(try reader.read(UInt32.self))
+            guard let store = stores[id] else { throw reader.error("rows of a table that is not there") }
+            for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) {
+                carried[id, default: []].append(try batch(reader, store.types))
+            }
+        }
+    }
+
+    private func batch(_ reader: StateReader, _ types: [DataType]) throws(StateError) -> Batch {
+        let bytes = try reader.readBytes()
+        do throws(ByteError) {
+            return try ByteReader.over(bytes) { (bytes) throws(ByteError) in try BatchCodec.decode(&bytes, types: types) }
+        } catch {
+            throw reader.error("damaged rows: \(error)")
         }
     }
 
@@ -90,14 +123,7 @@ extension Database {
             guard let store = stores[id] else { throw reader.error("rows of a relation that is not there") }
             let newest = try reader.read(Int64.self)
             if newest != .min { tables[id]?.newestEventTime = newest }
-            for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) {
-                let bytes = try reader.readBytes()
-                do throws(ByteError) {
-                    store.apply(try ByteReader.over(bytes) { (bytes) throws(ByteError) in try BatchCodec.decode(&bytes, types: store.types) })
-                } catch {
-                    throw reader.error("rows of \(catalog.objects[id]?.name ?? "a relation"): \(error)")
-                }
-            }
+            for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) { store.apply(try batch(reader, store.types)) }
         }
     }
 }

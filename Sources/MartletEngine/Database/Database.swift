@@ -48,6 +48,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     let options: PipelineOptions
     let queue = RequestQueue()
     let visible = VisibleState()
+    let hub = ChangeHub()
 
     /// As of the last tick, durable or not.
     var catalog = DatabaseCatalog()
@@ -57,7 +58,17 @@ package final class Database: TickMachine, @unchecked Sendable {
     var nextUnit: UInt32 = 1
     /// Every text that defined something, in order: what the catalog is made from again.
     var definitions: [DefinitionText] = []
-    private let pending = Mutex<[PendingTick]>([])
+    /// What feeds made in the last tick, by table: enters with the next.
+    var carried: [RelationID: [Batch]] = [:]
+    /// Answered once nothing is carried any more.
+    private var flushes: [Ticket] = []
+    private let pending = Mutex(Pending())
+
+    /// Ticks that are not durable yet, and the last that is.
+    private struct Pending: Sendable {
+        var ticks: [PendingTick] = []
+        var durable: UInt64 = 0
+    }
 
     package init(_ options: PipelineOptions, _ surroundings: DatabaseSurroundings) {
         self.options = options
@@ -87,7 +98,38 @@ package final class Database: TickMachine, @unchecked Sendable {
     }
 
     /// Whether a tick has something to do at once.
-    package var hasWork: Bool { !queue.isEmpty }
+    package var hasWork: Bool { !queue.isEmpty || !carried.isEmpty }
+
+    /// Carries out definitions and waits until they are durable. Any thread but the driver's. `isRepeatable`: what is
+    /// defined already stays as it is, and must not be defined otherwise.
+    package func define(_ text: String, isRepeatable: Bool) throws(SQLError) -> [String] {
+        let ticket = Ticket(surroundings.makeSignal())
+        var definition = DefinitionText(text: text, searchPath: [CatalogNames.defaultSchema])
+        definition.isRepeatable = isRepeatable
+        queue.put(.define(definition), ticket)
+        surroundings.wake()
+        switch ticket.wait() {
+        case .done(let answer)?: return answer.notices
+        case .refused(let error)?: throw error
+        case .conflict?, nil: throw SQLError(.internalError, "a request without an answer")
+        }
+    }
+
+    /// Ticks so far, and whether the sources of all units are at their end. Any thread; as of the last tick.
+    package var progress: (ticks: UInt64, isFinished: Bool) { told.withLock { $0 } }
+
+    private let told = Mutex<(ticks: UInt64, isFinished: Bool)>((0, false))
+
+    /// Ends the driver's wait. Any thread.
+    package func wake() { surroundings.wake() }
+
+    /// Nothing more is carried out: who asks from now on, or waits for the next tick, is told so.
+    package func close() {
+        queue.close(SQLError(SQLState("57P01"), "the server is stopping"))
+    }
+
+    /// Units that have failed since last asked. Driver's thread.
+    package func takeFailures() -> [SQLError] { units.compactMap { $0.takeFailure() } }
 
     // MARK: A tick
 
@@ -98,13 +140,22 @@ package final class Database: TickMachine, @unchecked Sendable {
             let decoded = try DatabaseRecord(decoding: record)
             replayed = decoded
             for event in decoded.events { try replay(event, &work) }
+            carried = [:]
         } else {
+            enterCarried(&work)
             for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
         }
         let done = stepUnits(&work, replayed)
+        if carried.isEmpty {
+            work.answers += flushes.map { ($0, .done(Answer(tick: work.tick))) }
+            flushes = []
+        }
         let needsCommit = done.moved || !work.events.isEmpty
-        if needsCommit || !work.answers.isEmpty || replayed != nil { tick = work.tick }
+        // A tick without a record has not been: answers alone go with the one before it.
+        if needsCommit || replayed != nil { tick = work.tick }
         finish(&work, isReplay: replayed != nil)
+        let standing = (ticks: tick, isFinished: units.allSatisfy { !$0.readsSources || $0.isFinished })
+        told.withLock { $0 = standing }
         let report = TickReport(tick: tick, madeProgress: needsCommit, isFinished: false, deadLetters: [], lateRows: [])
         let encoded = needsCommit && replayed == nil ? DatabaseRecord(events: work.events, units: done.records).encoded() : record
         return TickStep(report: report, record: encoded, output: done.output)
@@ -112,7 +163,7 @@ package final class Database: TickMachine, @unchecked Sendable {
 
     private func carryOut(_ request: Request, _ ticket: Ticket, _ work: inout Work) {
         switch request {
-        case .flush: work.answers.append((ticket, .done(Answer(tick: work.tick))))
+        case .flush: flushes.append(ticket)
         case .write(let writes): work.answers.append((ticket, enter(writes, &work)))
         case .define(let text):
             do throws(SQLError) {
@@ -121,6 +172,22 @@ package final class Database: TickMachine, @unchecked Sendable {
                 work.answers.append((ticket, .done(answer)))
             } catch {
                 work.answers.append((ticket, .refused(error)))
+            }
+        }
+    }
+
+    /// What feeds made in the tick before.
+    private func enterCarried(_ work: inout Work) {
+        let entering = carried
+        carried = [:]
+        for (relation, batches) in entering.sorted(by: { $0.key < $1.key }) {
+            guard let table = tables[relation] else { continue }
+            for batch in batches {
+                let write = visible.locked { content in
+                    table.prune(through: content.tick)
+                    return table.merged(batch)
+                }
+                _ = enter([write], &work)
             }
         }
     }
@@ -186,6 +253,10 @@ package final class Database: TickMachine, @unchecked Sendable {
                 let batches = tap.take()
                 if !batches.isEmpty { work.changes[view, default: []] += batches }
             }
+            for (table, tap) in unit.feeds {
+                let batches = tap.take()
+                if !batches.isEmpty { carried[table, default: []] += batches }
+            }
             for (name, batch) in unit.pipeline.sideRows {
                 if let relation = catalog[name] { work.changes[relation.id, default: []].append(batch) }
             }
@@ -245,10 +316,16 @@ package final class Database: TickMachine, @unchecked Sendable {
         done.catalog = work.catalogChanged ? catalog : nil
         done.stores = work.stores
         done.answers = work.answers
-        guard !done.changes.isEmpty || done.catalog != nil || !done.answers.isEmpty else { return }
-        pending.withLock { $0.append(done) }
         // What is replayed was durable before.
-        if isReplay { committed(through: tick) }
+        defer { if isReplay { committed(through: tick) } }
+        guard !done.changes.isEmpty || done.catalog != nil || !done.answers.isEmpty else { return }
+        let isDurable = pending.withLock { pending in
+            // Answers alone hang on nothing but the ticks before.
+            let isDurable = done.changes.isEmpty && done.catalog == nil && pending.durable >= tick
+            if !isDurable { pending.ticks.append(done) }
+            return isDurable
+        }
+        if isDurable { for (ticket, verdict) in done.answers { ticket.answer(verdict) } }
     }
 
     // MARK: What is durable
@@ -256,15 +333,17 @@ package final class Database: TickMachine, @unchecked Sendable {
     package func committed(through tick: UInt64) {
         // One lock over taking and applying: whoever adds pending changes to a snapshot must see each once.
         let answers = pending.withLock { pending in
-            let done = pending.prefix { $0.tick <= tick }
+            let done = pending.ticks.prefix { $0.tick <= tick }
             if !done.isEmpty { show(done) }
-            pending.removeFirst(done.count)
+            pending.ticks.removeFirst(done.count)
+            pending.durable = max(pending.durable, tick)
             return done.flatMap(\.answers)
         }
         for (ticket, verdict) in answers { ticket.answer(verdict) }
     }
 
     private func show(_ done: ArraySlice<PendingTick>) {
+        let now = surroundings.clock.wallMicros()
         visible.locked { content in
             for tick in done {
                 if let catalog = tick.catalog {
@@ -274,6 +353,8 @@ package final class Database: TickMachine, @unchecked Sendable {
                 }
                 for (relation, batch) in tick.changes { content.stores[relation]?.apply(batch) }
                 content.tick = tick.tick
+                if let catalog = tick.catalog { hub.retain(catalog.retentions, from: tick.tick) }
+                hub.publish(tick.changes, tick: tick.tick, micros: now)
             }
         }
     }
@@ -281,7 +362,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     /// The rows of a relation as of this tick's beginning: durable ones, then what later ticks changed.
     func current(_ relation: RelationID) -> [Batch] {
         pending.withLock { pending in
-            let later = pending.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) }
+            let later = pending.ticks.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) }
             return (visible.locked { $0.stores[relation]?.snapshot() }?.batches ?? []) + later
         }
     }
@@ -290,15 +371,18 @@ package final class Database: TickMachine, @unchecked Sendable {
     func allRows() -> [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])] {
         pending.withLock { pending in
             let snapshots = visible.locked { $0.stores.mapValues { $0.snapshot() } }
-            let fresh = pending.flatMap(\.stores.keys).filter { snapshots[$0] == nil }
+            let fresh = pending.ticks.flatMap(\.stores.keys).filter { snapshots[$0] == nil }
             let all = snapshots.merging(fresh.map { ($0, StoreSnapshot([])) }) { mine, _ in mine }
             return all.sorted { $0.key < $1.key }.filter { catalog.objects[$0.key] != nil }.map { relation, snapshot in
-                (relation, snapshot, pending.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) })
+                (relation, snapshot, pending.ticks.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) })
             }
         }
     }
 
-    func setTick(_ restored: UInt64) { tick = restored }
+    func setTick(_ restored: UInt64) {
+        tick = restored
+        pending.withLock { $0.durable = restored }
+    }
 }
 
 extension Batch {

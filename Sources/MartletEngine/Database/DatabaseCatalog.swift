@@ -43,6 +43,7 @@ struct DatabaseCatalog: Sendable {
     private(set) var nextID: UInt32 = 1
     /// Hints only: what is looked up is found by keys.
     var indexes: [IndexDefinition] = []
+    var subscriptions: [String: SubscriptionDefinition] = [:]
     /// By relation's name, and column's behind a line feed.
     private var comments: [String: String] = [:]
 
@@ -72,6 +73,15 @@ struct DatabaseCatalog: Sendable {
         guard let object = objects.removeValue(forKey: id) else { return }
         if names[object.name] == id { names[object.name] = nil }
         version += 1
+    }
+
+    /// How long the changes of relations are kept for subscriptions, microseconds.
+    var retentions: [RelationID: Int64] {
+        var longest: [RelationID: Int64] = [:]
+        for subscription in subscriptions.values {
+            if let object = self[subscription.relation] { longest[object.id] = max(longest[object.id] ?? 0, subscription.retention) }
+        }
+        return longest
     }
 
     func comment(on name: String, column: String?) -> String? { comments[name + (column.map { "\n" + $0 } ?? "")] }

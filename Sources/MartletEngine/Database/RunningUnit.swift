@@ -12,6 +12,10 @@ struct UnitPlan {
     var statements: [BoundStatement] = []
     /// What they define.
     var objects: [RelationID] = []
+    /// Relations by the names that the statements have for them.
+    var names: [String: RelationID] = [:]
+    /// Views, by name, whose changes go to a table.
+    var feeds: [(view: String, table: RelationID)] = []
 
     init(id: UInt32) { self.id = id }
 }
@@ -24,6 +28,10 @@ final class RunningUnit {
     let inputs: [RelationID]
     /// Its views, for whom their changes are wanted.
     private(set) var views: [(id: RelationID, tap: PipelineTap)]
+    /// Its views whose changes go to a table.
+    let feeds: [(table: RelationID, tap: PipelineTap)]
+    /// By input: columns that the plans know; a table may have got more since.
+    private let inputWidths: [Int]
     /// Views and sinks for whom it runs.
     private(set) var objects: [RelationID]
     /// Where its targets begin among the database's.
@@ -33,21 +41,30 @@ final class RunningUnit {
     /// It failed for good: its views stand still.
     private(set) var failure: SQLError?
     private var isFed = true
+    private var isFailureTold = false
+    let readsSources: Bool
+    /// The sources are at their end and everything has come of them, or nothing will.
+    var isFinished: Bool { failure != nil || pipeline.circuit.sourceWatermarks.allSatisfy { $0 == .end } }
 
     init(
-        id: UInt32, pipeline: Pipeline, inputs: [RelationID], views: [(id: RelationID, tap: PipelineTap)],
-        objects: [RelationID], firstTarget: Int, isSelfMoving: Bool
+        id: UInt32, pipeline: Pipeline, inputs: [RelationID], inputWidths: [Int], views: [(id: RelationID, tap: PipelineTap)],
+        feeds: [(table: RelationID, tap: PipelineTap)], objects: [RelationID], firstTarget: Int, isSelfMoving: Bool
     ) {
         self.id = id
         self.pipeline = pipeline
         self.inputs = inputs
         self.views = views
+        self.feeds = feeds
+        self.inputWidths = inputWidths
         self.objects = objects
         self.firstTarget = firstTarget
         self.isSelfMoving = isSelfMoving
+        readsSources = !pipeline.sources.isEmpty
     }
 
     func feed(_ ordinal: Int, _ batch: Batch) {
+        var batch = batch
+        if batch.columns.count > inputWidths[ordinal] { batch.columns.removeSubrange(inputWidths[ordinal]...) }
         pipeline.feed(input: ordinal, batch)
         isFed = true
     }
@@ -70,6 +87,12 @@ final class RunningUnit {
     func forget(_ object: RelationID) {
         views.removeAll { $0.id == object }
         objects.removeAll { $0 == object }
+    }
+
+    func takeFailure() -> SQLError? {
+        guard !isFailureTold, let failure else { return nil }
+        isFailureTold = true
+        return failure
     }
 
     /// One tick; nil where there is nothing to do. A failure stops the unit, not the database.

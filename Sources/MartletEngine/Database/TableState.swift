@@ -111,7 +111,7 @@ final class TableState {
         return firsts.indices.first { firsts[$0] != $0 } ?? firsts.count
     }
 
-    private func newestWord(
+    func newestWord(
         _ batch: Batch, _ row: Int, _ hash: UInt64, staged: KeyLog
     ) -> (columns: [Column], row: Int, isPresent: Bool)? {
         if let word = staged.newest(batch, row, hash) { return word }
@@ -122,7 +122,7 @@ final class TableState {
     }
 
     /// Whether the very row is there, all its columns the same.
-    private func isThere(_ batch: Batch, _ row: Int, _ hash: UInt64, staged: KeyLog) -> Bool {
+    func isThere(_ batch: Batch, _ row: Int, _ hash: UInt64, staged: KeyLog) -> Bool {
         if isKeyed {
             if let word = newestWord(batch, row, hash, staged: staged) {
                 return word.isPresent && zip(word.columns, batch.columns).allSatisfy { $0.equals(word.row, $1, row) }

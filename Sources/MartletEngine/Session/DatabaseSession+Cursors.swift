@@ -23,6 +23,7 @@ extension DatabaseSession {
     }
 
     func fetch(_ fetch: FetchStatement) throws(SQLError) -> SQLOutcome {
+        if places[fetch.cursor] != nil { return try fetchChanges(fetch) }
         guard var cursor = cursors[fetch.cursor] else {
             throw SQLError(SQLState("34000"), "cursor \"\(fetch.cursor)\" does not exist")
         }
@@ -64,7 +65,13 @@ extension DatabaseSession {
     func closeCursor(_ name: String?) throws(SQLError) -> SQLOutcome {
         guard let name else {
             cursors = [:]
+            for place in places.values { database.hub.unfollow(place.relation) }
+            places = [:]
             return .done(tag: "CLOSE CURSOR ALL")
+        }
+        if let place = places.removeValue(forKey: name) {
+            database.hub.unfollow(place.relation)
+            return .done(tag: "CLOSE CURSOR")
         }
         guard cursors.removeValue(forKey: name) != nil else { throw SQLError(SQLState("34000"), "cursor \"\(name)\" does not exist") }
         return .done(tag: "CLOSE CURSOR")

@@ -41,8 +41,8 @@ extension DatabaseSession {
         case .declareCursor(let name, let options, let query): return try declare(name, options, query)
         case .fetch(let fetch): return try self.fetch(fetch)
         case .closeCursor(let name): return try closeCursor(name)
-        case .subscribe, .declareSubscriptionCursor:
-            throw SQLError(.featureNotSupported, "subscriptions are not served by this session")
+        case .subscribe(let statement): return try subscribe(statement)
+        case .declareSubscriptionCursor(let cursor): return try declare(cursor)
         case .cancelJobs: return .done(tag: "CANCEL JOBS")
         case .discard(let target):
             if target == .all {
@@ -173,7 +173,7 @@ extension DatabaseSession {
             case .describe(let name): return try describe(name).fields
             case .explainAnalyze: return [Field(name: "QUERY PLAN", type: .text)]
             case .execute(let name, _): return statements[name]?.fields
-            case .fetch(let fetch): return fetch.isMove ? nil : cursors[fetch.cursor]?.fields
+            case .fetch(let fetch): return fetch.isMove ? nil : places[fetch.cursor]?.fields ?? cursors[fetch.cursor]?.fields
             default: return nil
             }
         }

@@ -35,6 +35,7 @@ final class DatabaseSession: SQLSession {
     var parameters: SessionParameters
     var current = Transaction(isExplicit: false)
     var cursors: [String: HeldCursor] = [:]
+    var places: [String: SubscriptionPlace] = [:]
     var statements: [String: any PreparedStatement] = [:]
     private var notices: [SQLNotice] = []
     /// The instant that now() means: the transaction's beginning.
@@ -64,6 +65,8 @@ final class DatabaseSession: SQLSession {
         var context = database.options.evaluation
         context.zone = context.zone(named: parameters["timezone"] ?? "UTC") ?? .utc
         context.now = now
+        context.catalog = SessionFunctions(
+            facts: SystemFacts(catalog: boundCatalog(), client: client, parameters: parameters, database: database))
         return context
     }
 
@@ -82,6 +85,8 @@ final class DatabaseSession: SQLSession {
     }
 
     func close() {
+        for place in places.values { database.hub.unfollow(place.relation) }
+        places = [:]
         current = Transaction(isExplicit: false)
         cursors = [:]
         statements = [:]

@@ -36,7 +36,9 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        words = [self.binary, "serve", "--data-dir", self.data, "--kafka", f"127.0.0.1:{self.port}", "--http", "127.0.0.1:0"]
+        words = [self.binary, "serve", "--data-dir", self.data, "--kafka", f"127.0.0.1:{self.port}", "--no-postgres",
+            "--http", "127.0.0.1:0",
+        ]
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value}"]
         if self.script:

@@ -111,36 +111,6 @@ enum InformationSchema {
                 }
             }
         },
-        SystemTable(
-            "information_schema.referential_constraints",
-            "constraint_catalog:t constraint_schema:t constraint_name:t unique_constraint_catalog:t "
-                + "unique_constraint_schema:t unique_constraint_name:t match_option:t update_rule:t delete_rule:t"),
-        SystemTable(
-            "information_schema.constraint_column_usage",
-            "table_catalog:t table_schema:t table_name:t column_name:t constraint_catalog:t constraint_schema:t "
-                + "constraint_name:t"),
-        SystemTable("information_schema.check_constraints", "constraint_catalog:t constraint_schema:t constraint_name:t check_clause:t"),
-        SystemTable(
-            "information_schema.routines",
-            "specific_catalog:t specific_schema:t specific_name:t routine_catalog:t routine_schema:t routine_name:t "
-                + "routine_type:t data_type:t routine_definition:t"),
-        SystemTable(
-            "information_schema.parameters",
-            "specific_catalog:t specific_schema:t specific_name:t ordinal_position:i parameter_mode:t parameter_name:t "
-                + "data_type:t"),
-        SystemTable("information_schema.sequences", "sequence_catalog:t sequence_schema:t sequence_name:t data_type:t"),
-        SystemTable(
-            "information_schema.triggers",
-            "trigger_catalog:t trigger_schema:t trigger_name:t event_manipulation:t event_object_table:t action_statement:t"),
-        SystemTable(
-            "information_schema.table_privileges",
-            "grantor:t grantee:t table_catalog:t table_schema:t table_name:t privilege_type:t is_grantable:t"),
-        SystemTable(
-            "information_schema.role_table_grants",
-            "grantor:t grantee:t table_catalog:t table_schema:t table_name:t privilege_type:t is_grantable:t"),
-        SystemTable(
-            "information_schema.element_types",
-            "object_catalog:t object_schema:t object_name:t object_type:t collection_type_identifier:t data_type:t"),
         SystemTable("information_schema.enabled_roles", "role_name:t") { _ in [[.text("martlet")]] },
     ]
 }

@@ -66,6 +66,27 @@ enum PostgresCatalog {
         return keys + declared
     }
 
+    /// What clients call a relation by number; nil: there is none of that name.
+    static func oid(ofRelation name: String, _ catalog: DatabaseCatalog) -> Int32? {
+        shown(catalog).first { CatalogNames.canonical(schema: $0.schema, name: $0.name) == name }?.oid
+    }
+
+    static func relationName(_ oid: Int32, _ catalog: DatabaseCatalog) -> String? {
+        if let found = shown(catalog).first(where: { $0.oid == oid }) {
+            return found.schema == "pg_catalog" ? found.name : CatalogNames.canonical(schema: found.schema, name: found.name)
+        }
+        return shownIndexes(catalog).first { $0.oid == oid }?.name
+    }
+
+    /// The columns of an index, and the statement that would make it.
+    static func index(_ oid: Int32, _ catalog: DatabaseCatalog) -> (columns: [String], definition: String)? {
+        guard let index = shownIndexes(catalog).first(where: { $0.oid == oid }) else { return nil }
+        let columns = index.columns.map { index.table.fields[$0].name }
+        let (schema, table) = CatalogNames.parts(index.table.name)
+        let unique = index.isUnique ? "UNIQUE " : ""
+        return (columns, "CREATE \(unique)INDEX \(index.name) ON \(schema).\(table) USING btree (\(columns.joined(separator: ", ")))")
+    }
+
     private static let relations: [SystemTable] = [
         SystemTable(
             "pg_catalog.pg_class",
@@ -148,12 +169,8 @@ enum PostgresCatalog {
         SystemTable("pg_catalog.pg_indexes", "schemaname:t tablename:t indexname:t tablespace:t indexdef:t") { facts in
             shownIndexes(facts.catalog).map { index in
                 let (schema, table) = CatalogNames.parts(index.table.name)
-                let columns = index.columns.map { index.table.fields[$0].name }.joined(separator: ", ")
-                let unique = index.isUnique ? "UNIQUE " : ""
-                return [
-                    .text(schema), .text(table), .text(index.name), .null,
-                    .text("CREATE \(unique)INDEX \(index.name) ON \(schema).\(table) USING btree (\(columns))"),
-                ]
+                let definition = PostgresCatalog.index(index.oid, facts.catalog)?.definition
+                return [.text(schema), .text(table), .text(index.name), .null, text(definition)]
             }
         },
     ]

@@ -28,14 +28,31 @@ struct SystemTable: Sendable {
         self.rows = rows
     }
 
+    /// Tables without rows: a line each, name and columns.
+    static func listed(_ text: String) -> [SystemTable] {
+        text.split(separator: "\n").map { line in
+            let name = line.prefix { $0 != " " }
+            return SystemTable(String(name), String(line.dropFirst(name.count)))
+        }
+    }
+
     /// o: object id, t: text, b: boolean, s, i, l: integers of 2, 4, 8 bytes, f: real, d: double, z: time stamp, v: interval,
-    /// j: document; capitals: arrays.
+    /// j: document, y: bytes, n: numeric; capitals: arrays.
     private static let types: [String: DataType] = [
-        "o": .integer, "t": .text, "b": .boolean, "s": .smallint, "i": .integer, "l": .bigint, "f": .real, "d": .double, "z": .timestamptz,
-        "v": .interval, "j": .jsonb, "T": .array(.text), "S": .array(.smallint), "O": .array(.integer),
+        "o": .bigint, "t": .text, "b": .boolean, "s": .smallint, "i": .integer, "l": .bigint, "f": .real, "d": .double, "z": .timestamptz,
+        "v": .interval, "j": .jsonb, "y": .bytea, "n": .plainNumeric,
+        "F": .array(.real), "B": .array(.boolean), "D": .array(.double), "T": .array(.text), "S": .array(.smallint), "O": .array(.bigint),
     ]
 
-    static let all: [SystemTable] = PostgresCatalog.tables + PostgresCatalog.emptyTables + InformationSchema.tables + MartletViews.tables
+    static let all: [SystemTable] = {
+        let more = Dictionary(uniqueKeysWithValues: PostgresCatalog.emptyColumns.map { ($0.name, $0.fields) })
+        let filled = (PostgresCatalog.tables + InformationSchema.tables).map { table in
+            var whole = table
+            whole.fields += more[table.name] ?? []
+            return whole
+        }
+        return filled + PostgresCatalog.emptyTables + InformationSchema.emptyTables + MartletViews.tables
+    }()
 
     static let byName: [String: SystemTable] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
@@ -48,8 +65,21 @@ extension DatabaseSession {
     func systemRows(_ name: String, _ catalog: DatabaseCatalog) throws(SQLError) -> StoreSnapshot? {
         guard let table = SystemTable.byName[name] else { return nil }
         let facts = SystemFacts(catalog: catalog, client: client, parameters: parameters, database: database)
-        let rows = table.rows?(facts) ?? []
+        let rows = (table.rows?(facts) ?? []).map { row in
+            table.fields.enumerated().map { at, field in at < row.count ? row[at].widened(to: field.type) : .null }
+        }
         return StoreSnapshot([Batch(table.fields, rows)])
+    }
+}
+
+extension Value {
+    /// Object ids are given as INT and shown as BIGINT.
+    fileprivate func widened(to type: DataType) -> Value {
+        switch (self, type) {
+        case (.integer(let number), .bigint): .bigint(Int64(number))
+        case (.array(let array), .array(.bigint)): .array(ArrayValue(.bigint, array.values.map { $0.widened(to: .bigint) }))
+        default: self
+        }
     }
 }
 

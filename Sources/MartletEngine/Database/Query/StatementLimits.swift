@@ -7,6 +7,7 @@ internal import Synchronization
 /// own asks.
 final class StatementLimits: Sendable {
     private let isCancelled = Atomic<Bool>(false)
+    private let hooks = Mutex<[@Sendable () -> Void]>([])
     private let deadlineNanos = Atomic<Int64>(.max)
     private let clock: any Clock
     /// Bytes that results and operators of one statement may take.
@@ -24,7 +25,17 @@ final class StatementLimits: Sendable {
         deadlineNanos.store(timeoutMicros == 0 || overflow ? .max : now.addingReportingOverflow(nanos).partialValue, ordering: .relaxed)
     }
 
-    func cancel() { isCancelled.store(true, ordering: .relaxed) }
+    func cancel() {
+        isCancelled.store(true, ordering: .relaxed)
+        let hooks = hooks.withLock { hooks in
+            defer { hooks = [] }
+            return hooks
+        }
+        for hook in hooks { hook() }
+    }
+
+    /// Calls `body` at the next cancel, once.
+    func onCancel(_ body: @escaping @Sendable () -> Void) { hooks.withLock { $0 = [body] } }
 
     /// The error with which the statement ends now; nil: it may go on.
     var reason: SQLError? {

@@ -1,0 +1,129 @@
+package import MartletCore
+internal import MartletDataflow
+package import MartletEngine
+internal import MartletLog
+package import MartletPlatform
+internal import Synchronization
+
+extension WakeSignal: WaitSignal {}
+
+/// A database on this machine's threads, clock and files: durable in a log, or, without one, for as long as it runs.
+package final class DatabaseRun: Sendable {
+    package let database: Database
+    private let way: Way
+
+    private enum Way: Sendable {
+        case durable(DurableRun, DurableSettings, TopicInterest)
+        /// Nothing is kept; ticks are true at once.
+        case fleeting(WakeSignal)
+    }
+
+    /// Wakes the driver, once there is one.
+    private final class Wake: Sendable {
+        private let body = Mutex<(@Sendable () -> Void)?>(nil)
+
+        func set(_ given: @escaping @Sendable () -> Void) { body.withLock { $0 = given } }
+        func callAsFunction() { body.withLock { $0 }?() }
+    }
+
+    package init(_ options: RunOptions, registry: MetricsRegistry?) throws(SQLError) {
+        let clock = SystemClock()
+        let log = options.durable?.place.log
+        let outDirectory = options.outDirectory
+        let connectors = LocalConnectors(outDirectory: outDirectory, clock: clock, log: log)
+        var settings = PipelineOptions(shards: options.shards)
+        settings.limits = options.limits
+        settings.evaluation = TimeZoneFiles.context
+        let executor: ThreadedExecutor
+        do {
+            executor = try ThreadedExecutor(shards: options.shards)
+        } catch {
+            throw SQLError(.configurationLimitExceeded, "\(error)")
+        }
+        let wake = Wake()
+        let surroundings = DatabaseSurroundings(
+            clock: clock, connectors: connectors, executor: executor, makeSignal: { WakeSignal() }, wake: { wake() },
+            makeReaders: { LocalConnectors(outDirectory: outDirectory, clock: SystemClock(), log: log) })
+        database = Database(settings, surroundings)
+        if let durable = options.durable {
+            let run = try DurableRun(
+                database, durable.place, options: durable.options, resets: durable.resets, logger: durable.logger, registry: registry)
+            wake.set { run.wake() }
+            way = .durable(run, durable, connectors.interest)
+        } else {
+            let signal = WakeSignal()
+            wake.set { signal.notify() }
+            way = .fleeting(signal)
+        }
+    }
+
+    /// Drives it on the calling thread until `shouldStop` answers true (asked between ticks, and after `wake`).
+    /// `onRecovered` is called before the first tick; from then on requests are answered.
+    package func run(shouldStop: () -> Bool, onRecovered: () -> Void, onUnitFailure: (SQLError) -> Void) throws(SQLError) {
+        defer { database.close() }
+        switch way {
+        case .durable(let run, let settings, let interest):
+            let listening = interest.listen(to: settings.place.log) { run.wake() }
+            defer { settings.place.log.removePublishListener(listening) }
+            try run.run(
+                forgetsWhenFinished: false, idleNanosMax: DatabaseRun.idleNanosMax, shouldStop: shouldStop,
+                onRecovered: { report in
+                    tell(report, settings)
+                    onRecovered()
+                },
+                betweenTicks: { () throws(SQLError) in for failure in database.takeFailures() { onUnitFailure(failure) } })
+        case .fleeting(let signal):
+            onRecovered()
+            try drive(signal, shouldStop, onUnitFailure)
+        }
+    }
+
+    private func drive(_ signal: WakeSignal, _ shouldStop: () -> Bool, _ onUnitFailure: (SQLError) -> Void) throws(SQLError) {
+        while !shouldStop() {
+            let ticket = signal.ticket
+            let step = try database.step(replaying: nil)
+            let targets = database.targets
+            for (target, part) in step.output.parts { try targets[target].write(part.bytes.bytes) }
+            for case let target as any ExternalTarget in targets { try target.endTick(step.output.tick, isFollowed: database.hasWork) }
+            for (_, part) in step.output.parts { step.output.pool?.give(part.bytes) }
+            database.committed(through: database.tick)
+            for failure in database.takeFailures() { onUnitFailure(failure) }
+            if !step.report.madeProgress, !database.hasWork { signal.wait(after: ticket, timeoutNanos: DatabaseRun.idleNanosMax) }
+        }
+    }
+
+    /// Returns when the sources of all units are at their end, or `patience` has passed without anything new.
+    package func settle(patienceNanos: Int64 = 300_000_000) throws(SQLError) {
+        let clock = SystemClock()
+        var before = database.progress
+        var quietSince = clock.monotonicNanos()
+        while true {
+            if before.isFinished { return }
+            clock.sleep(nanos: 2_000_000)
+            let now = database.progress
+            if now.ticks != before.ticks { quietSince = clock.monotonicNanos() }
+            before = now
+            if clock.monotonicNanos() - quietSince > patienceNanos { return }
+        }
+    }
+
+    /// Sources are looked at this often when nobody wakes the driver.
+    private static let idleNanosMax: Int64 = 5_000_000
+
+    private func tell(_ report: RecoveryReport, _ settings: DurableSettings) {
+        let name = settings.place.name
+        for damage in report.damaged {
+            settings.logger.warn("a checkpoint is damaged and was passed over", ["pipeline": .string(name), "damage": .string(damage)])
+        }
+        guard let tick = report.checkpointTick else {
+            settings.logger.info("database begins", ["pipeline": .string(name)])
+            return
+        }
+        settings.logger.info(
+            "database resumed",
+            [
+                "pipeline": .string(name), "checkpoint": .int(Int64(clamping: tick)), "replayed": .int(Int64(clamping: report.ticksReplayed)),
+                "seconds": .double(Double(report.nanos) * 1e-9),
+            ])
+    }
+}

@@ -1,0 +1,190 @@
+internal import MartletCore
+internal import MartletSQL
+
+/// What functions answer that ask the session or the catalog: `current_schema()`, `format_type(oid, int)`,
+/// `pg_get_viewdef(oid)`, `'t'::regclass`.
+struct SessionFunctions: CatalogFunctions {
+    let facts: SystemFacts
+
+    func evaluate(_ name: String, _ arguments: [Value]) throws(SQLError) -> Value {
+        if let value = session(name, arguments) { return value }
+        if name == "current_setting" || name == "set_config" { return try setting(name, arguments) }
+        for kind in CatalogFunctionTable.registered {
+            if name == kind + "in" { return try identifier(kind, arguments) }
+            if name == kind + "out" { return shownName(kind, arguments) }
+        }
+        if name.hasPrefix("to_reg") { return (try? identifier(String(name.dropFirst(3)), arguments)) ?? .null }
+        if name.hasPrefix("has_") || name == "pg_has_role" || name.hasSuffix("_is_visible") { return .boolean(true) }
+        guard arguments.allSatisfy({ !$0.isNull }) else { return .null }
+        return object(name, arguments)
+    }
+
+    // MARK: The session's own
+
+    private func session(_ name: String, _ arguments: [Value]) -> Value? {
+        let path = facts.parameters.searchPath.filter { facts.catalog.sql.hasSchema($0) }
+        switch name {
+        case "current_database", "current_catalog": return .text(facts.catalog.sql.databaseName)
+        case "current_schema": return path.first.map { .text($0) } ?? .null
+        case "current_schemas":
+            var names = path
+            if case .boolean(true)? = arguments.first { names.insert("pg_catalog", at: 0) }
+            return .array(ArrayValue(.text, names.map { .text($0) }))
+        case "current_user", "session_user", "user", "current_role": return .text(facts.client.user)
+        case "version": return .text("PostgreSQL \(facts.parameters["server_version"] ?? "")")
+        case "getdatabaseencoding", "pg_client_encoding", "pg_encoding_to_char": return .text("UTF8")
+        case "pg_char_to_encoding": return .integer(6)
+        case "pg_backend_pid": return .integer(facts.client.processID)
+        case "pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable": return .boolean(false)
+        case "pg_cancel_backend", "pg_terminate_backend": return .boolean(false)
+        case "pg_my_temp_schema": return .bigint(0)
+        case "txid_current", "pg_current_xact_id": return .bigint(Int64(clamping: facts.database.visible.tick))
+        // One session never has to wait for another's advisory lock: they hold nothing.
+        case "pg_try_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_xact_lock", "pg_try_advisory_lock_shared": return .boolean(true)
+        case "pg_advisory_lock", "pg_advisory_xact_lock", "pg_advisory_lock_shared", "pg_advisory_unlock_all": return .text("")
+        case "current_query", "inet_server_addr", "inet_client_addr", "inet_server_port", "inet_client_port", "pg_postmaster_start_time",
+            "pg_conf_load_time":
+            return .null
+        default: return nil
+        }
+    }
+
+    private func setting(_ name: String, _ arguments: [Value]) throws(SQLError) -> Value {
+        guard case .text(let parameter)? = arguments.first else { return .null }
+        if name == "set_config" { return arguments[1] }
+        if let value = facts.parameters[parameter.lowercased()] { return .text(value) }
+        if arguments.count > 1, case .boolean(true) = arguments[1] { return .null }
+        throw SQLError(.undefinedObject, "unrecognized configuration parameter \"\(parameter)\"")
+    }
+
+    // MARK: Names and identifiers
+
+    private func relation(_ name: String) -> RelationEntry? {
+        if let entry = facts.catalog.sql.relation(named: name) { return entry }
+        for schema in facts.parameters.searchPath + ["pg_catalog"] {
+            if let entry = facts.catalog.sql.relation(named: CatalogNames.canonical(schema: schema, name: name)) { return entry }
+        }
+        let (schema, bare) = CatalogNames.parts(name)
+        return facts.catalog.sql.relation(named: CatalogNames.canonical(schema: schema, name: bare))
+    }
+
+    private func identifier(_ kind: String, _ arguments: [Value]) throws(SQLError) -> Value {
+        guard case .text(let written)? = arguments.first else { return .null }
+        if let number = Int64(written) { return .bigint(number) }
+        let name = String(written.filter { $0 != "\"" })
+        switch kind {
+        case "regclass":
+            if let entry = relation(name), let oid = PostgresCatalog.oid(ofRelation: entry.name, facts.catalog) { return .bigint(Int64(oid)) }
+            throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist")
+        case "regtype":
+            if let type = PostgresType.all.first(where: { $0.name == name || $0.type?.sqlName == name }) { return .bigint(Int64(type.oid)) }
+            throw SQLError(.undefinedObject, "type \"\(name)\" does not exist")
+        case "regnamespace":
+            if facts.catalog.sql.hasSchema(name) { return .bigint(Int64(SystemOID.schema(name, facts.catalog))) }
+            throw SQLError(.invalidSchemaName, "schema \"\(name)\" does not exist")
+        case "regrole": return .bigint(Int64(SystemOID.owner))
+        default: throw SQLError(.undefinedObject, "\(kind) \"\(name)\" does not exist")
+        }
+    }
+
+    private func shownName(_ kind: String, _ arguments: [Value]) -> Value {
+        guard let oid = arguments.first?.identifier else { return .null }
+        switch kind {
+        case "regclass": return .text(PostgresCatalog.relationName(oid, facts.catalog) ?? "\(oid)")
+        case "regtype": return .text(PostgresType.all.first { $0.oid == oid }.map { $0.type?.sqlName ?? $0.name } ?? "\(oid)")
+        case "regnamespace":
+            return .text(facts.catalog.sql.schemaNames.first { SystemOID.schema($0, facts.catalog) == oid } ?? "\(oid)")
+        case "regrole": return .text(oid == SystemOID.owner ? "martlet" : "\(oid)")
+        default: return .text("\(oid)")
+        }
+    }
+
+    // MARK: Objects
+
+    private func object(_ name: String, _ arguments: [Value]) -> Value {
+        guard let oid = arguments.first?.identifier else {
+            if name == "pg_get_expr" { return arguments[0] }
+            if name == "pg_database_size" { return .bigint(facts.database.sizes().reduce(0) { $0 + Int64($1.value.bytes) }) }
+            return .null
+        }
+        let found = facts.catalog.all.first { $0.oid == oid }
+        switch name {
+        case "format_type":
+            let type = PostgresType.all.first { $0.oid == oid }
+            guard let shown = type?.type else { return .text(type?.name ?? "???") }
+            if case .integer(let modifier)? = arguments.last, modifier >= 4, shown == .plainNumeric {
+                return .text("numeric(\((modifier - 4) >> 16),\((modifier - 4) & 0x7FF))")
+            }
+            return .text(shown.sqlName)
+        case "pg_get_userbyid": return .text("martlet")
+        case "pg_tablespace_location": return .text("")
+        case "pg_get_viewdef": return found.map { .text($0.queryText) } ?? .null
+        case "pg_get_indexdef":
+            guard let index = PostgresCatalog.index(oid, facts.catalog) else { return .null }
+            if arguments.count > 1, case .integer(let column) = arguments[1], column > 0 {
+                let ordinal = Int(column) - 1
+                return ordinal < index.columns.count ? .text(index.columns[ordinal]) : .null
+            }
+            return .text(index.definition)
+        case "pg_get_constraintdef":
+            return PostgresCatalog.index(oid, facts.catalog).map { .text("PRIMARY KEY (\($0.columns.joined(separator: ", ")))") } ?? .null
+        case "obj_description": return found.flatMap { facts.catalog.comment(on: $0.name, column: nil) }.map { .text($0) } ?? .null
+        case "col_description":
+            guard let found, case .integer(let column) = arguments[1], column > 0, Int(column) <= found.fields.count else { return .null }
+            return facts.catalog.comment(on: found.name, column: found.fields[Int(column) - 1].name).map { .text($0) } ?? .null
+        case "pg_table_size", "pg_relation_size", "pg_total_relation_size":
+            return found.map { .bigint(Int64(facts.database.sizes()[$0.id]?.bytes ?? 0)) } ?? .null
+        case "pg_indexes_size": return .bigint(0)
+        case "pg_database_size": return .bigint(facts.database.sizes().reduce(0) { $0 + Int64($1.value.bytes) })
+        case "pg_get_functiondef", "pg_get_function_sqlbody", "pg_get_function_arguments", "pg_get_function_identity_arguments",
+            "pg_get_function_result":
+            let at = Int(oid) - Int(SystemOID.function)
+            let functions = facts.catalog.sql.allFunctions
+            guard functions.indices.contains(at) else { return .null }
+            switch name {
+            case "pg_get_functiondef": return .text(functions[at].text)
+            case "pg_get_function_result": return .text(functions[at].result.sqlName)
+            case "pg_get_function_sqlbody": return .null
+            default: return .text(functions[at].parameterTypes.map(\.sqlName).joined(separator: ", "))
+            }
+        default: return .null
+        }
+    }
+}
+
+extension Value {
+    /// The number of an object; nil where this is none.
+    fileprivate var identifier: Int32? {
+        switch self {
+        case .bigint(let number): Int32(exactly: number)
+        case .integer(let number): number
+        default: nil
+        }
+    }
+}
+
+extension CatalogObject {
+    /// A view's query, as it was written.
+    fileprivate var queryText: String {
+        let words = text
+        guard let found = words.range(ofWord: "AS") else { return words }
+        return String(words[found...].drop(while: \.isWhitespace))
+    }
+}
+
+extension String {
+    /// Behind the first occurrence of a word that stands by itself, in any case.
+    fileprivate func range(ofWord word: String) -> Index? {
+        var at = startIndex
+        var previous: Character = " "
+        while at < endIndex {
+            if previous.isWhitespace, self[at...].prefix(word.count).uppercased() == word {
+                let end = index(at, offsetBy: word.count)
+                if end == endIndex || self[end].isWhitespace || self[end] == "(" { return end }
+            }
+            previous = self[at]
+            at = index(after: at)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,156 @@
+internal import MartletColumns
+internal import MartletCore
+internal import MartletSQL
+
+/// ALTER. What runs goes on undisturbed: units know relations by their numbers and columns by their places.
+extension Database {
+    func alter(_ statement: AlterStatement, _ building: inout Building) throws(SQLError) {
+        building.notices += statement.notices
+        building.tag = "ALTER \(statement.kind.rawValue.uppercased())"
+        var name = statement.name
+        for change in statement.changes {
+            guard var object = building.catalog[name] else { throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist") }
+            switch change {
+            case .rename(let next), .setSchema(let next):
+                try checkRenaming(object, to: next, building.catalog)
+                object.name = next
+                object.kind = object.kind.renamed(next)
+            case .renameColumn(let ordinal, let next):
+                object.fields[ordinal].name = next
+                object.kind = object.kind.renamingColumn(ordinal, next)
+            case .addColumn(let column, let backfill):
+                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                table.columns.append(column)
+                object.kind = .table(table)
+                object.fields = table.fields
+                try reshape(object, dropping: nil, adding: (column.type, backfill), &building)
+            case .dropColumn(let ordinal, _):
+                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                try checkUnused(object, table, ordinal, building.catalog)
+                table.columns.remove(at: ordinal)
+                func moved(_ place: Int) -> Int { place > ordinal ? place - 1 : place }
+                table.primaryKey = table.primaryKey.map(moved)
+                table.versionColumns = table.versionColumns.map(moved)
+                if let watermark = table.watermark {
+                    table.watermark = WatermarkDefinition(column: moved(watermark.column), delay: watermark.delay)
+                }
+                object.kind = .table(table)
+                object.fields = table.fields
+                object.key = table.primaryKey
+                try reshape(object, dropping: ordinal, adding: nil, &building)
+            }
+            building.catalog.sql.remove(object.objectKind, named: name)
+            building.catalog.put(object)
+            building.catalog.sql.replace(object.entry)
+            name = object.name
+        }
+    }
+
+    private static func onlyTables(_ object: CatalogObject) -> SQLError {
+        SQLError(
+            .featureNotSupported, "columns of \(object.noun) \"\(object.name)\" cannot be added or dropped",
+            hint: "Drop it and make it anew.")
+    }
+
+    private func checkRenaming(_ object: CatalogObject, to next: String, _ catalog: DatabaseCatalog) throws(SQLError) {
+        if catalog[next] != nil || catalog.sql.relation(named: next) != nil {
+            throw SQLError(.duplicateTable, "relation \"\(next)\" already exists")
+        }
+        if case .source = object.kind {
+            throw SQLError(.featureNotSupported, "a source cannot be renamed", hint: "Its dead letters and late rows are called after it.")
+        }
+        // A plain view's query is kept with the names that it was bound with.
+        if let view = catalog.users(of: object.id).first(where: { if case .view = $0.kind { true } else { false } }) {
+            throw SQLError(
+                .featureNotSupported, "cannot rename \(object.noun) \"\(object.name)\" because view \"\(view.name)\" reads it",
+                hint: "Drop the view, rename, and make the view anew.")
+        }
+    }
+
+    private func checkUnused(
+        _ object: CatalogObject, _ table: TableDefinition, _ ordinal: Int, _ catalog: DatabaseCatalog
+    ) throws(SQLError) {
+        let column = table.columns[ordinal].name
+        if table.primaryKey.contains(ordinal) || table.watermark?.column == ordinal || table.versionColumns.contains(ordinal) {
+            throw SQLError(
+                .invalidTableDefinition, "column \"\(column)\" is part of the table's key, watermark or version and cannot be dropped")
+        }
+        if let user = catalog.users(of: object.id).first {
+            throw SQLError(
+                SQLState("2BP01"), "cannot drop column \(column) of table \(object.name) because other objects depend on it",
+                detail: "\(user.noun) \(user.name) depends on table \(object.name)")
+        }
+    }
+
+    /// The table's rows in its new columns, in a store of their own, which takes the old one's place with the tick.
+    private func reshape(
+        _ object: CatalogObject, dropping: Int?, adding: (type: DataType, value: Value)?, _ building: inout Building
+    ) throws(SQLError) {
+        let rows = building.stores[object.id].map { $0.snapshot().batches } ?? current(object.id)
+        keep(object, &building)
+        for batch in rows {
+            var columns = batch.columns
+            if let dropping { columns.remove(at: dropping) }
+            if let adding { columns.append(Column.constant(adding.value, type: adding.type, count: batch.count)) }
+            building.stores[object.id]?.apply(Batch(count: batch.count, columns: columns, weights: batch.weights))
+        }
+        building.tables[object.id]?.newestEventTime = tables[object.id]?.newestEventTime
+    }
+}
+
+extension CatalogObject.Kind {
+    func renamed(_ name: String) -> CatalogObject.Kind {
+        switch self {
+        case .table(var table):
+            table.name = name
+            return .table(table)
+        case .source(var source):
+            source.name = name
+            return .source(source)
+        case .view(var view):
+            view.name = name
+            return .view(view)
+        case .materializedView(var view):
+            view.name = name
+            return .materializedView(view)
+        case .sink(var sink):
+            sink.name = name
+            return .sink(sink)
+        case .side: return self
+        }
+    }
+
+    func renamingColumn(_ ordinal: Int, _ name: String) -> CatalogObject.Kind {
+        switch self {
+        case .table(var table):
+            table.columns[ordinal].name = name
+            return .table(table)
+        case .source(var source):
+            source.columns[ordinal].name = name
+            return .source(source)
+        case .view(var view):
+            view.fields[ordinal].name = name
+            return .view(view)
+        case .materializedView(var view):
+            view.fields[ordinal].name = name
+            return .materializedView(view)
+        case .sink, .side: return self
+        }
+    }
+}
+
+extension CatalogObject {
+    /// As the binder sees it.
+    var entry: RelationEntry {
+        let kind: RelationEntry.Kind =
+            switch kind {
+            case .table(let table): .table(table)
+            case .source(let source): .source(source)
+            case .view(let view): .view(view)
+            case .materializedView(let view): .materializedView(view)
+            case .sink(let sink): .sink(sink)
+            case .side(let source): .deadLetters(source: source)
+            }
+        return RelationEntry(name: name, kind: kind, fields: fields)
+    }
+}
