@@ -79,6 +79,46 @@ struct ToolQueriesTests {
         #expect(throws: SQLError.self) { try prepared.bound([.integer(4)], catalog: catalog) }
     }
 
+    /// MARTLET_SEED and MARTLET_QUERIES make it another and longer.
+    @Test("statements with words lost, doubled, swapped or put in from elsewhere end in a result or an error with a place")
+    func garbled() throws {
+        let catalog = try Self.catalog()
+        let context = EvaluationContext(catalog: Catalogs())
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
+        var words: [[String]] = []
+        for file in ["psql.sql", "drivers.sql", "session.script"] {
+            let text = String(decoding: try Data(contentsOf: folder.appending(path: file)), as: UTF8.self)
+            let statements = file.hasSuffix(".sql") ? try PreparedText.split(text).map(\.text) : text.split(separator: "\n").map(String.init)
+            words += statements.map { $0.split(separator: " ").map(String.init) }.filter { !$0.isEmpty }
+        }
+        let environment = ProcessInfo.processInfo.environment
+        var random = SplitMix64(seed: environment["MARTLET_SEED"].flatMap { UInt64($0) } ?? 1)
+        func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
+        var bound = 0
+        for _ in 0..<(environment["MARTLET_QUERIES"].flatMap { Int($0) } ?? 2_000) {
+            var one = words[below(words.count)]
+            for _ in 0...below(3) where one.count > 1 {
+                let at = below(one.count)
+                let other = words[below(words.count)]
+                switch below(4) {
+                case 0: one.remove(at: at)
+                case 1: one.insert(one[below(one.count)], at: at)
+                case 2: one.swapAt(at, below(one.count))
+                default: one.insert(other[below(other.count)], at: at)
+                }
+            }
+            let text = one.joined(separator: " ")
+            do {
+                let prepared = try PreparedText(text, catalog: catalog, context: context)
+                _ = try prepared.bound(prepared.parameterTypes.map { _ in .null }, catalog: catalog, context: context)
+                bound += 1
+            } catch {
+                if let position = error.position { #expect(position >= 1 && position <= text.unicodeScalars.count + 1, "\(text)") }
+            }
+        }
+        #expect(bound > 50)
+    }
+
     @Test("a text is taken apart at its semicolons")
     func split() throws {
         let pieces = try PreparedText.split(" SELECT ';' ; ;\n/* ; */ SELECT 2 -- ;\n")

@@ -125,6 +125,7 @@ extension Binder {
     /// Functions of the session that are called without parentheses.
     private static let sessionNames: Set<String> = ["current_user", "session_user", "current_role", "current_catalog", "current_schema"]
 
+    @inline(never)
     mutating func column(_ parts: [Identifier], _ block: Block) throws(SQLError) -> Bound {
         if let arguments = block.arguments, let name = parts.last?.text, let argument = arguments.first(where: { $0.name == name }) {
             return argument.value
@@ -146,6 +147,7 @@ extension Binder {
     }
 
     /// A relation's name in the place of a column: its row as a composite value.
+    @inline(never)
     private func wholeRow(_ relation: String, _ block: Block) -> Bound? {
         guard block.scope.relations.contains(relation) else { return nil }
         let own = block.scope.columns.enumerated().filter { $0.element.relation == relation && !$0.element.isHidden }
@@ -271,10 +273,7 @@ extension Binder {
     @inline(never)
     private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
         if !type.isArray, type.modifiers.count == 1, ["varchar", "character varying"].contains(type.name) {
-            // An explicit cast cuts what is longer.
-            let length = Bound(.literal(.integer(Int32(clamping: type.modifiers[0])), .integer))
-            let text = try coerce(try bind(operand, block), to: .text, at: operand.position, context: .explicit)
-            return try resolved("left", [text, length], [operand.position, type.position], isOperator: false, at: position)
+            return try cut(try bind(operand, block), type, operand.position, at: position)
         }
         let target = try dataType(type)
         if !type.isArray, CatalogFunctionTable.registered.contains(type.name) {
@@ -289,7 +288,16 @@ extension Binder {
         return try coerce(bound, to: target, at: place, context: .explicit)
     }
 
+    /// An explicit cast to VARCHAR(n) cuts what is longer.
+    @inline(never)
+    private func cut(_ bound: Bound, _ type: TypeSyntax, _ place: Int, at position: Int) throws(SQLError) -> Bound {
+        let length = Bound(.literal(.integer(Int32(clamping: type.modifiers[0])), .integer))
+        let text = try coerce(bound, to: .text, at: place, context: .explicit)
+        return try resolved("left", [text, length], [place, type.position], isOperator: false, at: position)
+    }
+
     /// A cast to `regclass` and the like: an identifier, from a name or as it is.
+    @inline(never)
     private mutating func registered(_ bound: Bound, _ kind: String, _ position: Int) throws(SQLError) -> Bound {
         var result: Bound
         if bound.type == .text || bound.isUntyped, bound.parameter == nil {
@@ -302,6 +310,7 @@ extension Binder {
     }
 
     /// An identifier of a kind of objects as the name it is shown by.
+    @inline(never)
     func shown(_ bound: Bound, at position: Int) throws(SQLError) -> Bound {
         guard let kind = bound.registered else { return bound }
         var plain = bound

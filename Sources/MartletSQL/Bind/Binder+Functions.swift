@@ -55,6 +55,7 @@ extension Binder {
     }
 
     /// The call of a function that users have defined; nil: there is none of that name.
+    @inline(never)
     mutating func userCall(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound? {
         var candidates: [FunctionDefinition] = []
         if call.name.parts.count > 1 {

@@ -149,6 +149,7 @@ extension Binder {
     // MARK: In expressions
 
     /// A scalar subquery, ARRAY(…), EXISTS or IN, as a column that `attached` will put beside the input's.
+    @inline(never)
     mutating func pending(_ syntax: ExpressionSyntax, _ block: Block) throws(SQLError) -> Bound {
         switch syntax.kind {
         case .subquery(let query): return try scalarSubquery(query, block)

@@ -128,6 +128,7 @@ extension Binder {
     // MARK: In the select list
 
     /// A set-returning call as a column that `unnested` will put beside the input's.
+    @inline(never)
     mutating func setCall(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         guard block.clause == .select else {
             throw SQLError(.featureNotSupported, "set-returning functions are not allowed in \(block.clause.rawValue)", at: call.position)

@@ -128,6 +128,7 @@ extension Parser {
     }
 
     /// `OPERATOR(pg_catalog.` up to the operator itself.
+    @inline(never)
     private mutating func qualifiedOperator() throws(SQLError) {
         advance()
         try expect(.leftParenthesis)
@@ -141,6 +142,7 @@ extension Parser {
     }
 
     /// Behind COLLATE: strings compare byte by byte, so collations that do are accepted.
+    @inline(never)
     private mutating func collation() throws(SQLError) {
         var name = try label()
         while accept(.dot) { name = try label() }
