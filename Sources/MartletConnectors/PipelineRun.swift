@@ -51,6 +51,11 @@ package final class PipelineRun {
     }
 
     package init(_ statements: [BoundStatement], options: RunOptions, registry: MetricsRegistry?) throws(SQLError) {
+        for case .session(let statement) in statements {
+            guard let word = statement.needsDatabase else { continue }
+            throw SQLError(
+                .featureNotSupported, "\(word) needs a database", hint: "martlet serve --data-dir DIR keeps tables and answers sessions.")
+        }
         let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock, log: options.durable?.place.log)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits

@@ -70,6 +70,29 @@ package indirect enum SessionStatement: Sendable {
     case accepted(tag: String, notice: String?)
 }
 
+extension SessionStatement {
+    /// What the statement is called, where it means nothing without somebody who keeps tables and answers sessions.
+    package var needsDatabase: String? {
+        switch self {
+        case .createTable: "CREATE TABLE"
+        case .insert: "INSERT"
+        case .update: "UPDATE"
+        case .delete: "DELETE"
+        case .truncate: "TRUNCATE"
+        case .alter: "ALTER"
+        case .copy: "COPY"
+        case .subscribe: "SUBSCRIBE"
+        case .createSubscription, .declareSubscriptionCursor: "a subscription"
+        case .declareCursor, .fetch, .closeCursor: "a cursor"
+        case .prepare, .execute, .deallocate: "a prepared statement"
+        case .explainAnalyze: "EXPLAIN ANALYZE"
+        case .drop, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline, .comment, .transaction, .show, .describe,
+            .flush, .wait, .cancelJobs, .discard, .accepted:
+            nil
+        }
+    }
+}
+
 package struct TypedValue: Hashable, Sendable {
     package var value: Value
     package var type: DataType
