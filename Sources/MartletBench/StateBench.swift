@@ -64,9 +64,36 @@ func benchState(_ report: Report) {
             report.print(figure + "_fill", seconds: filling, rows: rows, value: filling * 1e9 / Double(rows), unit: "ns/row")
             let seconds = report.medians([run])[0]
             report.print(figure, seconds: seconds, rows: rows, value: seconds * 1e9 / Double(rows), unit: "ns/row")
+            benchSaving(report, table, "state_\(name)_\(size)") { AggregateTable(keys: [isText ? .text : .bigint], calls: calls) }
         }
     }
     benchExpressions(report)
+}
+
+/// A table into memory that is forgotten, and back from bytes at hand: what a save costs apart from the disk.
+private func benchSaving(_ report: Report, _ table: AggregateTable, _ figure: String, _ make: @escaping () -> AggregateTable) {
+    var bytes: [UInt8] = []
+    let keeper = StateWriter { bytes += $0 }
+    table.save(into: keeper)
+    guard (try? keeper.finish()) != nil else { return }
+    let saving = report.medians([
+        {
+            var count = 0
+            let writer = StateWriter { count += $0.count }
+            table.save(into: writer)
+            try? writer.finish()
+            precondition(count == bytes.count, "a state of another size")
+        }
+    ])[0]
+    report.print(figure + "_save", seconds: saving, rows: table.groupCount, value: Double(bytes.count) / saving / 1e9, unit: "GB/s")
+    let restoring = report.medians([
+        {
+            let fresh = make()
+            try? fresh.restore(from: StateReader(bytes))
+            precondition(fresh.groupCount == table.groupCount, "a state that came back in part")
+        }
+    ])[0]
+    report.print(figure + "_restore", seconds: restoring, rows: table.groupCount, value: Double(bytes.count) / restoring / 1e9, unit: "GB/s")
 }
 
 private func benchExpressions(_ report: Report) {

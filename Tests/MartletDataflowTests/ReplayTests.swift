@@ -135,12 +135,16 @@ struct ReplayTests {
         #expect(collector.take().map(\.row) == [[.timestamptz(10), .bigint(3)]])
         circuit.feed(relation: 0, rows([40], [1]))
 
-        var bytes: [UInt8] = []
-        let writer = StateWriter { bytes += $0 }
-        circuit.save(into: writer)
-        try writer.finish()
+        func saved(_ circuit: Circuit) throws -> [UInt8] {
+            var bytes: [UInt8] = []
+            let writer = StateWriter { bytes += $0 }
+            circuit.save(into: writer)
+            try writer.finish()
+            return bytes
+        }
         let (back, rowsBack) = try machine()
-        try back.restore(from: StateReader(bytes))
+        try back.restore(from: StateReader(try saved(circuit)))
+        #expect(try saved(back) == saved(circuit))
         for (circuit, collector) in [(circuit, collector), (back, rowsBack)] {
             circuit.setWatermark(ofRelation: 0, 5)
             let third = circuit.step()
