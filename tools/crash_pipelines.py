@@ -43,6 +43,7 @@ GROUP BY account;
 
 CREATE SINK upserted FROM balances WITH (connector = 'kafka', topic = 'upserted', primary_key = 'account') FORMAT UPSERT ENCODE JSON;
 CREATE SINK filed FROM balances WITH (connector = 'file', path = :'file') FORMAT PLAIN ENCODE JSON;
+CREATE SINK rolled AS SELECT id FROM transfers WITH (connector = 'file', path = :'folder') FORMAT PLAIN ENCODE JSON;
 
 CREATE MATERIALIZED VIEW bank AS SELECT sum(balance) AS total, count(*) AS accounts FROM balances;
 CREATE SINK banked FROM bank WITH (connector = 'kafka', topic = 'banked') FORMAT PLAIN ENCODE JSON;
@@ -232,7 +233,7 @@ def compare(problems, what, found, expected):
                         ", ".join(f"{key}: {found.get(key)}, expected {expected.get(key)}" for key in sorted(wrong)[:3]))
 
 
-def check(server, file, postgres):
+def check(server, file, directory, postgres):
     problems = []
     source = values(read_all(server.address, "transfers", PARTITIONS))
     copied = values(read_all(server.address, "copied", PARTITIONS))
@@ -272,6 +273,13 @@ def check(server, file, postgres):
     if any(count not in (0, 1) for count in net.values()):
         problems.append(f"the file takes back what was not there, or says it twice: {[each for each in net.items() if each[1] not in (0, 1)][:3]}")
     compare(problems, "the file", {row[0]: row[1:] for row, count in net.items() if count == 1}, expected)
+    # Complete files, and the one that is being written.
+    rolled = collections.Counter()
+    for name in os.listdir(directory):
+        with open(f"{directory}/{name}") as lines:
+            rolled.update(json.loads(line)["id"] for line in lines)
+    if rolled != collections.Counter(ids):
+        problems.append(f"the directory: {len(set(ids) - set(rolled))} lost, {sum(n > 1 for n in rolled.values())} twice")
     totals = values(read_all(server.address, "banked", PARTITIONS))
     wrong = [row for row in totals if row["total"] not in (0, None)]
     if wrong:
@@ -296,17 +304,17 @@ def main(options):
     folder = tempfile.mkdtemp(prefix="martlet-crash-")
     os.chmod(folder, 0o755)
     postgres = Postgres(options.postgres, f"{folder}/pg") if options.postgres else None
-    script, file = f"{folder}/pipeline.sql", f"{folder}/filed.ndjson"
+    script, file, directory = f"{folder}/pipeline.sql", f"{folder}/filed.ndjson", f"{folder}/rolled/"
     with open(script, "w") as text:
         text.write(SCRIPT + (POSTGRES_SCRIPT if postgres else ""))
-    server = Server(os.environ["MARTLET_BINARY"], folder, script, {"file": file} | ({"host": postgres.folder} if postgres else {}))
+    server = Server(os.environ["MARTLET_BINARY"], folder, script, {"file": file, "folder": directory} | ({"host": postgres.folder} if postgres else {}))
     server.start()
     stopping, chance = threading.Event(), random.Random(options.seed)
     load = [Load(number, server, stopping, transactional=number >= 2) for number in range(4)]
     for each in load:
         each.start()
     started, cycles, postgres_kills = time.monotonic(), 0, 0
-    while cycles < options.cycles and not (options.seconds and time.monotonic() - started > options.seconds):
+    while cycles < options.cycles and not (options.seconds and time.monotonic() - started > options.seconds and cycles >= 3):
         time.sleep(chance.uniform(0.3, 2.0))
         if postgres and chance.random() < 0.3:
             postgres.kill()
@@ -331,11 +339,11 @@ def main(options):
     if code != 0:
         problems.append(f"exit code {code} after SIGTERM")
     server.start()
-    found, summary = check(server, file, postgres)
+    found, summary = check(server, file, directory, postgres)
     problems += found
     server.kill()
     with open(server.log, errors="replace") as log:
-        resumed = [json.loads(line) for line in log if '"pipeline resumed"' in line]
+        resumed = [json.loads(line) for line in log if ' resumed"' in line]
     if resumed and resumed[-1]["replayed"] != 0:
         problems.append(f"after a clean stop {resumed[-1]['replayed']} ticks were carried out again")
     summary = {"cycles": cycles, "postgres_kills": postgres_kills, "seed": options.seed, "seconds": round(time.monotonic() - started, 1),

@@ -45,7 +45,7 @@ struct KafkaClientTests {
     func crashesOfPipelines() throws {
         let python = try #require(Binary.python)
         var words = [
-            "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "1000", "--pipelines", "--seconds", "15", "--seed", "3",
+            "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "1000", "--pipelines", "--seconds", "12", "--seed", "3",
         ]
         // As `./dev test` finds it; without PostgreSQL the other sinks are tried.
         let postgres = try FileManager.default.contentsOfDirectory(atPath: "/usr/lib").contains("postgresql")

@@ -4,6 +4,9 @@ internal import MartletEngine
 /// Figures of a durable run in the metrics registry. Any thread.
 final class DurableMetrics: Sendable {
     let retries: Counter
+    private let busy: Counter
+    private let idle: Counter
+    private let blocked: Counter
     private let recoverySeconds: Gauge
     private let replayed: Counter
     private let pause: Histogram
@@ -16,6 +19,15 @@ final class DurableMetrics: Sendable {
     init(_ registry: MetricsRegistry, pipeline: String) {
         let label = [MetricLabel("pipeline", pipeline)]
         retries = registry.counter("martlet_sink_retries_total", help: "Attempts that a sink outside refused for the moment.", label)
+        func time(_ state: String) -> Counter {
+            registry.counter(
+                "martlet_pipeline_time_seconds_total",
+                help: "What the pipeline's time went into: ticks (busy), waiting for input (idle), waiting for the log or a sink (blocked).",
+                unit: .nanosecondsAsSeconds, label + [MetricLabel("state", state)])
+        }
+        busy = time("busy")
+        idle = time("idle")
+        blocked = time("blocked")
         recoverySeconds = registry.gauge(
             "martlet_recovery_seconds", help: "How long the last start took until the first new tick.", unit: .microsecondsAsSeconds, label)
         replayed = registry.counter("martlet_recovery_ticks_total", help: "Ticks carried out again at the start.", label)
@@ -32,6 +44,13 @@ final class DurableMetrics: Sendable {
     func recovered(_ report: RecoveryReport) {
         recoverySeconds.set(report.nanos / 1000)
         replayed.add(report.ticksReplayed)
+    }
+
+    /// The driver's time since the last call, in nanoseconds, one of them above 0.
+    func spent(busy busyNanos: Int64 = 0, idle idleNanos: Int64 = 0, blocked blockedNanos: Int64 = 0) {
+        busy.add(UInt64(max(busyNanos, 0)))
+        idle.add(UInt64(max(idleNanos, 0)))
+        blocked.add(UInt64(max(blockedNanos, 0)))
     }
 
     /// Called by the driver's thread after each tick.

@@ -124,23 +124,33 @@ package final class DurableRun: Sendable {
         onRecovered(report)
         var idleNanos = DurableRun.idleNanosMin
         var isFinished = false
+        var since = clock.monotonicNanos()
+        /// The time since the last call.
+        func lap() -> Int64 {
+            let now = clock.monotonicNanos()
+            defer { since = now }
+            return now - since
+        }
         while !isFinished && !shouldStop() {
             let ticket = signal.ticket
             try betweenTicks()
             let start = clock.monotonicNanos()
             guard let report = try driver.durable.step() else {
                 signal.wait(after: ticket, timeoutNanos: DurableRun.retryNanos)
+                metrics.spent(blocked: lap())
                 continue
             }
             afterTick(report, clock.monotonicNanos() - start)
             metrics.update(driver.durable)
             isFinished = report.isFinished
             if driver.durable.isCheckpointDue { try driver.durable.checkpointIfNeeded() }
+            metrics.spent(busy: lap())
             if report.madeProgress {
                 idleNanos = DurableRun.idleNanosMin
             } else if !isFinished {
                 signal.wait(after: ticket, timeoutNanos: idleNanos)
                 idleNanos = min(idleNanos * 2, idleNanosMax)
+                metrics.spent(idle: lap())
             }
         }
         try end(isFinished: isFinished, forgets: forgetsWhenFinished, clock)
