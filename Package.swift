@@ -124,7 +124,9 @@ let package = Package(
             imports: [
                 "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletLog", "MartletSQL", "MartletTestKit",
             ]),
-        tests("SystemTests", imports: ["MartletConnectors"], exclude: ["Kafka", "Oracle"]),
+        tests(
+            "SystemTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform", "MartletPostgres", "MartletTestKit"],
+            exclude: ["Kafka", "Oracle", "Postgres"]),
         tests("TidyTests", imports: []),
     ]
 )

@@ -214,7 +214,7 @@ enum ServeCommand {
         if let postgres { printOut("postgres on \(postgres.address)") }
         let http = try plan.http.map { address in
             try HTTPServer(
-                address, service: database.database, pool: pool, metrics: opened.surroundings.metrics,
+                address, service: database.database, log: opened.log, pool: pool, metrics: opened.surroundings.metrics,
                 isHealthy: { opened.driver.isHealthy })
         }
         defer { http?.stop() }

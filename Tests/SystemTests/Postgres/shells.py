@@ -1,0 +1,70 @@
+"""psql, `martlet sql` and HTTP."""
+
+import json
+import urllib.error
+import urllib.request
+
+
+def psql_session(server, problems):
+    """psql shows rows, errors with a caret, and its own listings"""
+    said = server.psql("CREATE TABLE pairs (k INT PRIMARY KEY, v TEXT)", "INSERT INTO pairs VALUES (1, 'one'), (2, NULL)", "TABLE pairs")
+    problems.equal(said, "CREATE TABLE\nINSERT 0 2\n k |  v  \n---+-----\n 1 | one\n 2 | \n(2 rows)\n\n", "rows")
+    said = server.psql("SELECT nope FROM pairs")
+    problems.equal(said, 'ERROR:  column "nope" does not exist\nLINE 1: SELECT nope FROM pairs\n               ^\n', "error")
+    for command, expected in [(r"\dt", "pairs"), (r"\d", "pairs"), (r"\l", "dev"), (r"\dn", "public")]:
+        said = server.psql(command)
+        problems.check(expected in said and "ERROR" not in said, f"{command}: {said}")
+    said = server.psql(text="\\copy pairs from stdin csv\n3,three\n4,\n\\.\nBEGIN;\nDELETE FROM pairs;\nROLLBACK;\nSELECT count(*) FROM pairs;\n")
+    problems.check(said.startswith("COPY 2\nBEGIN\nDELETE 4\nROLLBACK\n count \n-------\n     4\n"), said)
+    said = server.psql(r"\copy (SELECT * FROM pairs ORDER BY k) TO STDOUT CSV HEADER")
+    problems.equal(said, "k,v\n1,one\n2,\n3,three\n4,\n", "copy out")
+
+
+def own_shell(server, problems):
+    """martlet sql runs pipes, files and -c, in every output format, and ends at the first error"""
+    done = server.shell(text="CREATE TABLE shelled (k INT PRIMARY KEY, v TEXT);\nCOPY shelled FROM STDIN;\n1\tone\n2\t\\N\n\\.\nTABLE\nshelled;\n")
+    problems.equal((done.returncode, done.stderr), (0, ""), "exit code")
+    problems.equal(done.stdout, "CREATE TABLE\nCOPY 2\n k |  v\n---+-----\n 1 | one\n 2 |\n(2 rows)\n\n", "a pipe")
+    question = "SELECT k, v, k = 1 AS first, 1.50 AS n FROM shelled ORDER BY k"
+    for words, expected in [
+        (["-o", "csv"], "k,v,first,n\n1,one,t,1.50\n2,,f,1.50\n"),
+        (["-o", "json"], '{"k": 1, "v": "one", "first": true, "n": 1.50}\n{"k": 2, "v": null, "first": false, "n": 1.50}\n'),
+        (["-x"], "-[ RECORD 1 ]-\nk     | 1\nv     | one\nfirst | t\nn     | 1.50\n-[ RECORD 2 ]-\nk     | 2\nv     |\nfirst | f\nn     | 1.50\n\n"),
+    ]:
+        problems.equal(server.shell(*words, "-c", question).stdout, expected, " ".join(words))
+    done = server.shell(text="SELECT 1;\nSELECT\n  nope;\nSELECT 2;\n")
+    problems.equal(done.returncode, 1, "exit code after an error")
+    problems.equal(done.stderr, 'ERROR:  column "nope" does not exist\nLINE 3:   nope;\n          ^\n', "an error")
+    problems.check("2" not in done.stdout, "it went on after the error")
+    done = server.shell(text="\\d shelled\n\\dt\n\\nothing\n")
+    problems.check("v" in done.stdout and "shelled" in done.stdout and done.returncode == 1, done.stdout + done.stderr)
+
+
+def ask(server, path, body=None, kind="text/plain"):
+    request = urllib.request.Request(f"http://{server.http}{path}", data=body and body.encode(), headers={"Content-Type": kind})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def http_questions(server, problems):
+    """HTTP carries out statements, gives a view's rows, and says what it understands"""
+    status, _ = ask(server, "/v1/sql", "CREATE TABLE places (id INT PRIMARY KEY, \"My Name\" TEXT); INSERT INTO places VALUES (1, 'a'), (2, 'b\"')")
+    problems.equal(status, 200, "DDL and DML")
+    status, body = ask(server, "/v1/views/places?My+Name=b%22")
+    problems.equal(status == 200 and json.loads(body)["rows"], [{"id": 2, "My Name": 'b"'}], "a view's rows")
+    status, body = ask(server, "/v1/views/nowhere")
+    problems.equal((status, json.loads(body)["error"]["sqlstate"]), (404, "42P01"), "an unknown view")
+    status, body = ask(server, "/v1/sql", '{"sql": "SELECT $1::INT + 1 AS next", "parameters": [1]}', "application/json")
+    problems.equal(json.loads(body)["results"][0]["rows"], [{"next": 2}], "parameters")
+    status, body = ask(server, "/v1/sql", "INSERT INTO places VALUES (3, 'c'); SELECT 1 / 0")
+    problems.equal((status, json.loads(body)["error"]["sqlstate"]), (400, "22012"), "an error")
+    problems.equal(json.loads(ask(server, "/v1/views/places")[1])["tag"], "SELECT 2", "what failed is rolled back")
+    problems.equal(ask(server, "/v1/topics/nowhere", "{}")[0], 404, "an unknown topic")
+    problems.equal(json.loads(ask(server, "/v1/openapi.json")[1])["openapi"], "3.1.0", "OpenAPI")
+    problems.check("martlet_postgres_connections" in ask(server, "/metrics")[1], "no metrics")
+
+
+CASES = [psql_session, own_shell, http_questions]

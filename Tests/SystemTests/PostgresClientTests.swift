@@ -1,0 +1,26 @@
+internal import Foundation
+internal import Testing
+
+/// Stock PostgreSQL clients against the real binary: see the scripts in Postgres/. Each group of cases has a server of its own.
+@Suite("PostgreSQL clients", .serialized)
+struct PostgresClientTests {
+    private static let scripts = Binary.root.appendingPathComponent("Tests/SystemTests/Postgres")
+
+    @Test(
+        "psql, psycopg, asyncpg, SQLAlchemy, martlet sql and HTTP find what PostgreSQL would give them",
+        .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with PostgreSQL clients; ./dev test prepares one"),
+        arguments: ["drivers", "shells"])
+    func clients(group: String) throws {
+        let scratch = try Scratch()
+        let python = try #require(Binary.python)
+        let script = Self.scripts.appendingPathComponent("run.py").path
+        let outcome = try Binary.run(executable: python, ["-B", script, Binary.path.path, scratch.url.path, group])
+        #expect(outcome.status == 0, "\(outcome.errors.suffix(4000))")
+        let results = try objects(outcome.lines)
+        #expect(results.count > 2)
+        for result in results {
+            let problems = try #require(result["problems"] as? [String])
+            #expect(problems.isEmpty, "\(result["name"] ?? ""): \(problems.joined(separator: "\n"))")
+        }
+    }
+}
