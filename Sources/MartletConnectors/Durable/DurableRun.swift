@@ -112,7 +112,8 @@ package final class DurableRun: Sendable {
             report = try driver.durable.recover { (nanos, away) throws(SQLError) in
                 if shouldStop() { throw SQLError.stopped }
                 if let away {
-                    logger.warn("a sink is away; the pipeline waits for it", ["pipeline": .string(place.name), "error": .string(away.message)])
+                    logger.warn(
+                        "a sink is away; the pipeline waits for it", ["pipeline": .string(place.name), "error": .string(away.message)])
                 }
                 signal.wait(after: signal.ticket, timeoutNanos: nanos)
             }
@@ -205,7 +206,9 @@ package final class DurableRun: Sendable {
             } catch {
                 guard error.isTransient else { return deliveries.fail(error) }
                 metrics.retries.add()
-                if !isAway { logger.warn("a sink is away; its rows wait", ["pipeline": .string(place.name), "error": .string(error.message)]) }
+                if !isAway {
+                    logger.warn("a sink is away; its rows wait", ["pipeline": .string(place.name), "error": .string(error.message)])
+                }
                 isAway = true
                 if isStopping.load(ordering: .sequentiallyConsistent) { return }
                 SystemClock().sleep(nanos: backoff)

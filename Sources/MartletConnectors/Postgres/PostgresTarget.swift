@@ -78,7 +78,11 @@ final class PostgresTarget: ExternalTarget {
         guard connection == nil else { return }
         let opened = try PostgresConnection(settings.connection, subject: "sink \"\(name)\"")
         // A session that turned it off would acknowledge what a crash of the server loses.
-        try opened.execute("SET synchronous_commit = on; SET client_min_messages = error; SET datestyle = ISO; SET intervalstyle = postgres; SET timezone = 'UTC'")
+        try opened.execute(
+            """
+            SET synchronous_commit = on; SET client_min_messages = error; SET datestyle = ISO; SET intervalstyle = postgres; \
+            SET timezone = 'UTC'
+            """)
         try opened.execute(
             "CREATE TABLE IF NOT EXISTS \(ticks) (pipeline text, sink text, tick bigint NOT NULL, PRIMARY KEY (pipeline, sink))")
         // Fails here, at the start, if there is no such table or column.

@@ -330,7 +330,8 @@ package final class DurableDriver {
     // MARK: Checkpoints
 
     package var isCheckpointDue: Bool {
-        let interval = max(options.checkpointNanos, lastCheckpoint.pauseNanos.multipliedReportingOverflow(by: options.pauseShare).partialValue)
+        let (share, _) = lastCheckpoint.pauseNanos.multipliedReportingOverflow(by: options.pauseShare)
+        let interval = max(options.checkpointNanos, share)
         return clock.monotonicNanos() - lastCheckpoint.nanos >= interval
     }
 
