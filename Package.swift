@@ -126,7 +126,7 @@ let package = Package(
             ]),
         tests(
             "SystemTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform", "MartletPostgres", "MartletTestKit"],
-            exclude: ["Kafka", "Oracle", "Postgres"]),
+            exclude: ["Database", "Kafka", "Oracle", "Postgres"]),
         tests("TidyTests", imports: []),
     ]
 )

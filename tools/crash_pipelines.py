@@ -116,7 +116,7 @@ class Postgres:
 
 class Server:
     def __init__(self, binary, folder, script, variables):
-        self.words = [binary, "serve", "--data-dir", f"{folder}/data", "--no-http", "--set", "journal.bytes.max=268435456", "--set",
+        self.words = [binary, "serve", "--data-dir", f"{folder}/data", "--no-http", "--no-postgres", "--set", "journal.bytes.max=268435456", "--set",
                       "log.segment.bytes=4194304", "--checkpoint-seconds", "1", "--log-level", "info", script]
         for name, value in variables.items():
             self.words += ["-v", f"{name}={value}"]

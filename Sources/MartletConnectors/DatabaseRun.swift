@@ -116,11 +116,11 @@ package final class DatabaseRun: Sendable {
             settings.logger.warn("a checkpoint is damaged and was passed over", ["pipeline": .string(name), "damage": .string(damage)])
         }
         guard let tick = report.checkpointTick else {
-            settings.logger.info("database begins", ["pipeline": .string(name)])
+            settings.logger.info("pipeline begins", ["pipeline": .string(name)])
             return
         }
         settings.logger.info(
-            "database resumed",
+            "pipeline resumed",
             [
                 "pipeline": .string(name), "checkpoint": .int(Int64(clamping: tick)), "replayed": .int(Int64(clamping: report.ticksReplayed)),
                 "seconds": .double(Double(report.nanos) * 1e-9),

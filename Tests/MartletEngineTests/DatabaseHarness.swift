@@ -16,8 +16,9 @@ final class DatabaseHarness: @unchecked Sendable {
     private var main: (any SQLSession)!
     /// Records of all ticks so far, in order.
     private(set) var records: [[UInt8]] = []
-    /// Keeps ticks from becoming durable until `settle`.
-    var holdsCommits = false
+    /// Called once, with the next tick carried out and not durable yet.
+    var beforeSettling: (() -> Void)?
+    private var settled: UInt64 = 0
 
     private final class Signal: WaitSignal {
         private let count = Atomic<UInt32>(0)
@@ -52,9 +53,13 @@ final class DatabaseHarness: @unchecked Sendable {
     func tick() {
         do {
             let step = try database.step(replaying: nil)
-            guard let record = step.record else { return }
-            records.append(record)
-            if !holdsCommits { settle() }
+            if let record = step.record { records.append(record) }
+            if let hook = beforeSettling, step.record != nil {
+                beforeSettling = nil
+                hook()
+            }
+            // Ticks that are durable are not told of again.
+            if settled < database.tick { settle() }
         } catch {
             preconditionFailure("a tick failed: \(error)")
         }
@@ -82,10 +87,14 @@ final class DatabaseHarness: @unchecked Sendable {
         try harness.database.restore(from: reader)
         try reader.finish()
         for record in records { _ = try harness.database.step(replaying: record) }
+        harness.settled = harness.database.tick
         return harness
     }
 
-    func settle() { database.committed(through: database.tick) }
+    private func settle() {
+        settled = database.tick
+        database.committed(through: settled)
+    }
 
     /// Carries out a text: what each statement gives, a line a row, or its tag; an error as its SQLSTATE and message.
     @discardableResult
