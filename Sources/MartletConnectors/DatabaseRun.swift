@@ -43,7 +43,7 @@ package final class DatabaseRun: Sendable {
         let wake = Wake()
         let surroundings = DatabaseSurroundings(
             clock: clock, connectors: connectors, executor: executor, makeSignal: { WakeSignal() }, wake: { wake() },
-            makeReaders: { LocalConnectors(outDirectory: outDirectory, clock: SystemClock(), log: log) })
+            makeReaders: { LocalConnectors(outDirectory: outDirectory, clock: SystemClock(), log: log, readsToNow: true) })
         database = Database(settings, surroundings)
         if let durable = options.durable {
             let run = try DurableRun(

@@ -16,13 +16,17 @@ package final class LocalConnectors: ConnectorProvider {
     let log: Log?
     /// Partitions of a topic that is created because a source or a sink names it.
     let topicPartitions: Int32
+    /// Sources end with what there is when they are opened, as a query needs it: nothing is followed.
+    let readsToNow: Bool
     /// The topics that sources read.
     package let interest = TopicInterest()
     private var readsStandardInput = false
 
     package init(
-        outDirectory: String, clock: any Clock, log: Log? = nil, topicPartitions: Int32 = 4, disk: (any Disk)? = nil
+        outDirectory: String, clock: any Clock, log: Log? = nil, topicPartitions: Int32 = 4, disk: (any Disk)? = nil,
+        readsToNow: Bool = false
     ) {
+        self.readsToNow = readsToNow
         self.disk = disk ?? SystemDisk()
         self.outDirectory = outDirectory
         self.clock = clock
@@ -63,7 +67,7 @@ package final class LocalConnectors: ConnectorProvider {
         let options = ConnectorOptions(definition.options, of: "source \"\(definition.name)\"", connector: "file")
         try options.allow(["path", "follow"])
         let path = try options.required("path")
-        let follows = try options.boolean("follow") ?? false
+        let follows = try (options.boolean("follow") ?? false) && !readsToNow
         if path == "-" {
             guard !readsStandardInput else {
                 throw SQLError(.objectInUse, "source \"\(definition.name)\": standard input is already read by another source")

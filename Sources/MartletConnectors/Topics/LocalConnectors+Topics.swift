@@ -18,8 +18,8 @@ extension LocalConnectors {
         let topic = try topic(try options.required("topic"), of: log, subject)
         interest.add(topic.id)
         let start = try startup(options, subject)
-        let isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
-        let backpressure = try backpressure(definition, options, subject)
+        let isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset" || readsToNow
+        let backpressure = readsToNow ? .block : try backpressure(definition, options, subject)
         var partitions: [any SourcePartition] = []
         for number in 0..<topic.partitions {
             let partition = TopicPartition(topic: topic.id, partition: number)
