@@ -62,7 +62,8 @@ struct QueryRun {
             try limits.check()
             let report = circuit.step()
             if let failure = circuit.failure { throw failure }
-            if let letter = report.deadLetters.first {
+            // Records that the source refuses are its dead letters, not the query's mistake; with on_error = 'fail' it has failed.
+            if let letter = report.deadLetters.first(where: { $0.view != nil }) {
                 throw SQLError(SQLState(letter.reasonCode), letter.reason)
             }
         }
