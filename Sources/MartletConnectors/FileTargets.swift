@@ -12,6 +12,8 @@ final class FileTarget: ExternalTarget {
     private let format: RowFormat
     private let disk: any Disk
     private var file: (any DiskFile)?
+    /// A pipe or a device takes rows one after the other, and cannot be cut: what was taken there is not taken back.
+    private var isRegular = true
     /// Up to here the file has been taken; a write that failed may have left more.
     private(set) var length: Int64 = 0
     private var tick: UInt64 = 0
@@ -40,7 +42,9 @@ final class FileTarget: ExternalTarget {
 
     private func begin() throws(SQLError) {
         do throws(IOError) {
-            file = try disk.open(path, .replace)
+            let opened = try disk.open(path, .replace)
+            isRegular = try opened.facts().kind == .file
+            file = opened
         } catch {
             throw failed(error)
         }
@@ -65,9 +69,11 @@ final class FileTarget: ExternalTarget {
         do throws(IOError) {
             if try disk.stat(path) != nil {
                 let opened = try disk.open(path, .update)
-                size = try opened.facts().size
-                if size >= length {
-                    try opened.truncate(to: length)
+                let facts = try opened.facts()
+                isRegular = facts.kind == .file
+                size = facts.size
+                if size >= length || !isRegular {
+                    if isRegular { try opened.truncate(to: length) }
                     file = opened
                     self.length = length
                     return
@@ -83,7 +89,7 @@ final class FileTarget: ExternalTarget {
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
         do throws(IOError) {
-            try file?.write(bytes, at: length)
+            if isRegular { try file?.write(bytes, at: length) } else { try file?.append(bytes) }
             length += Int64(bytes.count)
         } catch {
             throw failed(error)

@@ -52,7 +52,7 @@ struct SQLAcceptanceTests {
             connect: { (_) throws(SQLError) in Connection(try harness.session()) }, sleep: { _ in },
             include: { path in try String(contentsOf: Self.folder.appending(path: path), encoding: .utf8) })
         let text = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
-        try run.run(LogicScript(parsing: text, path: name))
+        try run.run(LogicScript(parsing: text, path: name, engine: "martlet-in-process"))
         #expect(run.recordsRun > 0)
         #expect(run.differences.isEmpty, "\(run.differences.joined(separator: "\n"))")
     }
