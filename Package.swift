@@ -72,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
-                "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform",
+                "MartletColumns", "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform",
                 "MartletPostgres", "MartletSQL", "MartletServer", "MartletState",
             ],
             swiftSettings: settings),

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// Numbers of rows by the hash of what they are looked up by. Several rows may share a hash: the caller compares.
 ///
 /// Open addressing with linear probing over 8-byte slots: upper half the hash's tag, lower half the row's number + 1; 0 is free.
