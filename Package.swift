@@ -72,8 +72,8 @@ let package = Package(
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
-                "MartletColumns", "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog", "MartletPlatform",
-                "MartletPostgres", "MartletSQL", "MartletServer", "MartletState",
+                "MartletColumns", "MartletConnectors", "MartletCore", "MartletDataflow", "MartletEngine", "MartletKafka", "MartletLog",
+                "MartletPlatform", "MartletPostgres", "MartletSQL", "MartletServer", "MartletState",
             ],
             swiftSettings: settings),
         .executableTarget(
