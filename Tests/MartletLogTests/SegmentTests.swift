@@ -1,6 +1,8 @@
+internal import Foundation
 internal import MartletCore
 internal import MartletLog
 internal import MartletTestKit
+internal import Synchronization
 internal import Testing
 
 @Suite("Segments")
@@ -159,7 +161,7 @@ struct SegmentTests {
     }
 
     @Test("reads go on while the store is written, rolled, compacted and cut")
-    func concurrentReads() async throws {
+    func concurrentReads() throws {
         var options = small(3_000)
         options.compacts = true
         options.minCleanableDirtyRatio = 0
@@ -167,35 +169,58 @@ struct SegmentTests {
         options.retentionBytes = 8_000
         let rig = try SegmentRig(options: options)
         try rig.fill(batches: 1)
-        let store = rig.store!
-        let readers = (0..<2).map { _ in
-            Task.detached {
-                var reads = 0
-                while !Task.isCancelled {
-                    let start = store.startOffset
-                    do throws(LogError) {
-                        let read = try store.read(from: start, maxBytes: 2_000)
-                        for slice in read.slices { _ = try? records(in: slice) }
-                        reads += read.nextOffset >= start ? 1 : 0
-                    } catch {
-                        // Retention may have been faster than the read; damage there is none.
-                        guard case .offsetOutOfRange = error else { return "\(error)" }
-                    }
-                    await Task.yield()
-                }
-                return reads > 0 ? "" : "nothing was read"
-            }
-        }
+        let readers = ReaderThreads(2, of: rig.store!)
         for _ in 0..<60 {
             try rig.fill(batches: 5)
             try rig.store.sync()
             _ = try rig.store.clean(CleanRequest(nowMillis: 0, stableEnd: rig.nextOffset, aborted: [], secret: (1, 2)))
             _ = try rig.store.retain(nowMillis: 0)
-            await Task.yield()
+            sched_yield()
         }
-        for reader in readers {
-            reader.cancel()
-            #expect(await reader.value == "")
+        #expect(readers.stop() == ["", ""])
+    }
+
+    /// Read from the start again and again, on threads of their own: tasks that spin would keep the tests' threads from all others.
+    private final class ReaderThreads: Sendable {
+        private let isOver = Atomic<Bool>(false)
+        private let outcomes = Mutex<[String]>([])
+        private let ended = DispatchSemaphore(value: 0)
+        private let count: Int
+
+        init(_ count: Int, of store: PartitionStore) {
+            self.count = count
+            for _ in 0..<count {
+                Thread.detachNewThread { [self] in
+                    let outcome = read(store)
+                    outcomes.withLock { $0.append(outcome) }
+                    ended.signal()
+                }
+            }
+        }
+
+        private func read(_ store: PartitionStore) -> String {
+            var reads = 0
+            // Each reads at least once, however late it came to run.
+            while !isOver.load(ordering: .relaxed) || reads == 0 {
+                let start = store.startOffset
+                do throws(LogError) {
+                    let read = try store.read(from: start, maxBytes: 2_000)
+                    for slice in read.slices { _ = try? records(in: slice) }
+                    reads += read.nextOffset >= start ? 1 : 0
+                } catch {
+                    // Retention may have been faster than the read; damage there is none.
+                    guard case .offsetOutOfRange = error else { return "\(error)" }
+                }
+                sched_yield()
+            }
+            return ""
+        }
+
+        /// What each had to complain of.
+        func stop() -> [String] {
+            isOver.store(true, ordering: .relaxed)
+            for _ in 0..<count { ended.wait() }
+            return outcomes.withLock { $0 }
         }
     }
 
