@@ -11,6 +11,7 @@ extension WakeSignal: WaitSignal {}
 package final class DatabaseRun: Sendable {
     package let database: Database
     private let way: Way
+    private let registry: MetricsRegistry?
 
     private enum Way: Sendable {
         case durable(DurableRun, DurableSettings, TopicInterest)
@@ -27,6 +28,7 @@ package final class DatabaseRun: Sendable {
     }
 
     package init(_ options: RunOptions, registry: MetricsRegistry?) throws(SQLError) {
+        self.registry = registry
         let clock = SystemClock()
         let log = options.durable?.place.log
         let outDirectory = options.outDirectory
@@ -61,6 +63,7 @@ package final class DatabaseRun: Sendable {
     /// `onRecovered` is called before the first tick; from then on requests are answered.
     package func run(shouldStop: () -> Bool, onRecovered: () -> Void, onUnitFailure: (SQLError) -> Void) throws(SQLError) {
         defer { database.close() }
+        let metrics = registry.map { DatabaseMetrics($0, clock: SystemClock()) }
         switch way {
         case .durable(let run, let settings, let interest):
             let listening = interest.listen(to: settings.place.log) { run.wake() }
@@ -71,7 +74,10 @@ package final class DatabaseRun: Sendable {
                     tell(report, settings)
                     onRecovered()
                 },
-                betweenTicks: { () throws(SQLError) in for failure in database.takeFailures() { onUnitFailure(failure) } })
+                betweenTicks: { () throws(SQLError) in
+                    for failure in database.takeFailures() { onUnitFailure(failure) }
+                    metrics?.update(database)
+                })
         case .fleeting(let signal):
             onRecovered()
             try drive(signal, shouldStop, onUnitFailure)

@@ -69,6 +69,11 @@ package final class PipelineMetrics {
     package func update(_ pipeline: Pipeline, tickNanos: Int64) {
         ticks.add(1)
         tickDuration.record(tickNanos)
+        update(pipeline)
+    }
+
+    /// What its sources and views have counted, without a tick of its own.
+    func update(_ pipeline: Pipeline) {
         for index in sources.indices {
             let now = pipeline.circuit.intake(of: index)
             let last = sources[index].last

@@ -118,7 +118,7 @@ def dead_letters(server, problems):
         problems.equal(first[1]["martlet.attempts"], "0", "attempts")
         problems.check(first[1]["martlet.reason"] == first[1]["__streams.errors.exception"], "its reason")
     tombstone = next((each for each in found if each.key() == b"tombstone"), None)
-    problems.check(tombstone and tombstone.value() is None, "the tombstone is one still")
+    problems.check(tombstone is not None and tombstone.value() is None, "the tombstone is one still")
     problems.check(any(json.loads(m.value())["card"] == "after" for m in whole(server, "big", 3)), "what followed")
 
 

@@ -1,0 +1,35 @@
+package import MartletCore
+internal import MartletDataflow
+
+/// The figures of a database's units in the metrics registry. Units that read the same source, or are of the same name, one after
+/// the other, add to the same counters. Used by the driver's thread.
+package final class DatabaseMetrics {
+    private let registry: MetricsRegistry
+    private let clock: any Clock
+    private var units: [UInt32: PipelineMetrics] = [:]
+    private var updatedNanos: Int64 = .min
+
+    package init(_ registry: MetricsRegistry, clock: any Clock) {
+        self.registry = registry
+        self.clock = clock
+    }
+
+    /// Brings them up to date, unless that was done just before. Between ticks.
+    package func update(_ database: Database) {
+        let now = clock.monotonicNanos()
+        guard updatedNanos == .min || now - updatedNanos >= DatabaseMetrics.periodNanos else { return }
+        updatedNanos = now
+        for unit in database.units {
+            let figures = units[unit.id] ?? PipelineMetrics(unit.pipeline, registry: registry, clock: clock)
+            units[unit.id] = figures
+            figures.update(unit.pipeline)
+        }
+        if units.count > database.units.count {
+            let living = Set(database.units.map(\.id))
+            units = units.filter { living.contains($0.key) }
+        }
+    }
+
+    /// They are looked at by people and scrapers.
+    private static let periodNanos: Int64 = 50_000_000
+}
