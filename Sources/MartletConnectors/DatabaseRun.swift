@@ -71,7 +71,7 @@ package final class DatabaseRun: Sendable {
             try run.run(
                 forgetsWhenFinished: false, idleNanosMax: DatabaseRun.idleNanosMax, shouldStop: shouldStop,
                 onRecovered: { report in
-                    tell(report, settings)
+                    settings.tell(report)
                     onRecovered()
                 },
                 betweenTicks: { () throws(SQLError) in
@@ -115,21 +115,4 @@ package final class DatabaseRun: Sendable {
 
     /// Sources are looked at this often when nobody wakes the driver.
     private static let idleNanosMax: Int64 = 5_000_000
-
-    private func tell(_ report: RecoveryReport, _ settings: DurableSettings) {
-        let name = settings.place.name
-        for damage in report.damaged {
-            settings.logger.warn("a checkpoint is damaged and was passed over", ["pipeline": .string(name), "damage": .string(damage)])
-        }
-        guard let tick = report.checkpointTick else {
-            settings.logger.info("pipeline begins", ["pipeline": .string(name)])
-            return
-        }
-        settings.logger.info(
-            "pipeline resumed",
-            [
-                "pipeline": .string(name), "checkpoint": .int(Int64(clamping: tick)), "replayed": .int(Int64(clamping: report.ticksReplayed)),
-                "seconds": .double(Double(report.nanos) * 1e-9),
-            ])
-    }
 }

@@ -103,29 +103,12 @@ package final class PipelineRun {
             defer { settings.place.log.removePublishListener(listening) }
             try run.run(
                 forgetsWhenFinished: settings.forgetsWhenFinished, shouldStop: shouldStop,
-                onRecovered: { report in tell(report, settings) },
+                onRecovered: { report in settings.tell(report) },
                 afterTick: { report, nanos in
                     metrics?.update(pipeline, tickNanos: nanos)
                     afterTick(report)
                 })
         }
-    }
-
-    private func tell(_ report: RecoveryReport, _ settings: DurableSettings) {
-        let name = settings.place.name
-        for damage in report.damaged {
-            settings.logger.warn("a checkpoint is damaged and was passed over", ["pipeline": .string(name), "damage": .string(damage)])
-        }
-        guard let tick = report.checkpointTick else {
-            settings.logger.info("pipeline begins", ["pipeline": .string(name)])
-            return
-        }
-        settings.logger.info(
-            "pipeline resumed",
-            [
-                "pipeline": .string(name), "checkpoint": .int(Int64(clamping: tick)), "replayed": .int(Int64(clamping: report.ticksReplayed)),
-                "seconds": .double(Double(report.nanos) * 1e-9),
-            ])
     }
 
     private func run(
@@ -153,4 +136,23 @@ package final class PipelineRun {
     /// With nothing to read, the driver looks again after this, then twice as long, up to the maximum.
     private static let idleNanosMin: Int64 = 200_000
     private static let idleNanosMax: Int64 = 5_000_000
+}
+
+extension DurableSettings {
+    /// Logs how the machine came back.
+    func tell(_ report: RecoveryReport) {
+        for damage in report.damaged {
+            logger.warn("a checkpoint is damaged and was passed over", ["pipeline": .string(place.name), "damage": .string(damage)])
+        }
+        guard let tick = report.checkpointTick else {
+            logger.info("pipeline begins", ["pipeline": .string(place.name)])
+            return
+        }
+        logger.info(
+            "pipeline resumed",
+            [
+                "pipeline": .string(place.name), "checkpoint": .int(Int64(clamping: tick)),
+                "replayed": .int(Int64(clamping: report.ticksReplayed)), "seconds": .double(Double(report.nanos) * 1e-9),
+            ])
+    }
 }
