@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -173,6 +174,47 @@ int martlet_write_back(int descriptor, int64_t offset, int64_t count) {
 int martlet_bypass_cache(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL);
     return flags >= 0 && fcntl(descriptor, F_SETFL, flags | O_DIRECT) == 0 ? 0 : -errno;
+}
+
+int martlet_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno; }
+
+int martlet_fork(void) {
+    int child = fork();
+    return child < 0 ? -errno : child;
+}
+
+// Two descriptors, ascending, stay open.
+static void close_all_but(unsigned first, unsigned second) {
+    if (first > 0) close_range(0, first - 1, 0);
+    if (second > first + 1) close_range(first + 1, second - 1, 0);
+    close_range(second + 1, ~0u, 0);
+}
+
+void martlet_become_copy(int parent, int descriptor, int other) {
+    // Whoever ends the parent means the copy as well; what a terminal sends to both is for the parent to answer.
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent) _exit(1);
+    prctl(PR_SET_NAME, "checkpoint", 0, 0, 0);
+    const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    for (unsigned at = 0; at < sizeof ignored / sizeof *ignored; at++) signal(ignored[at], SIG_IGN);
+    // A crash of the copy is its own affair: nobody's handler looks at it.
+    const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
+    for (unsigned at = 0; at < sizeof crashes / sizeof *crashes; at++) signal(crashes[at], SIG_DFL);
+    close_all_but(descriptor < other ? descriptor : other, descriptor < other ? other : descriptor);
+    setpriority(PRIO_PROCESS, 0, 10);
+    // Where memory runs out, the copy goes first.
+    int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (score >= 0) {
+        if (write(score, "500", 3) < 0) errno = 0;
+        close(score);
+    }
+}
+
+int martlet_collapse_pages(void *start, size_t bytes) {
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+    return madvise(start, bytes, MADV_COLLAPSE) == 0 ? 0 : -errno;
 }
 
 void martlet_keep_freed_memory(void) {

@@ -164,7 +164,10 @@ package final class Pipeline: TickMachine {
     /// What a pipeline shows, its targets show.
     package func committed(through tick: UInt64) {}
 
-    package func save(into writer: StateWriter) throws(SQLError) { circuit.save(into: writer) }
+    package func beginSave() -> StateSave {
+        let circuit = circuit
+        return { (writer: StateWriter) throws(SQLError) in circuit.save(into: writer) }
+    }
 
     package func restore(from reader: StateReader) throws(SQLError) {
         do throws(StateError) {

@@ -83,6 +83,8 @@ package struct SystemDisk: Disk {
 /// streams whatever they are) in sequence, where `sync` has nothing to promise and returns.
 package final class SystemFile: DiskFile {
     private let descriptor: Int32
+    /// The descriptor's number, for who must name it to the kernel while the file is open.
+    var number: Int32 { descriptor }
     private let isOwned: Bool
     private let isDirectory: Bool
     package let path: String

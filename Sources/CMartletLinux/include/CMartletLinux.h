@@ -1,5 +1,6 @@
 #ifndef C_MARTLET_LINUX_H
 #define C_MARTLET_LINUX_H
+#include <stddef.h>
 #include <stdint.h>
 
 /// Sleeps while `*word == expected`, at most `timeout_nanos` (negative: no limit). Returns 0 when woken or changed, ETIMEDOUT or EINTR otherwise.
@@ -41,6 +42,17 @@ uint64_t martlet_random(void);
 
 /// Lets the allocator keep up to 64 MiB of freed memory for the next request instead of giving it back at once.
 void martlet_keep_freed_memory(void);
+
+/// pipe2(2) with O_CLOEXEC into two ints. 0 or −errno.
+int martlet_pipe(int *ends);
+/// fork(2): 0 in the copy, its process id in the parent, or −errno.
+int martlet_fork(void);
+/// Called by a copy first of all: it ends when the thread that forked it does, or the process `parent`; closes every
+/// descriptor but the two; ignores what asks a process to stop; and gives way to others in processor time and memory.
+void martlet_become_copy(int parent, int descriptor, int other);
+/// Moves what is in this memory (whole 2 MiB pieces) into huge pages, each piece at once. 0 or −errno of the last piece that
+/// failed; without the kernel's help (Linux 6.1) −EINVAL.
+int martlet_collapse_pages(void *start, size_t bytes);
 
 /// Columns of the terminal behind `descriptor`; 0 if it is none or does not say.
 int martlet_terminal_width(int descriptor);

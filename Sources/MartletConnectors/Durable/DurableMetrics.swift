@@ -10,7 +10,9 @@ final class DurableMetrics: Sendable {
     private let recoverySeconds: Gauge
     private let replayed: Counter
     private let pause: Histogram
+    private let writing: Histogram
     private let checkpoints: Counter
+    private let failures: Counter
     private let stateBytes: Gauge
     private let undurable: Gauge
     private let waitingTicks: Gauge
@@ -34,7 +36,10 @@ final class DurableMetrics: Sendable {
         pause = registry.histogram(
             "martlet_checkpoint_pause_seconds", help: "How long the pipeline stood still for a checkpoint.", unit: .nanosecondsAsSeconds,
             label)
-        checkpoints = registry.counter("martlet_checkpoints_total", help: "Checkpoints begun.", label)
+        writing = registry.histogram(
+            "martlet_checkpoint_write_seconds", help: "How long a checkpoint's state took to be written.", unit: .nanosecondsAsSeconds, label)
+        checkpoints = registry.counter("martlet_checkpoints_total", help: "Checkpoints taken.", label)
+        failures = registry.counter("martlet_checkpoint_failures_total", help: "Checkpoints that failed and are tried again.", label)
         stateBytes = registry.gauge("martlet_checkpoint_bytes", help: "Size of the last checkpoint.", label)
         undurable = registry.gauge("martlet_ticks_in_flight", help: "Ticks on their way to the disk.", label)
         waitingTicks = registry.gauge("martlet_sink_waiting_ticks", help: "Ticks that sinks outside have yet to get.", label)
@@ -59,10 +64,13 @@ final class DurableMetrics: Sendable {
         undurable.set(Int64(lag.undurable))
         waitingTicks.set(Int64(lag.waiting))
         waitingBytes.set(Int64(lag.bytes))
-        if let taken = driver.takeCheckpointFacts() {
-            checkpoints.add()
-            pause.record(taken.pauseNanos)
-            stateBytes.set(taken.bytes)
-        }
+    }
+
+    func checkpoint(_ news: CheckpointNews, pauseNanos: Int64) {
+        guard case .taken(let writeNanos, let bytes) = news else { return failures.add() }
+        checkpoints.add()
+        pause.record(pauseNanos)
+        writing.record(writeNanos)
+        stateBytes.set(bytes)
     }
 }

@@ -46,6 +46,7 @@ package final class DurableRun: Sendable {
     /// Wakes the driver, and the deliverer.
     private let signal = WakeSignal()
     private let work = WakeSignal()
+    private let copies: ForkedCheckpoints
     private let isStopping = Atomic<Bool>(false)
 
     /// Used by the driver's thread alone.
@@ -71,8 +72,10 @@ package final class DurableRun: Sendable {
         }
         if resets { try DurableDriver.forget(ticks, place.checkpoints) }
         let (signal, work) = (signal, work)
+        copies = ForkedCheckpoints(wake: { signal.notify() })
         let durable = DurableDriver(
-            machine, ticks: ticks, checkpoints: place.checkpoints, clock: SystemClock(), options: options, latency: latency,
+            machine, ticks: ticks, checkpoints: place.checkpoints, clock: SystemClock(), options: options, copies: copies,
+            latency: latency,
             wake: {
                 signal.notify()
                 work.notify()
@@ -98,10 +101,12 @@ package final class DurableRun: Sendable {
         let deliverer: WorkerThread
         do throws(ThreadError) {
             deliverer = try WorkerThread(name: "deliver") { [self] in deliver() }
+            try copies.start()
         } catch {
             throw SQLError(.configurationLimitExceeded, "\(error)")
         }
         defer {
+            copies.stop()
             isStopping.store(true, ordering: .sequentiallyConsistent)
             work.notify()
             deliverer.join()
@@ -144,7 +149,8 @@ package final class DurableRun: Sendable {
             afterTick(report, clock.monotonicNanos() - start)
             metrics.update(driver.durable)
             isFinished = report.isFinished
-            if driver.durable.isCheckpointDue { try driver.durable.checkpointIfNeeded() }
+            if driver.durable.isCheckpointDue { driver.durable.checkpointIfNeeded() }
+            if let news = driver.durable.takeCheckpointNews() { tell(news) }
             metrics.spent(busy: lap())
             if report.madeProgress {
                 idleNanos = DurableRun.idleNanosMin
@@ -157,7 +163,20 @@ package final class DurableRun: Sendable {
         try end(isFinished: isFinished, forgets: forgetsWhenFinished, clock)
     }
 
+    private func tell(_ news: CheckpointNews) {
+        metrics.checkpoint(news, pauseNanos: driver.durable.pauseNanos)
+        let why: String
+        switch news {
+        case .taken: return
+        case .failed(let error): why = error.message
+        case .copyDied: why = "the copy of the process that wrote it ended before its time"
+        }
+        logger.warn("a checkpoint failed and is tried again", ["pipeline": .string(place.name), "error": .string(why)])
+    }
+
     private func end(isFinished: Bool, forgets: Bool, _ clock: SystemClock) throws(SQLError) {
+        // A stop takes its own.
+        copies.cancel()
         guard try settle(clock, patienceNanos: isFinished ? .max : DurableRun.stopNanosMax) else {
             logger.warn("stopped while a sink is away: what it lacks is written after the next start", ["pipeline": .string(place.name)])
             return
@@ -166,8 +185,9 @@ package final class DurableRun: Sendable {
             for case let target as any ExternalTarget in driver.machine.targets { try target.finish() }
             if forgets { return try DurableDriver.forget(ticks, place.checkpoints) }
         }
-        try driver.durable.checkpointIfNeeded()
+        driver.durable.checkpointIfNeeded(standsStill: true)
         _ = try settle(clock, patienceNanos: DurableRun.stopNanosMax)
+        if let news = driver.durable.takeCheckpointNews() { tell(news) }
     }
 
     /// Waits until everything is where it belongs; false: not within the time.

@@ -8,7 +8,15 @@ extension Database {
     private static let textsMax = 1 << 24
     private static let relationsMax = 1 << 24
 
-    package func save(into writer: StateWriter) throws(SQLError) {
+    package func beginSave() -> StateSave {
+        // Readers' threads hold these rows' locks.
+        let rows = allRows()
+        return { [self] (writer: StateWriter) throws(SQLError) in try save(rows, into: writer) }
+    }
+
+    private func save(
+        _ rows: [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])], into writer: StateWriter
+    ) throws(SQLError) {
         writer.begin("database")
         writer.write(tick)
         writer.write(UInt64(definitions.count))
@@ -18,30 +26,23 @@ extension Database {
             writer.write(UInt64(definition.searchPath.count))
             for name in definition.searchPath { writer.write(name) }
         }
-        let rows = allRows()
+        let sink = ByteSink()
         writer.begin("relations")
         writer.write(UInt64(rows.count))
         for (relation, snapshot, later) in rows {
             writer.write(relation.raw)
             writer.write(tables[relation]?.newestEventTime ?? .min)
-            let batches = snapshot.batches + later
-            writer.write(UInt64(batches.count))
-            for batch in batches {
-                let sink = ByteSink()
-                BatchCodec.encode(batch, into: sink)
-                writer.write(sink.bytes)
-            }
+            let pages = snapshot.pagesWithRows
+            writer.write(UInt64(pages.count + later.count))
+            for page in pages { write(snapshot.batch(page), into: writer, sink) }
+            for batch in later { write(batch, into: writer, sink) }
         }
         writer.begin("carried")
         writer.write(UInt64(carried.count))
         for (table, batches) in carried.sorted(by: { $0.key < $1.key }) {
             writer.write(table.raw)
             writer.write(UInt64(batches.count))
-            for batch in batches {
-                let sink = ByteSink()
-                BatchCodec.encode(batch, into: sink)
-                writer.write(sink.bytes)
-            }
+            for batch in batches { write(batch, into: writer, sink) }
         }
         writer.begin("units")
         writer.write(UInt64(units.count))
@@ -50,6 +51,12 @@ extension Database {
             try unit.save(into: writer)
         }
         writer.begin("end of database")
+    }
+
+    private func write(_ batch: Batch, into writer: StateWriter, _ sink: ByteSink) {
+        sink.clear()
+        BatchCodec.encode(batch, into: sink)
+        writer.write(sink.bytes)
     }
 
     package func restore(from reader: StateReader) throws(SQLError) {

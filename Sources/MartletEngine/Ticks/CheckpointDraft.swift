@@ -3,17 +3,19 @@ internal import MartletState
 
 /// A checkpoint being written: under a name that counts for nothing until `complete`.
 ///
-/// The state is written by the driver at its tick; completing waits, on whatever thread, for what the checkpoint rests on:
-/// its tick's commit is durable, and targets outside the log have its rows.
+/// The state is written by the driver at its tick, or by a copy of the process made there; completing waits, on whatever
+/// thread, for what the checkpoint rests on: its tick's commit is durable, and targets outside the log have its rows.
 final class CheckpointDraft: @unchecked Sendable {
     // Sendable: the driver fills it and hands it over; one thread at a time has it.
     let header: CheckpointHeader
     private let disk: any Disk
     private let directory: String
     private let name: String
-    private let file: any DiskFile
+    let file: any DiskFile
     private(set) var bytes: Int64 = 0
     private var checksum: UInt32 = 0
+    /// How long the state took to be written.
+    var writeNanos: Int64 = 0
 
     private static let suffix = ".unfinished"
 
@@ -25,7 +27,7 @@ final class CheckpointDraft: @unchecked Sendable {
         do throws(IOError) {
             file = try disk.open("\(directory)/\(name)\(CheckpointDraft.suffix)", .replace)
         } catch {
-            throw SQLError(error.isOutOfSpace ? .diskFull : .ioError, "a checkpoint cannot be written: \(error)")
+            throw CheckpointDraft.failure(error)
         }
         let body = ByteSink()
         body.append(little: header.tick)
@@ -48,10 +50,53 @@ final class CheckpointDraft: @unchecked Sendable {
         do throws(IOError) {
             try file.write(bytes, at: self.bytes)
         } catch {
-            throw SQLError(error.isOutOfSpace ? .diskFull : .ioError, "a checkpoint cannot be written: \(error)")
+            throw CheckpointDraft.failure(error)
         }
         checksum = crc32c(bytes, seed: checksum)
         self.bytes += Int64(bytes.count)
+    }
+
+    /// Writes a whole state.
+    func fill(_ save: StateSave) throws(SQLError) {
+        let writer = StateWriter { (bytes: UnsafeRawBufferPointer) throws(SQLError) in try self.put(bytes) }
+        try save(writer)
+        try writer.finish()
+    }
+
+    /// As `fill`, for a copy of the process: what is written goes to the device in small pieces as it comes, so that the
+    /// journal's syncs do not queue behind a large one, and is durable when this returns. `progress` is told of each piece.
+    func fillPaced(_ save: StateSave, _ progress: @escaping () -> Void) -> CopyOutcome {
+        var paced = bytes
+        do throws(SQLError) {
+            let writer = StateWriter { (bytes: UnsafeRawBufferPointer) throws(SQLError) in
+                try self.put(bytes)
+                guard self.bytes - paced >= CheckpointDraft.pieceBytes else { return }
+                self.file.writeBack(from: paced, count: Int(self.bytes - paced))
+                paced = self.bytes
+                progress()
+            }
+            try save(writer)
+            try writer.finish()
+            do throws(IOError) { try file.sync() } catch { throw CheckpointDraft.failure(error) }
+            return .written(bytes: bytes, checksum: checksum)
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    private static let pieceBytes: Int64 = 8 << 20
+
+    /// What a copy of the process wrote.
+    func wasFilled(bytes: Int64, checksum: UInt32) {
+        self.bytes = bytes
+        self.checksum = checksum
+    }
+
+    /// Gives it up: its bytes are wanted by others.
+    func discard() { try? disk.remove("\(directory)/\(name)\(CheckpointDraft.suffix)") }
+
+    private static func failure(_ error: IOError) -> SQLError {
+        SQLError(error.isOutOfSpace ? .diskFull : .ioError, "a checkpoint cannot be written: \(error)")
     }
 
     /// Makes it count: durable under its own name.
@@ -70,7 +115,7 @@ final class CheckpointDraft: @unchecked Sendable {
             try disk.rename("\(directory)/\(name)\(CheckpointDraft.suffix)", to: "\(directory)/\(name)")
             try disk.syncDirectory(directory)
         } catch {
-            throw SQLError(error.isOutOfSpace ? .diskFull : .ioError, "a checkpoint cannot be written: \(error)")
+            throw CheckpointDraft.failure(error)
         }
     }
 }

@@ -36,11 +36,15 @@ package final class Deliveries: Sendable {
         var delivered: UInt64 = 0
         /// Ticks pushed and not durable.
         var undurable = 0
-        /// News for the next tick record, by target.
-        var news: [(name: String, mark: SinkMark)] = []
+        /// For the next tick record, by target.
+        var markNews: [(name: String, mark: SinkMark)] = []
         /// The newest of each target, for checkpoints.
         var marks: [String: SinkMark] = [:]
         var draft: CheckpointDraft?
+        /// Its state is still being written by a copy of the process.
+        var isDraftUnwritten = false
+        /// Of the last checkpoint, until the driver asks.
+        var news: CheckpointNews?
         /// The last tick that was pushed before the draft: those after it up to the draft's took and gave nothing.
         var draftAfter: UInt64 = 0
         var failure: SQLError?
@@ -119,9 +123,17 @@ package final class Deliveries: Sendable {
         }
     }
 
-    func takeNews() -> [(name: String, mark: SinkMark)] {
+    func takeMarkNews() -> [(name: String, mark: SinkMark)] {
         state.withLock { state in
-            defer { state.news = [] }
+            defer { state.markNews = [] }
+            return state.markNews
+        }
+    }
+
+    /// What became of the last checkpoint, once.
+    func takeCheckpointNews() -> CheckpointNews? {
+        state.withLock { state in
+            defer { state.news = nil }
             return state.news
         }
     }
@@ -133,11 +145,37 @@ package final class Deliveries: Sendable {
         state.withLock { ($0.undurable, $0.waiting.count, $0.waitingBytes) }
     }
 
-    /// The checkpoint counts when its tick is durable and delivered.
-    func await(_ draft: CheckpointDraft) {
+    /// The checkpoint counts when its state is written, and its tick durable and delivered.
+    func await(_ draft: CheckpointDraft, isWritten: Bool) {
         state.withLock { state in
             state.draft = draft
+            state.isDraftUnwritten = !isWritten
             state.draftAfter = state.pushed
+        }
+        wake()
+    }
+
+    /// A copy of the process has come to its end with the checkpoint at hand. Any thread.
+    func written(_ outcome: CopyOutcome, nanos: Int64) {
+        guard let draft = state.withLock({ $0.draft }) else { return }
+        switch outcome {
+        case .written(let bytes, let checksum):
+            draft.wasFilled(bytes: bytes, checksum: checksum)
+            draft.writeNanos = nanos
+            state.withLock { $0.isDraftUnwritten = false }
+            wake()
+        case .failed(let error): giveUp(draft, .failed(error))
+        case .died: giveUp(draft, .copyDied)
+        case .canceled: giveUp(draft, nil)
+        }
+    }
+
+    private func giveUp(_ draft: CheckpointDraft, _ news: CheckpointNews?) {
+        draft.discard()
+        state.withLock { state in
+            state.draft = nil
+            state.isDraftUnwritten = false
+            state.news = news
         }
         wake()
     }
@@ -183,18 +221,31 @@ package final class Deliveries: Sendable {
             return true
         }
         if let draft = state.withLock({ state in
-            state.durable >= state.draftAfter && state.delivered >= state.draftAfter ? state.draft : nil
+            let stands = state.durable >= state.draftAfter && state.delivered >= state.draftAfter
+            return stands && !state.isDraftUnwritten ? state.draft : nil
         }) {
             try syncTargets()
-            let marks = state.withLock { $0.marks }.sorted { $0.key < $1.key }.map { (name: $0.key, mark: $0.value) }
-            try onCheckpoint(draft, marks)
-            state.withLock { $0.draft = nil }
-            wake()
+            complete(draft)
             return true
         }
         let isDue = outside.withLock { !$0.unsynced.isEmpty && clock.monotonicNanos() - $0.lastSyncNanos >= Deliveries.syncNanos }
         if isDue { try syncTargets() }
         return isDue
+    }
+
+    /// A checkpoint that cannot be completed costs nothing but itself.
+    private func complete(_ draft: CheckpointDraft) {
+        let marks = state.withLock { $0.marks }.sorted { $0.key < $1.key }.map { (name: $0.key, mark: $0.value) }
+        do throws(SQLError) {
+            try onCheckpoint(draft, marks)
+        } catch {
+            return giveUp(draft, .failed(error))
+        }
+        state.withLock { state in
+            state.draft = nil
+            state.news = .taken(writeNanos: draft.writeNanos, bytes: draft.bytes)
+        }
+        wake()
     }
 
     private func deliver(_ tick: Tick) throws(SQLError) {
@@ -229,8 +280,8 @@ package final class Deliveries: Sendable {
             let mark = try target.sync()
             state.withLock { state in
                 state.marks[name] = mark
-                state.news.removeAll { $0.name == name }
-                state.news.append((name, mark))
+                state.markNews.removeAll { $0.name == name }
+                state.markNews.append((name, mark))
             }
         }
         outside.withLock { outside in

@@ -10,8 +10,10 @@ package struct DurableOptions: Sendable {
     package var waitingBytesMax = 64 << 20
     /// A checkpoint is due when this much time has passed since the last, and ticks with it …
     package var checkpointNanos: Int64 = 10_000_000_000
-    /// … but no sooner than this many times the pause that the last one caused: pauses cost at most 2 %.
+    /// … but no sooner than this many times the pause that the last one caused: pauses cost at most 2 % …
     package var pauseShare: Int64 = 50
+    /// … and this many times what it took to write: what a copy of the process costs is borne a tenth of the time at most.
+    package var writeShare: Int64 = 10
     /// The statements that the state belongs to. A checkpoint of other statements is refused.
     package var definition: String?
     /// On how many shards the machine runs: a state is restored on as many.
@@ -49,6 +51,7 @@ package final class DurableDriver {
     private let checkpoints: CheckpointStore
     private let clock: any Clock
     private let options: DurableOptions
+    private let copies: (any CheckpointCopies)?
 
     /// A tick that is carried out and that the log had no room for.
     private struct Uncommitted {
@@ -64,17 +67,21 @@ package final class DurableDriver {
     private var position: Int64 = 0
     /// Of the last commit; ticks without a commit are as durable as it is.
     private var sequence: UInt64 = 0
-    private var lastCheckpoint: (tick: UInt64, nanos: Int64, pauseNanos: Int64) = (0, 0, 0)
+    /// The tick of the last one begun, and since when for how long none is due.
+    private var lastCheckpoint: (tick: UInt64, nanos: Int64, restNanos: Int64) = (0, 0, 0)
+    private var checkpointNews: CheckpointNews?
+    /// The last copy of the process failed: the next checkpoint does without.
+    private var mistrustsCopies = false
     private var resumed: [String: UInt64] = [:]
-    private var checkpointFacts: (pauseNanos: Int64, bytes: Int64)?
     private let latency: Histogram?
 
     /// - Parameters:
+    ///   - copies: who writes checkpoints while the machine goes on.
     ///   - latency: takes, for rows that come straight from a source, the time from their reading to their tick's sync.
     ///   - wake: called from any thread when `step` may have room again.
     package init(
         _ machine: any TickMachine, ticks: TickLog, checkpoints: CheckpointStore, clock: any Clock, options: DurableOptions,
-        latency: Histogram? = nil, wake: @escaping @Sendable () -> Void
+        copies: (any CheckpointCopies)? = nil, latency: Histogram? = nil, wake: @escaping @Sendable () -> Void
     ) {
         self.latency = latency
         self.machine = machine
@@ -82,6 +89,7 @@ package final class DurableDriver {
         self.checkpoints = checkpoints
         self.clock = clock
         self.options = options
+        self.copies = copies
         let told = Told(machine: machine)
         deliveries = Deliveries(
             clock: clock, ticksMax: options.ticksInFlightMax, bytesMax: options.waitingBytesMax, wake: wake,
@@ -129,8 +137,10 @@ package final class DurableDriver {
             try discardDamaged(newerThan: found)
         } else {
             // Where sources begin is part of the state: it is kept before anything is read.
-            try checkpoint()
+            try checkpointStandingStill()
             while !deliveries.isSettled { try wait(DurableDriver.roomNanos, nil) }
+            noteNews()
+            if case .failed(let error) = checkpointNews { throw error }
         }
         lastCheckpoint.nanos = clock.monotonicNanos()
         report.nanos = clock.monotonicNanos() - start
@@ -270,7 +280,7 @@ package final class DurableDriver {
             return step.report
         }
         let (appends, parts) = try sort(step.output)
-        let envelope = TickRecord(tick: machine.tick, marks: deliveries.takeNews(), machine: record)
+        let envelope = TickRecord(tick: machine.tick, marks: deliveries.takeMarkNews(), machine: record)
         uncommitted = Uncommitted(
             record: try ticks.append(envelope, millis: clock.wallMicros() / 1000), appends: appends,
             tick: Deliveries.Tick(tick: machine.tick, parts: parts, pool: step.output.pool), report: step.report,
@@ -330,37 +340,94 @@ package final class DurableDriver {
     // MARK: Checkpoints
 
     package var isCheckpointDue: Bool {
-        let (share, _) = lastCheckpoint.pauseNanos.multipliedReportingOverflow(by: options.pauseShare)
-        let interval = max(options.checkpointNanos, share)
-        return clock.monotonicNanos() - lastCheckpoint.nanos >= interval
+        clock.monotonicNanos() - lastCheckpoint.nanos >= max(options.checkpointNanos, lastCheckpoint.restNanos)
     }
 
-    /// Begins a checkpoint of the state as it is, unless there is nothing new or the last one is still on its way. The
-    /// machine stands still while the state is written; the rest is `deliveries`'.
-    package func checkpointIfNeeded() throws(SQLError) {
+    /// Begins a checkpoint of the state as it is, unless there is nothing new or the last one is still on its way. A copy of
+    /// the process writes it; without one, or if `standsStill`, the machine stands still meanwhile. The rest is `deliveries`'.
+    /// One that fails is tried again when the next is due; until then the one before counts.
+    package func checkpointIfNeeded(standsStill: Bool = false) {
+        noteNews()
         guard uncommitted == nil, !deliveries.hasCheckpoint, machine.tick > lastCheckpoint.tick else { return }
-        try checkpoint()
+        let copies = standsStill || mistrustsCopies ? nil : copies
+        if let copies, !copies.isReady() { return }
+        do throws(SQLError) {
+            if let copies, try beginCheckpoint(copies) { return }
+            try checkpointStandingStill()
+        } catch {
+            note(.failed(error))
+            lastCheckpoint.nanos = clock.monotonicNanos()
+        }
     }
 
-    private func checkpoint() throws(SQLError) {
-        let start = clock.monotonicNanos()
-        let draft = try checkpoints.begin(
+    /// False: there is no copy.
+    private func beginCheckpoint(_ copies: any CheckpointCopies) throws(SQLError) -> Bool {
+        let (draft, start) = (try begin(), clock.monotonicNanos())
+        let save = machine.beginSave()
+        let (deliveries, clock) = (deliveries, clock)
+        // It is awaited before the copy can end.
+        deliveries.await(draft, isWritten: false)
+        let isCopied = copies.copy(keeping: draft.file) { progress in
+            draft.fillPaced(save, progress)
+        } ended: { outcome in
+            deliveries.written(outcome, nanos: clock.monotonicNanos() - start)
+        }
+        pauseNanos = clock.monotonicNanos() - start
+        lastCheckpoint = (machine.tick, start, 0)
+        if !isCopied { deliveries.written(.canceled, nanos: 0) }
+        return isCopied
+    }
+
+    private func checkpointStandingStill() throws(SQLError) {
+        let (draft, start) = (try begin(), clock.monotonicNanos())
+        do throws(SQLError) {
+            try draft.fill(machine.beginSave())
+        } catch {
+            draft.discard()
+            throw error
+        }
+        let end = clock.monotonicNanos()
+        pauseNanos = end - start
+        draft.writeNanos = end - start
+        lastCheckpoint = (machine.tick, end, 0)
+        deliveries.await(draft, isWritten: true)
+    }
+
+    private func begin() throws(SQLError) -> CheckpointDraft {
+        try checkpoints.begin(
             CheckpointHeader(
                 tick: machine.tick, position: position, topic: "\(ticks.topic.id)", takenAt: clock.wallMicros(),
                 shards: options.shards, definition: options.definition))
-        let writer = StateWriter { (bytes: UnsafeRawBufferPointer) throws(SQLError) in try draft.put(bytes) }
-        try machine.save(into: writer)
-        try writer.finish()
-        let end = clock.monotonicNanos()
-        checkpointFacts = (end - start, draft.bytes)
-        lastCheckpoint = (machine.tick, end, end - start)
-        deliveries.await(draft)
     }
 
-    /// Of the last checkpoint, once: how long the machine stood still, and the file's bytes.
-    package func takeCheckpointFacts() -> (pauseNanos: Int64, bytes: Int64)? {
-        defer { checkpointFacts = nil }
-        return checkpointFacts
+    private func noteNews() {
+        if let news = deliveries.takeCheckpointNews() { note(news) }
+    }
+
+    /// Draws the consequences of what became of a checkpoint.
+    private func note(_ news: CheckpointNews) {
+        checkpointNews = news
+        switch news {
+        case .taken(let writeNanos, _):
+            let (pauses, _) = pauseNanos.multipliedReportingOverflow(by: options.pauseShare)
+            let (writes, _) = writeNanos.multipliedReportingOverflow(by: options.writeShare)
+            lastCheckpoint.restNanos = max(pauses, writes)
+            mistrustsCopies = false
+        case .failed: lastCheckpoint.tick = 0
+        case .copyDied:
+            lastCheckpoint.tick = 0
+            mistrustsCopies = true
+        }
+    }
+
+    /// How long the machine stood still for the last checkpoint, nanoseconds.
+    package private(set) var pauseNanos: Int64 = 0
+
+    /// What became of the last checkpoint, once.
+    package func takeCheckpointNews() -> CheckpointNews? {
+        noteNews()
+        defer { checkpointNews = nil }
+        return checkpointNews
     }
 
     /// Forgets the past of a machine that has come to its end: a later start begins anew. Everything is settled.

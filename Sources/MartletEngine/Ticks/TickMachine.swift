@@ -20,10 +20,19 @@ package protocol TickMachine: AnyObject {
     func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep
     /// Everything up to `tick` is durable: it may be shown, and answered. Called on any thread, in order.
     func committed(through tick: UInt64)
-    /// The whole state after the last tick.
-    func save(into writer: StateWriter) throws(SQLError)
+    /// Begins to save the whole state after the last tick. What other threads may be changing is taken now, under its locks;
+    /// what is returned writes the state and takes none, so that a forked copy of the process may call it.
+    func beginSave() -> StateSave
     /// Into a machine made from the same definitions, before its first tick.
     func restore(from reader: StateReader) throws(SQLError)
+}
+
+/// Writes a state. Called before the machine's next tick, or in a copy of the process made before it.
+package typealias StateSave = (StateWriter) throws(SQLError) -> Void
+
+extension TickMachine {
+    /// The whole state after the last tick.
+    package func save(into writer: StateWriter) throws(SQLError) { try beginSave()(writer) }
 }
 
 /// What one tick did.

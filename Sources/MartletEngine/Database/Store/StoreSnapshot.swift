@@ -56,5 +56,8 @@ struct StoreSnapshot: Sendable {
     /// The rows of one page; may be empty.
     func batch(_ page: Int) -> Batch { pages[page].batch }
 
+    /// The pages whose batches are not empty.
+    var pagesWithRows: [Int] { pages.indices.filter { pages[$0].live > 0 } }
+
     var batches: [Batch] { pages.lazy.filter { $0.live > 0 }.map(\.batch) }
 }
