@@ -2,6 +2,7 @@
 #include "CMartletEvent.h"
 #include "sockets.h"
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -22,11 +23,13 @@ struct martlet_http_server {
     struct event *stop_event;
     struct event *resume_event;
     struct event *wake_event;
+    struct event *timer_event;
     int stop_descriptor;
     int wake_descriptor;
     uint16_t port;
     martlet_http_handler handler;
     void (*on_wake)(void *context);
+    void (*on_timer)(void *context);
     void *context;
 };
 
@@ -35,6 +38,9 @@ struct martlet_http_exchange {
     char *path;
     size_t path_length;
     int is_deferred;
+    // Of a reply in pieces: its connection, while that is open.
+    struct evhttp_connection *connection;
+    martlet_http_stream stream;
 };
 
 // libevent's own diagnostics are not in the log's format and tell a user nothing; errors reach us as results.
@@ -75,7 +81,8 @@ static void on_request(struct evhttp_request *request, void *context) {
     martlet_http_server *server = context;
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : 0;
-    martlet_http_exchange exchange = {request, 0, 0, 0};
+    martlet_http_exchange exchange = {0};
+    exchange.request = request;
     exchange.path = evhttp_uridecode(path && path[0] ? path : "/", 0, &exchange.path_length);
     if (!exchange.path) {
         evhttp_send_error(request, 400, 0);
@@ -154,6 +161,7 @@ void martlet_http_free(martlet_http_server *server) {
     if (server->stop_event) event_free(server->stop_event);
     if (server->resume_event) event_free(server->resume_event);
     if (server->wake_event) event_free(server->wake_event);
+    if (server->timer_event) event_free(server->timer_event);
     if (server->base) event_base_free(server->base);
     if (server->stop_descriptor >= 0) close(server->stop_descriptor);
     if (server->wake_descriptor >= 0) close(server->wake_descriptor);
@@ -226,4 +234,69 @@ martlet_http_exchange *martlet_http_defer(martlet_http_exchange *exchange) {
     kept->request = exchange->request;
     kept->is_deferred = 1;
     return kept;
+}
+
+// Replies in pieces.
+
+static void on_timer(evutil_socket_t descriptor, short what, void *context) {
+    (void)descriptor;
+    (void)what;
+    martlet_http_server *server = context;
+    server->on_timer(server->context);
+}
+
+int martlet_http_set_timer(martlet_http_server *server, int64_t millis, void (*handler)(void *context)) {
+    struct timeval period = {millis / 1000, millis % 1000 * 1000};
+    server->on_timer = handler;
+    server->timer_event = event_new(server->base, -1, EV_PERSIST, on_timer, server);
+    return server->timer_event && event_add(server->timer_event, &period) == 0;
+}
+
+static void on_drained(struct evhttp_connection *connection, void *context) {
+    (void)connection;
+    martlet_http_exchange *exchange = context;
+    exchange->stream.on_drained(exchange->stream.context);
+}
+
+static void on_closed(struct evhttp_connection *connection, void *context) {
+    (void)connection;
+    martlet_http_exchange *exchange = context;
+    exchange->connection = 0;
+    exchange->stream.on_closed(exchange->stream.context);
+}
+
+// What a client may say while it listens: more of it stays in the socket.
+enum { unasked_bytes_max = 16384 };
+
+int martlet_http_stream_begin(martlet_http_exchange *exchange, int status, const char *reason, const martlet_http_stream *stream) {
+    exchange->stream = *stream;
+    struct evhttp_connection *connection = evhttp_request_get_connection(exchange->request);
+    if (!connection) return 0;
+    exchange->connection = connection;
+    evhttp_connection_set_closecb(connection, on_closed, exchange);
+    // A listener says nothing: only writing has a limit. The server's own timeout is for requests.
+    struct timeval limit = {stream->write_seconds_max, 0};
+    struct bufferevent *buffer = evhttp_connection_get_bufferevent(connection);
+    bufferevent_set_timeouts(buffer, 0, &limit);
+    bufferevent_setwatermark(buffer, EV_READ, 0, unasked_bytes_max);
+    martlet_http_reply_header(exchange, "Connection", "close");
+    evhttp_send_reply_start(exchange->request, status, reason);
+    return 1;
+}
+
+void martlet_http_stream_send(martlet_http_exchange *exchange, const void *bytes, size_t length) {
+    if (!exchange->connection || !length) return;
+    struct evbuffer *piece = evbuffer_new();
+    if (!piece) return;
+    evbuffer_add(piece, bytes, length);
+    evhttp_send_reply_chunk_with_cb(exchange->request, piece, on_drained, exchange);
+    evbuffer_free(piece);
+}
+
+void martlet_http_stream_end(martlet_http_exchange *exchange) {
+    // The exchange is gone when the connection closes.
+    if (exchange->connection) evhttp_connection_set_closecb(exchange->connection, 0, 0);
+    // Without a connection this frees the request, which is ours since the client went.
+    evhttp_send_reply_end(exchange->request);
+    free(exchange);
 }

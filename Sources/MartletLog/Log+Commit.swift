@@ -34,8 +34,9 @@ extension Log {
     }
 
     /// Appends, entries and fences as one record, all or nothing. Throws `refused` where `produce` refuses; a repeated
-    /// batch is refused as out of order.
-    package func commit(_ commit: Commit) throws(LogError) -> Committed {
+    /// batch is refused as out of order. `noting`: an entry more that says which first offsets the appends were given; called
+    /// under the log's lock.
+    package func commit(_ commit: Commit, noting: (([Int64]) -> EntryChange)? = nil) throws(LogError) -> Committed {
         let millis = nowMillis
         let facts = commit.appends.map(examine)
         var evicted: [TailBatch] = []
@@ -57,14 +58,15 @@ extension Log {
                     throw .refused(index: index, refusal)
                 }
             }
-            for change in commit.entries { draft.encoder.append(change) }
+            let entries = commit.entries + (noting.map { [$0(baseOffsets)] } ?? [])
+            for change in entries { draft.encoder.append(change) }
             for fence in commit.fences { draft.encoder.append(fence) }
             guard enqueue(draft.encoder, &state, expecting: sequence) else {
                 draft.revert(because: .throttled)
                 throw state.isOutOfSpace ? .refused(index: 0, .outOfSpace) : .throttled
             }
             draft.keep(&state)
-            state.apply(commit.entries)
+            state.apply(entries)
             state.apply(commit.fences)
             evicted = state.evict(downTo: options.tailBytesMax)
             return Committed(sequence: sequence, baseOffsets: baseOffsets)

@@ -32,6 +32,8 @@ package enum EntrySpace: UInt8, Sendable, CaseIterable {
     case pipeline = 6
     /// Broker-level dynamic configuration.
     case configuration = 7
+    /// Requests that are carried out once, by the key that came with them.
+    case request = 8
 }
 
 /// Sets or removes one entry.

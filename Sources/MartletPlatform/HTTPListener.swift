@@ -56,6 +56,7 @@ package struct HTTPResponse: Sendable {
         case 404: "Not Found"
         case 405: "Method Not Allowed"
         case 409: "Conflict"
+        case 410: "Gone"
         case 413: "Content Too Large"
         case 415: "Unsupported Media Type"
         case 422: "Unprocessable Content"
@@ -102,9 +103,11 @@ package final class HTTPListener: Sendable {
         try self.init(address, name: name, limits: limits) { request, exchange in exchange.respond(handler(request)) }
     }
 
-    /// As the other, with answers that may come later and from any thread.
+    /// As the other, with answers that may come later and from any thread. `onTimer` is called on the listener's thread about
+    /// once a second, and must not block.
     package init(
-        _ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), responder: @escaping Responder
+        _ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), onTimer: (@Sendable () -> Void)? = nil,
+        responder: @escaping Responder
     ) throws(ListenError) {
         var bounds = martlet_http_limits(
             header_bytes_max: limits.headerBytesMax, body_bytes_max: limits.bodyBytesMax,
@@ -112,7 +115,7 @@ package final class HTTPListener: Sendable {
         // Owned by the thread's closure, which outlives every call of the handler.
         let queue = HTTPQueue()
         self.queue = queue
-        let box = HandlerBox(responder, queue)
+        let box = HandlerBox(responder, queue, onTimer)
         var reason = [CChar](repeating: 0, count: 256)
         guard
             let raw = martlet_http_listen(
@@ -123,6 +126,10 @@ package final class HTTPListener: Sendable {
         }
         let pointer = ServerPointer(raw: raw)
         martlet_http_on_wake(raw, runPosted)
+        if onTimer != nil, martlet_http_set_timer(raw, 1_000, runTimer) == 0 {
+            martlet_http_free(raw)
+            throw ListenError(message: "cannot listen on \(address): out of memory")
+        }
         queue.open(pointer)
         self.address = ListenAddress(host: address.host, port: martlet_http_port(raw))
         do {
@@ -154,20 +161,22 @@ package final class HTTPListener: Sendable {
 }
 
 /// Sound: `stop` may come from any thread, and everything else is the server thread's until it is joined.
-private struct ServerPointer: @unchecked Sendable { let raw: OpaquePointer }
+struct ServerPointer: @unchecked Sendable { let raw: OpaquePointer }
 
 private final class HandlerBox: Sendable {
     let responder: HTTPListener.Responder
     let queue: HTTPQueue
+    let onTimer: (@Sendable () -> Void)?
 
-    init(_ responder: @escaping HTTPListener.Responder, _ queue: HTTPQueue) {
+    init(_ responder: @escaping HTTPListener.Responder, _ queue: HTTPQueue, _ onTimer: (@Sendable () -> Void)?) {
         self.responder = responder
         self.queue = queue
+        self.onTimer = onTimer
     }
 }
 
 /// What other threads have the listener's thread do.
-private final class HTTPQueue: Sendable {
+final class HTTPQueue: Sendable {
     private struct Content {
         var server: ServerPointer?
         var bodies: [@Sendable () -> Void] = []
@@ -215,6 +224,14 @@ package final class HTTPExchange: @unchecked Sendable {
         respond(HTTPResponse(status: 500, text: "no answer\n"))
     }
 
+    /// The answer is a stream of pieces: status and headers leave at once. nil: there was an answer already.
+    package func stream(_ head: HTTPResponse, writeSecondsMax: UInt32 = 60) -> HTTPStream? {
+        guard !isAnswered.exchange(true, ordering: .relaxed) else { return nil }
+        let stream = HTTPStream(raw, queue)
+        stream.begin(head, writeSecondsMax: writeSecondsMax)
+        return stream
+    }
+
     /// The first answer counts.
     package func respond(_ response: HTTPResponse) {
         guard !isAnswered.exchange(true, ordering: .relaxed) else { return }
@@ -231,6 +248,11 @@ package final class HTTPExchange: @unchecked Sendable {
 private func runPosted(_ context: UnsafeMutableRawPointer?) {
     guard let context else { return }
     Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue().queue.run()
+}
+
+private func runTimer(_ context: UnsafeMutableRawPointer?) {
+    guard let context else { return }
+    Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue().onTimer?()
 }
 
 private func answer(_ context: UnsafeMutableRawPointer?, _ exchange: OpaquePointer?) {

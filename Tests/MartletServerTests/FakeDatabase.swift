@@ -69,6 +69,10 @@ final class FakeSession: SQLSession {
     private var reported = false
     let isCancelled = Mutex<(isCancelled: Bool, wakes: [@Sendable () -> Void])>((false, []))
     let evaluation = EvaluationContext()
+    let relations = [
+        RelationFacts(
+            name: "x", kind: "table", fields: [Field(name: "a", type: .integer), Field(name: "é", type: .text)], key: [0], isFollowable: true)
+    ]
 
     init(_ service: FakeService, _ client: SessionClient) {
         self.service = service

@@ -75,7 +75,7 @@ struct HTTPServerTests {
         #expect(try fixture.ask("GET /healthz").body == "ok\n")
         #expect(try fixture.ask("GET /readyz").status == 200)
         #expect(try fixture.ask("GET /metrics").status == 200)
-        #expect(try fixture.ask("GET /v1/openapi.json").body.contains("\"openapi\": \"3.1.0\""))
+        #expect(try fixture.ask("GET /v1/openapi.json").body.contains("\"/v1/views/x\": {\"get\""))
         #expect(try fixture.ask("GET /v1/views/x?limit=many").body.contains("\"sqlstate\":\"22023\""))
         #expect(try fixture.ask("GET /v1/views/x?a=%zz").body.contains("hexadecimal"))
     }
@@ -92,7 +92,11 @@ struct HTTPServerTests {
         let keyed = try fixture.ask("POST /v1/topics/lines?key=k", body: "{\"k\": \"x\"}\n{}\n")
         #expect(keyed.body.contains("the record has no member") && keyed.body.contains("\"accepted\":1"), "\(keyed.body)")
         #expect(try fixture.ask("POST /v1/topics/nowhere", body: "1").status == 404)
-        #expect(try fixture.ask("POST /v1/topics/lines", ["Idempotency-Key: 1"], body: "1").status == 400)
+        let once = ["Idempotency-Key: 1"]
+        let original = try fixture.ask("POST /v1/topics/lines", once, body: "1")
+        #expect(original.status == 200)
+        #expect(try fixture.ask("POST /v1/topics/lines", once, body: "1").body == original.body)
+        #expect(try fixture.ask("POST /v1/topics/lines", once, body: "2").status == 422)
         #expect(try fixture.ask("POST /v1/topics/lines", body: "x").status == 400)
         #expect(try fixture.ask("GET /v1/topics/lines").status == 405)
     }

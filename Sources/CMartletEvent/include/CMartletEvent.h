@@ -60,6 +60,28 @@ martlet_http_exchange *martlet_http_defer(martlet_http_exchange *exchange);
 /// Sends the reply; the body is copied. Frees a deferred exchange. To HEAD the body is left out and its length told.
 void martlet_http_reply(martlet_http_exchange *exchange, int status, const char *reason, const void *body, size_t length);
 
+// A reply without an end, in pieces. All on the server's thread.
+
+/// What is to be known of a reply in pieces.
+typedef struct {
+    /// Everything that was sent has been taken by the system.
+    void (*on_drained)(void *context);
+    /// The client is gone, or took nothing for too long. Nothing is sent from here on.
+    void (*on_closed)(void *context);
+    void *context;
+    /// A client that takes nothing for so long is closed.
+    uint32_t write_seconds_max;
+} martlet_http_stream;
+
+/// Sends status and headers of a deferred exchange, and keeps its connection for the pieces; 0 if the client is gone already.
+int martlet_http_stream_begin(martlet_http_exchange *exchange, int status, const char *reason, const martlet_http_stream *stream);
+/// Sends a piece, which is copied. Nothing happens once the client is gone.
+void martlet_http_stream_send(martlet_http_exchange *exchange, const void *bytes, size_t length);
+/// The end: what was sent still leaves, the connection closes, and the exchange is freed. Once, also after `on_closed`.
+void martlet_http_stream_end(martlet_http_exchange *exchange);
+/// Calls `handler` with the server's context every `millis` from when it runs. Once, before `run`; 0 if that cannot be.
+int martlet_http_set_timer(martlet_http_server *server, int64_t millis, void (*handler)(void *context));
+
 // Event loops and TCP sockets for whoever frames a byte stream. Functions that can fail return −errno.
 
 /// A thread's loop over descriptors and one timer. Everything but `wake` and `stop` belongs to the thread that runs it.

@@ -70,6 +70,19 @@ final class DatabaseSession: SQLSession {
         return context
     }
 
+    var relations: [RelationFacts] {
+        boundCatalog().all.compactMap { object in
+            var isFollowable = true
+            switch object.kind {
+            case .sink: return nil
+            case .source, .view, .side: isFollowable = false
+            case .table, .materializedView: break
+            }
+            return RelationFacts(
+                name: object.name, kind: object.noun, fields: object.fields, key: object.key, isFollowable: isFollowable)
+        }
+    }
+
     func split(_ text: String) throws(SQLError) -> [(offset: Int, text: String)] { try PreparedText.split(text) }
 
     func takeNotices() -> [SQLNotice] {

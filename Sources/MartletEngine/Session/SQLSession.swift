@@ -25,6 +25,27 @@ package struct SessionClient: Sendable {
     }
 }
 
+/// A relation that can be read, as a description of an interface shows it.
+package struct RelationFacts: Sendable {
+    /// Without its schema where that is `public`.
+    package var name: String
+    /// `table`, `view`, `source`, …
+    package var kind: String
+    package var fields: [Field]
+    /// Ordinals of the columns that make a row unique; empty where none is known to.
+    package var key: [Int]
+    /// Its changes can be followed.
+    package var isFollowable: Bool
+
+    package init(name: String, kind: String, fields: [Field], key: [Int], isFollowable: Bool) {
+        self.name = name
+        self.kind = kind
+        self.fields = fields
+        self.key = key
+        self.isFollowable = isFollowable
+    }
+}
+
 /// A statement that is bound, with the types of its parameters and result.
 package protocol PreparedStatement: AnyObject {
     /// By ordinal: `$1` first.
@@ -54,6 +75,8 @@ package protocol SQLSession: AnyObject {
     func takeNotices() -> [SQLNotice]
     /// Reported parameters (`TimeZone`, `DateStyle`, …) that changed since last asked; all of them at first.
     func takeParameters() -> [(name: String, value: String)]
+    /// What can be read, in the order of its making.
+    var relations: [RelationFacts] { get }
     /// For output: time zone and the like.
     var evaluation: EvaluationContext { get }
     /// Any thread: what is being executed ends with 57014.

@@ -152,7 +152,7 @@ final class ChangeCursor: RowCursor {
         fields = [Field(name: "tick", type: .bigint), Field(name: "weight", type: .bigint)] + columns
         waiting = []
         waiting = (snapshot?.batches ?? []).map { ChangeCursor.shown($0, tick) }
-        if hasProgress, snapshot != nil { waiting.append(progress(tick)) }
+        if hasProgress { waiting.append(progress(tick)) }
     }
 
     private static func shown(_ batch: Batch, _ tick: UInt64) -> Batch {

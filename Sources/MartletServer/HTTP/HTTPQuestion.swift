@@ -40,31 +40,50 @@ enum HTTPQuestion {
         "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
     }
 
+    /// `schema.name` or `name`, as SQL writes it.
+    static func place(_ name: String) -> String {
+        name.split(separator: ".", omittingEmptySubsequences: false).map { quoted(String($0)) }.joined(separator: ".")
+    }
+
+    /// An instant, microseconds since 1970: milliseconds as a number, or a date and a time, in UTC unless it says otherwise.
+    static func instant(_ name: String, _ text: String) throws(SQLError) -> Int64 {
+        if let millis = Int64(text), millis >= 0 {
+            let (micros, overflow) = millis.multipliedReportingOverflow(by: 1000)
+            if !overflow { return micros }
+        }
+        guard case .timestamptz(let micros)? = try? Value.text(text).cast(to: .timestamptz, context: EvaluationContext()) else {
+            throw SQLError(
+                .invalidParameterValue, "\(name) is an instant, not \"\(text)\"",
+                hint: "Such as 2026-01-31T12:00:00Z, or milliseconds since 1970.")
+        }
+        return micros
+    }
+
     static func json(_ sink: ByteSink, status: Int = 200) -> HTTPResponse {
         HTTPResponse(status: status, headers: [("Content-Type", "application/json")], body: [UInt8](sink.bytes))
     }
 
-    /// `{"error":{"sqlstate","message",…}}`, with the status that fits the SQLSTATE.
-    static func response(_ error: SQLError) -> HTTPResponse {
+    /// `{"error":{"sqlstate","message",…}}`, with the status that fits the SQLSTATE unless another is given.
+    static func response(_ error: SQLError, status given: Int? = nil) -> HTTPResponse {
         let sink = ByteSink()
         sink.append("{\"error\":")
         append(error, to: sink)
         sink.append("}\n")
-        return json(sink, status: status(error.state))
+        return json(sink, status: given ?? status(error.state))
     }
 
     static func append(_ error: SQLError, to sink: ByteSink) {
         sink.append("{\"sqlstate\":")
-        sink.append(jsonText: error.state.code)
+        sink.append(jsonString: error.state.code)
         sink.append(",\"message\":")
-        sink.append(jsonText: error.message)
+        sink.append(jsonString: error.message)
         if let detail = error.detail {
             sink.append(",\"detail\":")
-            sink.append(jsonText: detail)
+            sink.append(jsonString: detail)
         }
         if let hint = error.hint {
             sink.append(",\"hint\":")
-            sink.append(jsonText: hint)
+            sink.append(jsonString: hint)
         }
         if let position = error.position {
             sink.append(",\"position\":")
@@ -84,22 +103,5 @@ enum HTTPQuestion {
         case .internalError, .dataCorrupted, .ioError: return 500
         default: return 400
         }
-    }
-}
-
-extension ByteSink {
-    /// A JSON string with its quotes.
-    func append(jsonText text: String) {
-        append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                append(UInt8(ascii: "\\"))
-                append(byte)
-            case 0..<0x20: append(text: "\\u00" + Hexadecimal.pair(byte))
-            default: append(byte)
-            }
-        }
-        append(UInt8(ascii: "\""))
     }
 }

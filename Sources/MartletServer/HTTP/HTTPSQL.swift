@@ -36,29 +36,16 @@ struct HTTPSQL {
         }
     }
 
-    /// `GET /v1/views/NAME?column=value&…&limit=N`: the rows where each named column equals its value.
+    /// `GET /v1/views/NAME?column=value&…&key=VALUE&where=CONDITION&limit=N`: the rows where each named column equals its value,
+    /// the key its values (behind each other with commas), and the condition of SQL holds.
     func view(_ name: String, _ request: HTTPRequest) -> HTTPResponse {
         do throws(SQLError) {
-            var conditions: [String] = []
-            var values: [String] = []
-            var limit: UInt32 = 1_000
-            for (column, value) in try HTTPQuestion.parameters(request.query) {
-                if column == "limit" {
-                    guard let number = UInt32(value), number <= 1_000_000 else {
-                        throw SQLError(.invalidParameterValue, "limit is a number up to 1000000, not \"\(value)\"")
-                    }
-                    limit = number
-                } else {
-                    values.append(value)
-                    conditions.append("\(HTTPQuestion.quoted(column)) = $\(values.count)")
-                }
-            }
-            let place = name.split(separator: ".", omittingEmptySubsequences: false).map { HTTPQuestion.quoted(String($0)) }.joined(separator: ".")
-            let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+            let given = try HTTPQuestion.parameters(request.query)
             let sink = ByteSink()
             try inSession { session throws(SQLError) in
-                let statement = try session.prepare("SELECT * FROM \(place)\(filter) LIMIT \(limit)", parameterTypes: [])
-                let values = try HTTPSQL.values(values.map { .text($0) }, statement.parameterTypes, session.evaluation)
+                let question = try ViewQuestion(name, given, session.relations.first { $0.name == name })
+                let statement = try session.prepare(question.text, parameterTypes: [])
+                let values = try HTTPSQL.values(question.values.map { .text($0) }, statement.parameterTypes, session.evaluation)
                 try write(try session.execute(statement, parameters: values), session, to: sink)
             }
             sink.append("\n")
@@ -68,6 +55,58 @@ struct HTTPSQL {
             // The statement is ours, so its places mean nothing to the client.
             plain.position = nil
             return HTTPQuestion.response(plain)
+        }
+    }
+
+    /// What a request asks of a view, as a statement and its parameters.
+    struct ViewQuestion {
+        private(set) var values: [String] = []
+        private var conditions: [String] = []
+        private var limit: UInt32 = 1_000
+        private let name: String
+
+        /// - Parameter relation: nil where there is none of that name, which the statement then says.
+        init(_ name: String, _ given: [(name: String, value: String)], _ relation: RelationFacts?) throws(SQLError) {
+            self.name = name
+            for (option, value) in given {
+                let isColumn = relation?.fields.contains { $0.name == option } ?? false
+                switch option {
+                case "limit" where !isColumn:
+                    guard let number = UInt32(value), number <= 1_000_000 else {
+                        throw SQLError(.invalidParameterValue, "limit is a number up to 1000000, not \"\(value)\"")
+                    }
+                    limit = number
+                case "where" where !isColumn: conditions.append("(\(value)\n)")
+                case "key" where !isColumn: try addKey(value, relation)
+                default: add(option, value)
+                }
+            }
+        }
+
+        private mutating func add(_ column: String, _ value: String) {
+            values.append(value)
+            conditions.append("\(HTTPQuestion.quoted(column)) = $\(values.count)")
+        }
+
+        private mutating func addKey(_ value: String, _ relation: RelationFacts?) throws(SQLError) {
+            guard let relation else { return }
+            guard !relation.key.isEmpty else {
+                throw SQLError(
+                    .undefinedColumn, "\"\(name)\" has no key, and no column \"key\"", hint: "Ask by column: COLUMN=VALUE.")
+            }
+            let columns = relation.key.map { relation.fields[$0].name }
+            let parts = columns.count == 1 ? [value] : value.split(separator: ",", omittingEmptySubsequences: false).map { String($0) }
+            guard parts.count == columns.count else {
+                throw SQLError(
+                    .invalidParameterValue, "the key of \"\(name)\" is (\(columns.joined(separator: ", "))): \(parts.count) values are given",
+                    hint: "Write them with commas, or ask by column: COLUMN=VALUE.")
+            }
+            for (column, part) in zip(columns, parts) { add(column, part) }
+        }
+
+        var text: String {
+            let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+            return "SELECT * FROM \(HTTPQuestion.place(name))\(filter) LIMIT \(limit)"
         }
     }
 
@@ -112,9 +151,11 @@ struct HTTPSQL {
         return values
     }
 
+    static let client = SessionClient(user: "http", database: "dev", parameters: ["application_name": "http"], processID: 0)
+
     /// All of `body` is one implicit transaction.
     private func inSession(_ body: (any SQLSession) throws(SQLError) -> Void) throws(SQLError) {
-        let session = try service.open(SessionClient(user: "http", database: "dev", parameters: ["application_name": "http"], processID: 0))
+        let session = try service.open(HTTPSQL.client)
         defer { session.close() }
         do throws(SQLError) {
             try body(session)
@@ -130,22 +171,22 @@ struct HTTPSQL {
         switch outcome {
         case .done(let tag):
             sink.append("{\"tag\":")
-            sink.append(jsonText: tag)
+            sink.append(jsonString: tag)
         case .rows(let cursor):
             defer { cursor.close() }
             let fields = cursor.fields
             sink.append("{\"columns\":[")
             for (index, field) in fields.enumerated() {
                 sink.append(index == 0 ? "{\"name\":" : ",{\"name\":")
-                sink.append(jsonText: field.name)
+                sink.append(jsonString: field.name)
                 sink.append(",\"type\":")
-                sink.append(jsonText: field.type.sqlName)
+                sink.append(jsonString: field.type.sqlName)
                 sink.append("}")
             }
             sink.append("],\"rows\":[")
             let count = try writeRows(cursor, fields, to: sink)
             sink.append("],\"tag\":")
-            sink.append(jsonText: cursor.tag(rows: count))
+            sink.append(jsonString: cursor.tag(rows: count))
         case .copyIn(_, let receiver):
             receiver.fail("not over HTTP")
             throw SQLError(.featureNotSupported, "COPY is not possible over HTTP", hint: "Use POST /v1/topics/NAME, or psql.")
@@ -155,7 +196,7 @@ struct HTTPSQL {
         }
         for notice in session.takeNotices() {
             sink.append(",\"notice\":")
-            sink.append(jsonText: notice.error.message)
+            sink.append(jsonString: notice.error.message)
             break
         }
         sink.append("}")

@@ -7,6 +7,7 @@ package import MartletPlatform
 /// the statements' pool.
 package final class HTTPServer: Sendable {
     private let listener: HTTPListener
+    private let news: TopicNews?
 
     /// With the real port where 0 was asked for.
     package var address: ListenAddress { listener.address }
@@ -27,52 +28,45 @@ package final class HTTPServer: Sendable {
             HTTPRouter.Route("GET", "/readyz") { _ in
                 isReady() ? HTTPResponse(text: "ok\n") : HTTPResponse(status: 503, text: "not ready\n")
             },
-            HTTPRouter.Route("GET", "/v1/openapi.json") { _ in HTTPResponse(text: OpenAPI.document, type: "application/json") },
         ])
         let limits = HTTPLimits(headerBytesMax: 32 << 10, bodyBytesMax: 16 << 20)
         let isLocal = isLoopback(address.host)
-        listener = try HTTPListener(address, name: "http", limits: limits) { request, exchange in
+        let streams = EventStreams()
+        let sql = service.map { HTTPSQL(service: $0, answerBytesMax: answerBytesMax) }
+        let topics = log.map { HTTPTopics(log: $0, clock: SystemClock(), repeated: RepeatedRequests($0)) }
+        let news = log.map { TopicNews($0) }
+        self.news = news
+        let paths = Paths(sql: sql, topics: topics, news: news)
+        listener = try HTTPListener(address, name: "http", limits: limits, onTimer: { streams.beat() }) { request, exchange in
             if request.path.hasPrefix("/v1/"), !HTTPServer.isOwn(request, isLocal: isLocal) { return exchange.respond(HTTPServer.foreign()) }
-            let sql = service.map { HTTPSQL(service: $0, answerBytesMax: answerBytesMax) }
-            guard let work = HTTPServer.work(request, sql, log.map { HTTPTopics(log: $0, clock: SystemClock()) }) else {
-                return exchange.respond(quick.respond(request))
-            }
-            if pool.waiting > HTTPServer.waitingMax || !pool.run({ exchange.respond(work()) }) {
-                exchange.respond(HTTPQuestion.response(SQLError(.configurationLimitExceeded, "too many requests are waiting")))
-            }
+            guard let work = paths.work(request) else { return exchange.respond(quick.respond(request)) }
+            let full = SQLError(.configurationLimitExceeded, "too many requests are waiting")
+            if pool.waiting > HTTPServer.waitingMax { return exchange.respond(HTTPQuestion.response(full)) }
+            let isTaken = pool.run { HTTPServer.carryOut(work, exchange, streams, pool) }
+            if !isTaken { exchange.respond(HTTPQuestion.response(full)) }
         }
+        metrics.gauge("martlet_http_event_streams", help: "Streams of server-sent events that are open.") { Double(streams.count) }
     }
 
     /// Requests beyond this are refused rather than queued.
     private static let waitingMax = 1_000
 
-    /// What a request asks of database or log; nil where it asks nothing of them.
-    private static func work(_ request: HTTPRequest, _ sql: HTTPSQL?, _ topics: HTTPTopics?) -> (@Sendable () -> HTTPResponse)? {
-        if let topics, let name = rest(of: request.path, behind: "/v1/topics/") {
-            guard request.method == "POST" else { return { refused("POST") } }
-            return { topics.append(name, request) }
+    /// On a thread of the pool.
+    private static func carryOut(_ work: Paths.Work, _ exchange: HTTPExchange, _ streams: EventStreams, _ pool: BlockingPool) {
+        switch work {
+        case .answer(let answer): exchange.respond(answer())
+        case .events(let open):
+            guard !streams.isFull else {
+                let error = SQLError(.configurationLimitExceeded, "there are too many streams of events")
+                return exchange.respond(HTTPQuestion.response(error))
+            }
+            do throws(SQLError) {
+                streams.begin(exchange, try open(), pool)
+            } catch {
+                // Changes that are not kept any more are gone for good: there is no use in asking again.
+                exchange.respond(HTTPQuestion.response(error, status: error.state == .configurationLimitExceeded ? 410 : nil))
+            }
         }
-        guard let sql else { return nil }
-        if request.path == "/v1/sql" {
-            guard request.method == "POST" else { return { refused("POST") } }
-            return { sql.statements(request) }
-        }
-        if let name = rest(of: request.path, behind: "/v1/views/") {
-            guard request.method == "GET" || request.method == "HEAD" else { return { refused("GET, HEAD") } }
-            return { sql.view(name, request) }
-        }
-        return nil
-    }
-
-    private static func rest(of path: String, behind prefix: String) -> String? {
-        path.hasPrefix(prefix) && path.utf8.count > prefix.utf8.count ? String(path.dropFirst(prefix.count)) : nil
-    }
-
-    private static func refused(_ allowed: String) -> HTTPResponse {
-        var response = HTTPQuestion.response(SQLError(.featureNotSupported, "this path takes \(allowed)"))
-        response.status = 405
-        response.headers.append(("Allow", allowed))
-        return response
     }
 
     /// A page of another site that a user of this machine looks at may send a POST here, and, where its name is made to mean
@@ -89,5 +83,70 @@ package final class HTTPServer: Sendable {
         HTTPQuestion.response(SQLError(.insufficientPrivilege, "requests are not taken from pages of other sites"))
     }
 
-    package func stop() { listener.stop() }
+    package func stop() {
+        listener.stop()
+        news?.stop()
+    }
+}
+
+/// Which path is whose, of those that ask database or log.
+private struct Paths: Sendable {
+    enum Work: Sendable {
+        case answer(@Sendable () -> HTTPResponse)
+        case events(@Sendable () throws(SQLError) -> any EventSource)
+    }
+
+    let sql: HTTPSQL?
+    let topics: HTTPTopics?
+    let news: TopicNews?
+
+    /// What a request asks of database or log; nil where it asks nothing of them.
+    func work(_ request: HTTPRequest) -> Work? {
+        let parts = request.path.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+        guard parts.count >= 3, parts[0].isEmpty, parts[1] == "v1" else { return nil }
+        switch (parts[2], parts.count) {
+        case ("sql", 3): return sql.map { sql in only("POST", request) { sql.statements(request) } }
+        case ("openapi.json", 3): return sql.map { sql in only("GET, HEAD", request) { OpenAPI.answer(sql, request) } }
+        case ("views", 4...5) where !parts[3].isEmpty: return sql.flatMap { view($0, parts, request) }
+        case ("topics", 4...5) where !parts[3].isEmpty: return topics.flatMap { topic($0, parts, request) }
+        default: return nil
+        }
+    }
+
+    private func view(_ sql: HTTPSQL, _ parts: [String], _ request: HTTPRequest) -> Work? {
+        let name = parts[3]
+        if parts.count == 4 { return only("GET, HEAD", request) { sql.view(name, request) } }
+        guard parts[4] == "changes" else { return nil }
+        guard request.method == "GET" else { return .answer { Paths.refused("GET") } }
+        return .events { () throws(SQLError) in try ViewEvents(sql.service, name, request) }
+    }
+
+    private func topic(_ topics: HTTPTopics, _ parts: [String], _ request: HTTPRequest) -> Work? {
+        let name = parts[3]
+        if parts.count == 4 { return only("POST", request) { topics.append(name, request) } }
+        switch parts[4] {
+        case "records":
+            return only("GET, HEAD", request) {
+                do throws(SQLError) {
+                    return TopicRecords(reading: try TopicReading(topics.log, name)).answer(request)
+                } catch {
+                    return HTTPQuestion.response(error)
+                }
+            }
+        case "changes":
+            guard request.method == "GET", let news else { return .answer { Paths.refused("GET") } }
+            return .events { () throws(SQLError) in try TopicEvents(try TopicReading(topics.log, name), news, request) }
+        default: return nil
+        }
+    }
+
+    private func only(_ methods: String, _ request: HTTPRequest, _ answer: @escaping @Sendable () -> HTTPResponse) -> Work {
+        methods.split(separator: ", ").contains { $0 == request.method } ? .answer(answer) : .answer { Paths.refused(methods) }
+    }
+
+    private static func refused(_ allowed: String) -> HTTPResponse {
+        var response = HTTPQuestion.response(SQLError(.featureNotSupported, "this path takes \(allowed)"), status: 405)
+        response.headers.append(("Allow", allowed))
+        return response
+    }
 }
