@@ -132,7 +132,7 @@ extension Log {
     /// False: there was nothing to be synced.
     private func sync(_ partition: PartitionState) throws(LogError) -> Bool {
         let (store, written) = state.withLock { _ in (partition.isDeleted ? nil : partition.store, partition.writtenOffset) }
-        guard let store, partition.syncedOffset < written || partition.unsyncedBytes > 0 else { return false }
+        guard let store, partition.syncedOffset < written || partition.unsyncedBytes > 0 || !store.isManifestProven else { return false }
         let before = surroundings.clock.monotonicNanos()
         do throws(LogError) {
             try store.sync()
@@ -180,7 +180,8 @@ extension Log {
         while checkpoint.syncedParts < checkpoint.parts.count {
             let part = checkpoint.parts[checkpoint.syncedParts]
             checkpoint.syncedParts += 1
-            if part.partition.syncedOffset < part.end, try sync(part.partition) { return true }
+            let isProven = state.withLock { _ in part.partition.store }?.isManifestProven ?? true
+            if part.partition.syncedOffset < part.end || !isProven, try sync(part.partition) { return true }
         }
         try write(&checkpoint, &flusher)
         return true

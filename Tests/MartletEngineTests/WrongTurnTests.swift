@@ -68,6 +68,26 @@ struct WrongTurnTests {
         }
     }
 
+    @Test("a session is final when its end is passed, not its start")
+    func sessionEnds() throws {
+        let rows = [row(1, at: 0), row(2, at: 5), row(3, at: 14), row(4, at: 100)]
+        let run = try PrefixRun(
+            counts + " EMIT ON WINDOW CLOSE", ["a": [rows], "b": [[]]], shards: 1, rowsMax: 1, seed: 1, delay: 4)
+        #expect(run.problems == [])
+        #expect(run.ticks.last?.rows == ["0\t24\t3", "100\t110\t1"])
+    }
+
+    @Test("a row of an interval join waits as long as the interval reaches", arguments: [1, 2, 3, 4, 5] as [UInt64])
+    func intervalReaches(seed: UInt64) throws {
+        let left = [row(1, at: 0), row(2, at: 50)]
+        let right = [row(11, at: 1, key: 9), row(12, at: 2, key: 9), row(13, at: 4), row(14, at: 60, key: 9)]
+        let run = try PrefixRun(
+            "SELECT a.id, b.id AS other FROM a JOIN b ON a.key = b.key AND b.ts BETWEEN a.ts AND a.ts + INTERVAL '5 seconds'",
+            ["a": [left], "b": [right]], shards: 1, rowsMax: 1, seed: seed, delay: 0)
+        #expect(run.problems == [])
+        #expect(run.ticks.last?.rows == ["1\t13"])
+    }
+
     @Test("a session that touches the one before joins it; one a little later does not")
     func touching() throws {
         let rows = [row(1, at: 0), row(2, at: 10), row(3, at: 21), row(4, at: 100)]

@@ -4,12 +4,15 @@ import Foundation
 struct Cycles: Sequence {
     let first: UInt64
     let count: UInt64
+    /// Seeds that found something once; part of the sample.
+    private let past: [UInt64]
 
     /// Suites share CYCLES by what a cycle costs: this one runs one in `oneIn` of them, and at least one. SEED alone is a
     /// single cycle of every suite.
-    init(sample: UInt64, oneIn: UInt64) {
+    init(sample: UInt64, oneIn: UInt64, past: [UInt64] = []) {
         let seed = Self.number("MARTLET_SEED")
         first = seed ?? 1
+        self.past = seed == nil ? past : []
         if let cycles = Self.number("MARTLET_CYCLES") {
             count = Swift.max(1, cycles / oneIn)
         } else {
@@ -22,7 +25,7 @@ struct Cycles: Sequence {
     }
 
     func makeIterator() -> some IteratorProtocol<UInt64> {
-        (0..<count).lazy.map { [first] in first &+ $0 }.makeIterator()
+        ((0..<count).map { first &+ $0 } + past).makeIterator()
     }
 
     /// Whether so many cycles ran that everything that can happen must have happened.

@@ -5,7 +5,7 @@ import Testing
 struct LogSimulationTests {
     @Test("whatever fails or crashes, what was acknowledged is there, once, in order, and nothing else is")
     func log() {
-        let cycles = Cycles(sample: 400, oneIn: 1)
+        let cycles = Cycles(sample: 400, oneIn: 1, past: [62_177])
         var total = LogSimulation.Result()
         for seed in cycles {
             let result = LogSimulation.cycle(seed: seed)

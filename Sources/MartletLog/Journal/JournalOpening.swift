@@ -50,9 +50,9 @@ struct JournalOpening {
         let starts = try findStarts()
         for (index, start) in starts.enumerated().reversed() {
             // A chain that is open at the start began here, or in a file that is gone because nothing needs it any more.
-            let first = starts[...index].last { $0.header.number <= start.header.chainFloor } ?? starts[0]
+            let first = starts[...index].lastIndex { $0.header.number <= start.header.chainFloor } ?? starts.startIndex
             var reader = JournalReader(
-                files: files, identity: identity, after: after, first: first, start: start, window: window)
+                files: files, identity: identity, after: after, steps: starts[first...index], window: window)
             try reader.run(replay)
             if let last = reader.last { return try resume(reader, last, identity) }
             // A file whose first group was never finished: the log ends in the one before.

@@ -26,8 +26,10 @@ struct JournalReader {
     /// Records up to this one are not handed over.
     let after: UInt64
     /// From here on everything must be there. What is read before it is only for chains that may be needed: if something is
-    /// missing there, it was recycled, and so were the chains that began before it.
+    /// missing there, it was recycled, and so were the chains that began before it. Those that began after it were not.
     let start: FoundHeader
+    /// The first groups of the files up to `start`, which is the last, in the order they were written.
+    private let steps: ArraySlice<FoundHeader>
 
     private let window: RingWindow
     private(set) var expectedGroup: UInt64
@@ -45,15 +47,15 @@ struct JournalReader {
     private(set) var chains = ChainAssembler()
     private var lap: UInt64
 
-    /// Begins at `first`, which is `start` or before it; no record after `after` is before `start`.
-    init(
-        files: [ScannedFile], identity: JournalIdentity, after: UInt64, first: FoundHeader, start: FoundHeader,
-        window: RingWindow
-    ) {
+    /// Begins at the first of `steps`, of which there is one at least, and must read from the last of them on; no record
+    /// after `after` is before that one.
+    init(files: [ScannedFile], identity: JournalIdentity, after: UInt64, steps: ArraySlice<FoundHeader>, window: RingWindow) {
+        let first = steps[steps.startIndex]
         self.files = files
         self.identity = identity
         self.after = after
-        self.start = start
+        self.steps = steps
+        start = steps[steps.endIndex - 1]
         self.window = window
         expectedGroup = first.header.number
         expectedSequence = first.header.firstSequence
@@ -78,21 +80,23 @@ struct JournalReader {
         } catch {
             guard isBeforeStart, case .corrupt = error else { throw error }
         }
-        if isBeforeStart { skipToStart() }
+        if isBeforeStart { skip() }
         return isBeforeStart
     }
 
-    private mutating func skipToStart() {
+    /// Goes on at the next file, and forgets what came before what is missing.
+    private mutating func skip() {
+        let step = steps.first { $0.header.number > expectedGroup } ?? start
         chains = ChainAssembler()
         visits = []
         last = nil
         foundTornGroup = false
-        expectedGroup = start.header.number
+        expectedGroup = step.header.number
         // An opening repeats records: those handed over already are not again.
-        expectedSequence = max(expectedSequence, start.header.firstSequence)
-        file = start.file
-        offset = start.offset
-        lap = start.header.lap
+        expectedSequence = max(expectedSequence, step.header.firstSequence)
+        file = step.file
+        offset = step.offset
+        lap = step.header.lap
     }
 
     /// Whether a group that continues the log is at the place where the next one is expected, which is then read.

@@ -82,7 +82,7 @@ extension PartitionStore {
             file = open
         } else if isNew {
             try ensureDirectory()
-            file = try io { () throws(IOError) in try disk.open(path(run.active.fileName), .replace) }
+            file = try newFile(run.active.fileName)
             state.withLock { $0.unsyncedDirectories.append(directory) }
         } else {
             file = try io { () throws(IOError) in try self.file(run.active) }
@@ -176,6 +176,7 @@ extension PartitionStore {
     /// Returns once everything appended before is durable, as `checkpoint` then says. The flusher's, as `append`.
     package func sync() throws(LogError) {
         try checkUsable()
+        if !isManifestProven { try structure.withLock { _ throws(LogError) in try proveManifest() } }
         let (file, active) = state.withLock { ($0.unsyncedFile, $0.active) }
         guard let file else { return }
         try durably { () throws(IOError) in try file.sync() }

@@ -298,7 +298,7 @@ private final class SegmentWriter {
         self.facts = facts
         seed = store.identity(facts).seed
         let birth = try store.birth(of: first)
-        file = try store.io { () throws(IOError) in try store.disk.open(store.path(facts.fileName), .replace) }
+        file = try store.newFile(facts.fileName)
         SegmentFormat.appendHeader(store.identity(facts), birth, to: sink)
     }
 

@@ -32,7 +32,8 @@ extension PartitionStore {
                 options: options, manifest: manifest, durableEnd: active.endOffset, durableBytes: active.bytes,
                 durableMaxTimestamp: active.maxTimestamp,
                 activeIndex: SegmentIndex(
-                    startBytes: max(active.bytes, Int64(SegmentFormat.headerBytes)), maxTimestamp: active.maxTimestamp)))
+                    startBytes: max(active.bytes, Int64(SegmentFormat.headerBytes)), maxTimestamp: active.maxTimestamp),
+                isManifestProven: manifest.sequence <= checkpoint.manifestSequence))
         try store.checkActive(active, checkpoint)
         return store
     }
@@ -101,6 +102,25 @@ extension PartitionStore {
         try io { () throws(IOError) in try disk.rename(path(StoreManifest.newFileName), to: path(StoreManifest.fileName)) }
         // The new name may be durable already or never: only the sync tells, so its failure is final.
         try durably { () throws(IOError) in try disk.syncDirectory(directory) }
+        state.withLock { $0.isManifestProven = true }
+    }
+
+    /// False while the manifest may be one that an earlier process named and could not sync: a later sync does not bring such
+    /// a name to the disk. `sync()` changes that; before, no snapshot may depend on it.
+    package var isManifestProven: Bool { state.withLock { $0.isManifestProven } }
+
+    /// Call with `structure` held.
+    func proveManifest() throws(LogError) {
+        try replace(state.withLock { $0.manifest }, removing: [])
+    }
+
+    /// A file of this name, new also where there was one: that one's name may be of a sync that failed, and is then never
+    /// made durable by a later one. Nothing depends on what was in it.
+    func newFile(_ name: String) throws(LogError) -> any DiskFile {
+        try io { () throws(IOError) in
+            if try disk.stat(path(name)) != nil { try disk.remove(path(name)) }
+            return try disk.open(path(name), .replace)
+        }
     }
 
     /// Creates the directory, and notes whose names must become durable for it.

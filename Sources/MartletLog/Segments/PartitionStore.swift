@@ -95,6 +95,8 @@ package final class PartitionStore: Sendable {
         /// Where sequential readers will go on.
         var positions = ReadPositions()
         var hasRemovedStrangers = false
+        /// The manifest's name is durable.
+        var isManifestProven = true
 
         var active: SegmentFacts {
             get { manifest.segments[manifest.segments.count - 1] }

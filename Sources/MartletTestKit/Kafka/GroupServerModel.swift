@@ -241,15 +241,18 @@ final class GroupServerModel {
         case .endTransaction(let claim, let commits, let version):
             transactions.endTransaction(claim, commits: commits, version: version, ticket: ticket, now: now)
         case .produce(let batch):
+            tickets[ticket] = nil
+            // As the server: no batch overtakes the coordinators' records. (It tries again; here the client does, unanswered.)
+            guard backlog.isEmpty else { break }
             let verdict = transactions.admitProduce(batch.claim, [batch.partition], version: batch.version, now: now)
             perform()
+            guard backlog.isEmpty else { break }
             let error = verdict.first?.error ?? .noError
             if error == .noError {
                 let record = Record.produced(batch)
                 records.append(record)
                 apply(record)
             }
-            tickets[ticket] = nil
             waiting.append((records.count, connection, .produced(error)))
         }
         perform()
