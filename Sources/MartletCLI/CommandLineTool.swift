@@ -52,6 +52,9 @@ enum CommandLineTool {
             name: "checkpoint", summary: "list and verify the states that a data directory keeps", help: CheckpointCommand.help,
             run: CheckpointCommand.run),
         Command(
+            name: "savepoint", summary: "copy a data directory, or a savepoint back", help: SavepointCommand.help,
+            run: SavepointCommand.run),
+        Command(
             name: "validate", summary: "check SQL files without running them", help: CheckCommands.validateHelp,
             run: CheckCommands.validate),
         Command(

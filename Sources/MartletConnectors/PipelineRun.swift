@@ -59,12 +59,6 @@ package final class PipelineRun {
         let connectors = LocalConnectors(outDirectory: options.outDirectory, clock: clock, log: options.durable?.place.log)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits
-        // A state is restored on as many shards as it was saved on.
-        if let durable = options.durable, !durable.resets, let shards = durable.place.checkpoints.shards, shards != options.shards {
-            durable.logger.info(
-                "the pipeline stays on its shards", ["pipeline": .string(durable.place.name), "shards": .int(Int64(shards))])
-            settings.shards = shards
-        }
         settings.evaluation = TimeZoneFiles.context
         do {
             let executor = try ThreadedExecutor(shards: settings.shards)

@@ -28,12 +28,12 @@ extension Circuit {
         writer.begin("circuit end")
     }
 
-    /// Into a circuit of the same graph, shards and sources before its first tick; sources may have got more partitions
-    /// meanwhile. When it throws, the circuit is good for nothing any more.
+    /// Into a circuit of the same graph and sources before its first tick; sources may have got more partitions meanwhile, and
+    /// shards may be more or fewer. When it throws, the circuit is good for nothing any more.
     package func restore(from reader: StateReader) throws(StateError) {
         precondition(tick == 0, "a circuit that has begun")
         try reader.expect("circuit")
-        try checkHeader(reader)
+        let savedShards = try readHeader(reader)
         tick = try reader.read()
         graph.clock.advance(to: try reader.read())
         quietTicks = try reader.readCount(max: .max)
@@ -54,14 +54,71 @@ extension Circuit {
             pendingRelations[relation] = []
             for _ in 0..<(try reader.readCount(max: 1 << 32)) { pendingRelations[relation].append(try reader.readBatch()) }
         }
+        if savedShards == shardCount { try restoreShards(from: reader) } else { try adoptShards(savedShards, from: reader) }
         for shard in shards {
-            try shard.restore(from: reader, partitionCounts: partitionCounts)
             for (_, intake) in shard.partitions { intake.sourceWatermark = sourceWatermarks[intake.source] }
         }
         try reader.expect("circuit end")
     }
 
-    private func checkHeader(_ reader: StateReader) throws(StateError) {
+    /// Reads one shard after the other; then they make their indexes side by side.
+    private func restoreShards(from reader: StateReader) throws(StateError) {
+        reader.collectLater()
+        let later = PerShard<[() -> Void]>(shardCount, [])
+        for shard in shards {
+            try shard.restore(from: reader, partitionCounts: partitionCounts)
+            later[shard.index] = reader.takeLater()
+        }
+        executor.forEachShard { shard in
+            for work in later[shard] { work() }
+            later[shard] = []
+        }
+    }
+
+    /// The state of another number of shards, operator by operator: keys go to the shards that own them now, partitions to
+    /// those that read them now.
+    private func adoptShards(_ saved: Int, from reader: StateReader) throws(StateError) {
+        for from in 0..<saved {
+            try reader.expect("shard \(from)")
+            let advanced = try Shard.readAdvanced(reader, graph)
+            for shard in shards {
+                shard.advanced = from == 0 ? advanced : zip(shard.advanced, advanced).map { min($0, $1) }
+            }
+            let heir = shards[from % shardCount].context
+            for view in heir.counters.indices { heir.counters[view] = heir.counters[view] + (try ViewCounters(from: reader)) }
+            for source in setups.indices {
+                for partition in 0..<partitionCounts[source] where partition % saved == from {
+                    try shards[partition % shardCount].restorePartition(source, partition, from: reader)
+                }
+            }
+            for (position, node) in graph.nodes.enumerated() {
+                guard case .operation(let make) = node.kind else { continue }
+                try reader.expect(node.name)
+                // What keeps nothing has saved nothing.
+                if shards[0].operators[position] is any StatelessOperator { continue }
+                let other = try restored(make, from, of: saved, reader)
+                for shard in shards {
+                    let share = KeyShare(shard: shard.index, of: shardCount)
+                    shard.operators[position]?.adopt(other, ShardMove(from: from, fromCount: saved, share: share))
+                }
+            }
+        }
+    }
+
+    private func restored(_ make: OperatorFactory, _ shard: Int, of count: Int, _ reader: StateReader) throws(StateError) -> any Operator {
+        let context = ShardContext(
+            shard: shard, shardCount: count, views: graph.views.count, evaluation: shards[0].context.evaluation)
+        do throws(SQLError) {
+            let made = try make(context)
+            do throws(StateError) { try made.restore(from: reader) } catch { throw error.asSQLError }
+            return made
+        } catch {
+            throw StateError(error.message)
+        }
+    }
+
+    /// The answer: on how many shards it was saved.
+    private func readHeader(_ reader: StateReader) throws(StateError) -> Int {
         let version: UInt32 = try reader.read()
         guard version == Circuit.version else {
             throw reader.error("a circuit saved as version \(version); this program reads version \(Circuit.version)")
@@ -70,9 +127,8 @@ extension Circuit {
             throw reader.error("the state of other statements than these")
         }
         let shards: UInt32 = try reader.read()
-        guard shards == UInt32(shardCount) else {
-            throw reader.error("the state of \(shards) shards, and this run has \(shardCount)")
-        }
+        guard shards > 0, shards <= UInt32(Hash.keyGroupCount) else { throw reader.error("the state of \(shards) shards") }
+        return Int(shards)
     }
 
     private func marks(_ reader: StateReader, _ count: Int) throws(StateError) -> [Watermark] {
@@ -121,23 +177,40 @@ extension Shard {
 
     func restore(from reader: StateReader, partitionCounts: [Int]) throws(StateError) {
         try reader.expect("shard \(index)")
-        advanced = try reader.readNumbers(Int64.self, max: graph.nodes.count)
-        guard advanced.count == graph.nodes.count else { throw reader.error("\(advanced.count) nodes, not \(graph.nodes.count)") }
+        advanced = try Shard.readAdvanced(reader, graph)
         for view in context.counters.indices { context.counters[view] = try ViewCounters(from: reader) }
         let sorted = partitions.sorted { ($0.intake.source, $0.intake.partition) < ($1.intake.source, $1.intake.partition) }
         for (partition, intake) in sorted where intake.partition < partitionCounts[intake.source] {
-            try reader.expect("partition")
-            try intake.restore(from: reader)
-            try partition.restore(from: reader)
-            intake.takesPart = true
-            intake.known = TickInputs.Partition(
-                source: intake.source, partition: intake.partition, position: partition.position,
-                isFinished: intake.time.isFinished, isIdle: intake.time.isIdle)
+            try restorePartition(partition, intake, from: reader)
         }
         for (position, node) in graph.nodes.enumerated() {
             guard let target = operators[position] else { continue }
             try reader.expect(node.name)
             try target.restore(from: reader)
         }
+    }
+
+    static func readAdvanced(_ reader: StateReader, _ graph: Graph) throws(StateError) -> [Watermark] {
+        let advanced = try reader.readNumbers(Int64.self, max: graph.nodes.count)
+        guard advanced.count == graph.nodes.count else { throw reader.error("\(advanced.count) nodes, not \(graph.nodes.count)") }
+        return advanced
+    }
+
+    /// A partition that is one of this shard's.
+    func restorePartition(_ source: Int, _ partition: Int, from reader: StateReader) throws(StateError) {
+        guard let own = partitions.first(where: { $0.intake.source == source && $0.intake.partition == partition }) else {
+            throw reader.error("a partition that is not there")
+        }
+        try restorePartition(own.reader, own.intake, from: reader)
+    }
+
+    private func restorePartition(_ partition: any PartitionReader, _ intake: SourceIntake, from reader: StateReader) throws(StateError) {
+        try reader.expect("partition")
+        try intake.restore(from: reader)
+        try partition.restore(from: reader)
+        intake.takesPart = true
+        intake.known = TickInputs.Partition(
+            source: intake.source, partition: intake.partition, position: partition.position,
+            isFinished: intake.time.isFinished, isIdle: intake.time.isIdle)
     }
 }

@@ -64,7 +64,7 @@ package final class Circuit {
     package internal(set) var sourceWatermarks: [Watermark]
     package private(set) var shards: [Shard]
 
-    private let executor: any ShardExecutor
+    let executor: any ShardExecutor
     private let clock: any Clock
     private(set) var setups: [SourceSetup]
     /// Of the relations that end by themselves.

@@ -39,6 +39,22 @@ package protocol Operator: AnyObject {
     func save(into writer: StateWriter)
     /// Into one just made from the same definition. When it throws, the operator is good for nothing any more.
     func restore(from reader: StateReader) throws(StateError)
+    /// Takes over what this shard is to have of `other`, an operator of the same definition restored as one of another number
+    /// of shards. Called on one just made, with each of the others in turn, which are good for nothing afterwards.
+    func adopt(_ other: any Operator, _ move: ShardMove)
+}
+
+/// From one of some shards to one of others.
+package struct ShardMove: Sendable {
+    package let from: Int
+    package let fromCount: Int
+    /// The keys of the shard that takes over.
+    package let share: KeyShare
+
+    /// Before anything has come.
+    package var isFirst: Bool { from == 0 }
+    /// What is not kept by key goes to one shard.
+    package var isHeir: Bool { from % share.shards == share.shard }
 }
 
 /// Keeps nothing from one tick to the next.
@@ -47,6 +63,7 @@ package protocol StatelessOperator: Operator {}
 extension StatelessOperator {
     package func save(into writer: StateWriter) {}
     package func restore(from reader: StateReader) throws(StateError) {}
+    package func adopt(_ other: any Operator, _ move: ShardMove) {}
 }
 
 extension Operator {

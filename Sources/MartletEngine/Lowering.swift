@@ -78,8 +78,9 @@ struct Lowering {
             lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
         }
         if !lowered.isAppendOnly {
-            // Where a row may leave at one shard and come at another, equal rows have to meet.
-            if shards > 1, !Lowering.staysWithOwner(plan) {
+            // Where a row may leave at one shard and come at another, equal rows have to meet. The graph is the same on any
+            // number of shards, so that a state is.
+            if !Lowering.staysWithOwner(plan) {
                 lowered.node = graph.addExchange(lowered.node, keys: Array(lowered.fields.indices))
             }
             lowered.node = graph.addOperator("net changes", inputs: [lowered.node]) { _ in NetChanges() }

@@ -39,7 +39,6 @@ struct CheckpointTests {
         #expect(found.header == CheckpointHeader(tick: 12, position: 5, topic: "t", takenAt: 7, shards: 2, definition: "SELECT 1"))
         #expect(found.marks.map(\.name) == ["s"])
         #expect(found.marks.map(\.mark) == [SinkMark(tick: 12, detail: [1, 2])])
-        #expect(store.shards == 2)
     }
 
     @Test("every bit that is not as it was, and every byte that is missing, is noticed")

@@ -134,7 +134,7 @@ struct DatabaseTests {
         database.run("UPDATE t SET v = v + 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (4, 'a', 7); DELETE FROM log")
         let questions = ["SELECT * FROM t", "SELECT * FROM v", "SELECT * FROM w", "SELECT * FROM plain", "SELECT * FROM log", "SHOW TABLES"]
         let expected = questions.map { database.sorted($0) }
-        for (state, skipped) in [(beginning, 0), (middle, count)] {
+        for (state, skipped, shards) in [(beginning, 0, shards), (middle, count, shards), (middle, count, 3), (middle, count, 3 - shards)] {
             let again = try DatabaseHarness.broughtBack(state, database.records.dropFirst(skipped), shards: shards)
             #expect(questions.map { again.sorted($0) } == expected)
             #expect(again.run("INSERT INTO t VALUES (4, 'twice', 0)").hasPrefix("23505"))

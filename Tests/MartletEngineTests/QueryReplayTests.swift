@@ -7,7 +7,8 @@ import MartletTestKit
 import Testing
 
 /// Pipelines of all kinds of queries, brought back at some of their ticks: restored from what was saved there, the recorded
-/// ticks after it must give the lines they gave, to every sink and side relation, and leave the same state to the byte.
+/// ticks after it must give the lines they gave, to every sink and side relation, and leave the same state to the byte. On
+/// another number of shards they give the same lines, and come to the state that is saved and restored again.
 @Suite("Queries that come back")
 struct QueryReplayTests {
     /// What the oracle's cases lack: long strings, aggregates that keep objects, rows by the clock, refused rows read again.
@@ -92,8 +93,9 @@ private final class QueryReplay {
             into: &catalog)
     }
 
-    private func machine(_ clock: SimulatedClock) throws -> Pipeline {
-        try Pipeline(
+    private func machine(_ clock: SimulatedClock, shards other: Int? = nil) throws -> Pipeline {
+        let shards = other ?? shards
+        return try Pipeline(
             statements, options: PipelineOptions(shards: shards), connectors: RowsConnectors(scripts, seed: random.next()),
             executor: SequentialExecutor(order: (0..<shards).reversed()), clock: clock)
     }
@@ -118,6 +120,11 @@ private final class QueryReplay {
         for _ in 0..<cuts where problems.isEmpty {
             let cut = random.below(ticks.count - 12)
             problems = try comeBack(ticks, at: cut).map { "back at tick \(cut) of \(ticks.count - 1): \($0)" }
+            for other in [1, 2, 3, 4] where other != shards && problems.isEmpty {
+                problems = try comeBack(ticks, at: cut, shards: other).map {
+                    "from \(shards) to \(other) shards at tick \(cut) of \(ticks.count - 1): \($0)"
+                }
+            }
         }
         return problems
     }
@@ -138,6 +145,23 @@ private final class QueryReplay {
             if found != ticks[number].lines { return ["tick \(number) gave \(ticks[number].lines), and now \(found)"] }
         }
         return try saved(machine) == ticks[last].saved ? [] : ["in the end its state is another"]
+    }
+
+    /// On another number of shards, and half way on the old one again.
+    private func comeBack(_ ticks: [Tick], at cut: Int, shards other: Int) throws -> [String] {
+        var machine = try machine(SimulatedClock(), shards: other)
+        try machine.restore(from: StateReader(ticks[cut].saved))
+        for number in (cut + 1)..<ticks.count {
+            if number == (cut + ticks.count) / 2 {
+                let back = try self.machine(SimulatedClock())
+                try back.restore(from: StateReader(try saved(machine)))
+                machine = back
+            }
+            guard let record = ticks[number].record else { continue }
+            let found = lines(try machine.step(replaying: record), machine)
+            if found != ticks[number].lines { return ["tick \(number) gave \(ticks[number].lines), and now \(found)"] }
+        }
+        return []
     }
 
     private func saved(_ machine: Pipeline) throws -> [UInt8] {

@@ -75,5 +75,12 @@ package final class Changelog: Operator {
 
     package func restore(from reader: StateReader) throws(StateError) { next = try reader.read() }
 
+    /// Beyond every number that any of the shards has given.
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? Changelog else { preconditionFailure("another operator") }
+        let given = other.next &* Int64(move.fromCount)
+        next = max(next, given / Int64(context.shardCount) &+ 1)
+    }
+
     private func keyValues(_ batch: Batch, _ row: Int) -> [Value] { key.map { batch.columns[$0].value(at: row) } }
 }

@@ -128,4 +128,9 @@ package final class ConstantRows: Operator {
     package func restore(from reader: StateReader) throws(StateError) {
         if try reader.readFlag() { rows = nil }
     }
+
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? ConstantRows else { preconditionFailure("another operator") }
+        if move.isFirst, other.rows == nil { rows = nil }
+    }
 }

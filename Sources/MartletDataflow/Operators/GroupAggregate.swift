@@ -166,6 +166,23 @@ package final class GroupAggregate: Operator {
         earliest = tables.keys.min() ?? .max
     }
 
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? GroupAggregate else { preconditionFailure("another operator") }
+        if move.isFirst { (tables, histories, changed, earliest) = ([:], [:], [], .max) }
+        for (time, theirs) in other.tables.sorted(by: { $0.key < $1.key }) {
+            let table = tables[time] ?? AggregateTable(tableLayout)
+            table.adopt(theirs, move.share)
+            guard table.groupCount > 0 else { continue }
+            tables[time] = table
+            earliest = min(earliest, time)
+            guard let remembered = other.histories[time] else { continue }
+            let history = histories[time] ?? newHistory()
+            histories[time] = history
+            history.adopt(remembered, move.share)
+        }
+        changed.formUnion(other.changed.filter { tables[$0] != nil })
+    }
+
     /// The table of a time, which is about to change.
     private func table(_ time: Int64) -> AggregateTable {
         if emission == .onChange { changed.insert(time) }

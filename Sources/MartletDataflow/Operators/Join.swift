@@ -142,6 +142,12 @@ package final class Join: Operator {
         watermark = try reader.read()
     }
 
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? Join else { preconditionFailure("another operator") }
+        table.adopt(other.table, move.share)
+        watermark = max(watermark, other.watermark)
+    }
+
     // MARK: - Changes
 
     /// One side's changes of the tick, those without a key apart: they match nothing.

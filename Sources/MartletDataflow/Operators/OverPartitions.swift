@@ -115,6 +115,18 @@ package final class OverPartitions: Operator {
         }
     }
 
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? OverPartitions else { preconditionFailure("another operator") }
+        let numbers = table.adopt(other.table, move.share)
+        watermark = max(watermark, other.watermark)
+        for (end, partitions) in other.due {
+            let moved = partitions.compactMap { numbers[Int($0)] }
+            if moved.isEmpty { continue }
+            due[end, default: []].formUnion(moved)
+            times.insert(end)
+        }
+    }
+
     // MARK: - Changes
 
     private func apply(into output: any Output) {

@@ -217,6 +217,24 @@ package final class SliceAggregate: Operator {
         }
         for end in try reader.readNumbers(Int64.self) { pending.insert(end) }
     }
+
+    /// Whose rows a slice has does not matter: windows merge the slices of all shards.
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? SliceAggregate else { preconditionFailure("another operator") }
+        guard move.isHeir else { return }
+        for start in other.keysByStart.keys.sorted() {
+            for key in other.keysByStart[start] ?? [] {
+                guard let theirs = other.slices[key] else { continue }
+                if let mine = slices[key] {
+                    mine.merge(from: theirs)
+                } else {
+                    slices[key] = theirs
+                    keysByStart[start, default: []].append(key)
+                }
+            }
+        }
+        for end in other.pending.all { pending.insert(end) }
+    }
 }
 
 /// The second half: merges what the shards have for each closed window, each shard its own keys, and emits the results.

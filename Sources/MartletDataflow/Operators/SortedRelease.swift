@@ -150,6 +150,21 @@ package final class SortedRelease: Operator {
         }
     }
 
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? SortedRelease else { preconditionFailure("another operator") }
+        let hashes = Hash.rows(layout.partition.map { other.waiting[$0] }, count: other.positions.count)
+        let mine = other.positions.indices.filter { row in
+            layout.partition.isEmpty ? move.share.shard == 0 : move.share.contains(hashes[row])
+        }
+        for (column, from) in zip(waiting, other.waiting) { column.append(rowsOf: from, Selection(mine), detached: true) }
+        positions += mine.map { other.positions[$0] }
+        earliest = positions.indices.map { time.int64s[$0] }.min() ?? .max
+        for (number, moved) in partitions.adopt(other.partitions, move.share).enumerated() where moved != nil {
+            // New numbers come in the order of the old ones.
+            states.append(number < other.states.count ? other.states[number] : layout.calls.map { RunningState($0.function) })
+        }
+    }
+
     package func advance(to watermark: Watermark, into output: any Output) {
         let limit = watermark.delayed(by: layout.slack)
         guard earliest < limit || (limit == .end && !positions.isEmpty) else { return }

@@ -28,6 +28,11 @@ package final class TemporalFilter: Operator {
 
     package func restore(from reader: StateReader) throws(StateError) { try rows.restore(from: reader) }
 
+    package func adopt(_ other: any Operator, _ move: ShardMove) {
+        guard let other = other as? TemporalFilter else { preconditionFailure("another operator") }
+        rows.adopt(other.rows, move.share)
+    }
+
     private func move(into output: any Output) {
         if let changes = rows.advance(to: clock.now) { output.emit(changes) }
     }

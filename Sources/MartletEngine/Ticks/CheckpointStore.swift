@@ -42,14 +42,6 @@ package struct CheckpointStore: Sendable {
         return file
     }
 
-    /// On how many shards the newest checkpoint that can be read was taken; nil: there is none.
-    package var shards: Int? {
-        for path in (try? files()) ?? [] {
-            if let file = try? CheckpointFile(disk, path: path) { return Int(file.header.shards) }
-        }
-        return nil
-    }
-
     func begin(_ header: CheckpointHeader) throws(SQLError) -> CheckpointDraft {
         do throws(IOError) {
             let isNew = try disk.stat(directory) == nil

@@ -16,7 +16,7 @@ package struct DurableOptions: Sendable {
     package var writeShare: Int64 = 10
     /// The statements that the state belongs to. A checkpoint of other statements is refused.
     package var definition: String?
-    /// On how many shards the machine runs: a state is restored on as many.
+    /// On how many shards the machine runs, for the checkpoint's header.
     package var shards: UInt32 = 0
 
     package init() {}

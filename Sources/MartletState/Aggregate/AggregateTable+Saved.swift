@@ -10,15 +10,7 @@ extension AggregateTable {
         writer.write(layout.signature)
         writer.write(isGlobalShown)
         rows.save(layout.rest, into: writer)
-        if let mark = layout.mark {
-            // Marked rows are those of `changed`, in its order, by number.
-            var numbers = [UInt32](repeating: 0, count: changed.count)
-            for id in 0..<rows.count {
-                let number = rows[id].load(fromByteOffset: mark, as: UInt64.self)
-                if number > 0 { numbers[Int(number) - 1] = UInt32(truncatingIfNeeded: id) }
-            }
-            writer.write(changed.isEmpty ? [] : numbers)
-        }
+        if layout.mark != nil { writer.write(markedRows.map { UInt32(truncatingIfNeeded: $0) }) }
         guard layout.ownsObjects else { return }
         let gathered = layout.gathered
         for id in 0..<rows.count where rows.isLive(id) {
@@ -28,6 +20,17 @@ extension AggregateTable {
                 object.save(into: writer)
             }
         }
+    }
+
+    /// The numbers of the rows of `changed`, in its order.
+    var markedRows: [Int] {
+        guard let mark = layout.mark, !changed.isEmpty else { return [] }
+        var numbers = [Int](repeating: 0, count: changed.count)
+        for id in 0..<rows.count {
+            let number = rows[id].load(fromByteOffset: mark, as: UInt64.self)
+            if number > 0 { numbers[Int(number) - 1] = id }
+        }
+        return numbers
     }
 
     /// Replaces what the table has. When it throws, the table is good for nothing but to be let go.

@@ -3,7 +3,7 @@ package import MartletCore
 
 /// Rows kept by partition, for functions that look at whole partitions. One thread.
 package final class PartitionTable {
-    private let groups: RowGroups
+    let groups: RowGroups
     private let width: Int
 
     /// Rows as they are kept; a row of weight n stands n times.

@@ -38,6 +38,13 @@ package final class TimedRows {
             }
         }
 
+        /// What is due of another one's, by slots that have got other numbers.
+        mutating func adopt(_ other: Schedule, _ slots: [UInt32]) {
+            for time in other.times.all {
+                for slot in other.slots[time] ?? [] where slots[Int(slot)] != KeyShare.none { add(slots[Int(slot)], at: time) }
+            }
+        }
+
         mutating func add(_ slot: UInt32, at time: Int64) {
             slots[time, default: []].append(slot)
             times.insert(time)
@@ -82,6 +89,18 @@ package final class TimedRows {
         try starting.restore(from: reader) { take($0, &starts) }
         try ending.restore(from: reader) { take($0, &ends) }
         guard !ends.contains(true) else { throw reader.error("a row without an end") }
+    }
+
+    /// Takes over the rows of another one, just restored, of which the columns without the span are `share`'s.
+    package func adopt(_ other: TimedRows, _ share: KeyShare) {
+        let live = other.rows.liveSlots
+        let hashes = Hash.rows(other.rows.gather(0..<width, live), count: live.count)
+        var isMine = [Bool](repeating: false, count: Int(live.last ?? 0) + 1)
+        for (place, slot) in live.enumerated() { isMine[Int(slot)] = width == 0 ? share.shard == 0 : share.contains(hashes[place]) }
+        let slots = rows.adopt(other.rows) { isMine[Int($0)] }
+        now = max(now, other.now)
+        starting.adopt(other.starting, slots)
+        ending.adopt(other.ending, slots)
     }
 
     /// Takes rows in or out; answers what that changes among the rows that are valid now (columns without the span).

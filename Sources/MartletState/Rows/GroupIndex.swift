@@ -1,10 +1,12 @@
+internal import CMartletVector
+
 /// Finds a row's number by its key's hash: open addressing with linear probing over 8-byte slots.
 ///
 /// A slot holds the upper 32 bits of the hash (the tag) and the row's number + 1; 0 is free. Position and segment come
 /// from the tag alone, so that growing reads neither rows nor keys. Up to 2^17 slots there is one segment; beyond,
 /// one for each of the 256 key groups, each growing by itself at its own fill, so that no growth moves more than about
 /// 1/256 of the keys, and not all at once.
-struct GroupIndex {
+package struct GroupIndex {
     struct Segment {
         var slots: UnsafeMutablePointer<UInt64>
         var mask: Int
@@ -23,22 +25,36 @@ struct GroupIndex {
     /// Bits 0–23 of the tag give the position (bits 24–31 the segment).
     private static let positionMask = (1 << 24) - 1
 
-    init() {
-        segments = .allocate(capacity: 1)
-        segments.initialize(to: GroupIndex.segment(GroupIndex.slotsMin, number: 0))
+    package init() { self.init(reserving: 0) }
+
+    /// With room for `count` keys.
+    package init(reserving count: Int) {
+        let isSingle = count <= GroupIndex.limit(GroupIndex.singleMax, number: 0)
+        segmentMask = isSingle ? 0 : GroupIndex.segmentCount - 1
+        segments = .allocate(capacity: segmentMask + 1)
+        // Hashes fall evenly; six deviations cover what chance adds to a segment.
+        let mean = count / GroupIndex.segmentCount
+        let wanted = isSingle ? count : mean + 6 * Int(Double(mean).squareRoot())
+        for number in 0...segmentMask {
+            var slots = GroupIndex.slotsMin
+            while GroupIndex.limit(slots, number: number) < wanted, slots <= GroupIndex.positionMask { slots *= 2 }
+            (segments + number).initialize(to: GroupIndex.segment(slots, number: number))
+        }
     }
 
-    func deallocate() {
+    /// The owner calls this once, at its end.
+    package func deallocate() {
         for number in 0...segmentMask { GroupIndex.release(segments[number]) }
         segments.deallocate()
     }
 
     private static func segment(_ slots: Int, number: Int) -> Segment {
-        // Fills between 1/2 and 3/4, spread over the segments.
-        let spread = (number &* 149) & 255
         let memory = StateMemory.allocate(slots * 8, zeroed: true).assumingMemoryBound(to: UInt64.self)
-        return Segment(slots: memory, mask: slots - 1, used: 0, limit: slots / 2 + slots * spread / 1024)
+        return Segment(slots: memory, mask: slots - 1, used: 0, limit: limit(slots, number: number))
     }
+
+    /// Fills between 1/2 and 3/4, spread over the segments.
+    private static func limit(_ slots: Int, number: Int) -> Int { slots / 2 + slots * ((number &* 149) & 255) / 1024 }
 
     private static func release(_ segment: Segment) { StateMemory.release(segment.slots, (segment.mask + 1) * 8) }
 
@@ -51,12 +67,35 @@ struct GroupIndex {
         segments + (Int(truncatingIfNeeded: hash &>> 56) & segmentMask)
     }
 
-    /// Adds a row whose key is known to be absent.
-    mutating func insert(_ hash: UInt64, id: Int) {
+    /// Adds a row whose key is known to be absent, or may be there several times.
+    package mutating func insert(_ hash: UInt64, id: Int) {
         let target = segment(hash)
         GroupIndex.place(target, (hash & 0xFFFF_FFFF_0000_0000) | UInt64(id + 1))
         if target.pointee.used > target.pointee.limit { grow(target) }
     }
+
+    /// Adds rows as `insert` does; `tag`: the upper half of the hash of row `id`, nil where there is no row.
+    mutating func insert(_ ids: Range<Int>, tag: (Int) -> UInt32?) {
+        var slots: [UInt64] = []
+        slots.reserveCapacity(GroupIndex.passRows)
+        var id = ids.lowerBound
+        while id < ids.upperBound {
+            // A few at a time, so that their misses overlap.
+            while slots.count < GroupIndex.passRows, id < ids.upperBound {
+                if let tag = tag(id) {
+                    let slot = UInt64(tag) &<< 32 | UInt64(id &+ 1)
+                    let target = segment(slot)
+                    martlet_prefetch(target.pointee.slots + GroupIndex.position(slot &>> 32, target.pointee.mask))
+                    slots.append(slot)
+                }
+                id &+= 1
+            }
+            for slot in slots { insert(slot, id: Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) &- 1) }
+            slots.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private static let passRows = 128
 
     private static func place(_ segment: UnsafeMutablePointer<Segment>, _ slot: UInt64) {
         let slots = segment.pointee.slots
@@ -69,7 +108,7 @@ struct GroupIndex {
 
     /// The first row with the hash's tag for which `isRight`; nil: none.
     @inline(__always)
-    func first(_ hash: UInt64, where isRight: (Int) -> Bool) -> Int? {
+    package func first(_ hash: UInt64, where isRight: (Int) -> Bool) -> Int? {
         let tag = hash &>> 32
         let segment = segment(hash)
         let slots = segment.pointee.slots
@@ -87,7 +126,7 @@ struct GroupIndex {
 
     /// Takes out the row numbered `id`, which is there under `hash`. Slots behind it move up where they may, so that
     /// no grave is left. O(length of the run).
-    mutating func remove(_ hash: UInt64, id: Int) {
+    package mutating func remove(_ hash: UInt64, id: Int) {
         let segment = segment(hash)
         let slots = segment.pointee.slots
         let mask = segment.pointee.mask
@@ -146,7 +185,7 @@ struct GroupIndex {
     }
 
     /// Forgets all; a large index shrinks to the smallest.
-    mutating func clear() {
+    package mutating func clear() {
         if segmentMask == 0, segments.pointee.mask < 4096 {
             let only = segments.pointee
             only.slots.update(repeating: 0, count: only.mask + 1)
@@ -157,7 +196,7 @@ struct GroupIndex {
         self = GroupIndex()
     }
 
-    var memoryBytes: Int {
+    package var memoryBytes: Int {
         (0...segmentMask).reduce(0) { $0 + (segments[$1].mask + 1) * 8 }
     }
 }

@@ -4,7 +4,7 @@ package import MartletCore
 /// Numbers the keys of a stream: key → 0, 1, 2 … in the order in which they first came. For operators that keep their
 /// own state per key in arrays. One thread at a time. 2^32 keys at most.
 package final class KeyIndex {
-    private let rows: KeyedRows
+    let rows: KeyedRows
 
     package init(keys: [DataType]) { rows = KeyedRows(KeyLayout(keys)) }
 

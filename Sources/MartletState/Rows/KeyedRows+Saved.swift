@@ -8,7 +8,7 @@ extension KeyedRows {
         writer.write(free)
     }
 
-    /// Numbers and the order of reuse stay as they were; the index is made again from the rows' hashes. The answer: words
+    /// Numbers and the order of reuse stay as they were; the index is made again from the rows' hashes (`StateReader.later`). The answer: words
     /// that refer to objects, which are 0 now. When it throws, what the rows own is theirs.
     func restore(_ rest: RowShape = RowShape(), from reader: StateReader) throws(StateError) -> [(row: Int, reference: Int)] {
         clear()
@@ -18,12 +18,13 @@ extension KeyedRows {
         heapBytes = heaps.reduce(0) { $0 + $1.capacity }
         let isFree: [Bool]
         (free, isFree) = try reader.readFree(of: store.count)
-        for id in 0..<store.count {
-            let row = store[id]
-            let isTakenOut = row.load(as: Int64.self) == KeyedRows.takenOut
-            guard isFree[id] == isTakenOut else { throw reader.error("row \(id) is both there and free") }
-            if isFree[id] { continue }
-            index.insert(UInt64(row.load(fromByteOffset: KeyLayout.tag, as: UInt32.self)) &<< 32, id: id)
+        for id in 0..<store.count where isFree[id] != (store[id].load(as: Int64.self) == KeyedRows.takenOut) {
+            throw reader.error("row \(id) is both there and free")
+        }
+        reader.later { [self] in
+            index.deallocate()
+            index = GroupIndex(reserving: liveCount)
+            index.insert(0..<store.count) { id in isFree[id] ? nil : store[id].load(fromByteOffset: KeyLayout.tag, as: UInt32.self) }
         }
         return restored.references
     }

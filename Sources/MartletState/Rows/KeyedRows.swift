@@ -86,13 +86,7 @@ final class KeyedRows {
         heaps = []
         heapBytes = 0
         deadBytes = 0
-        for id in 0..<store.count {
-            let key = (store[id] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-            for field in layout.fields where field.physical == .view {
-                let view = StringView(head: key[field.word], tail: key[field.word + 1])
-                if !view.isInline { key[field.word + 1] = UInt64(UInt(bitPattern: keep(view))) }
-            }
-        }
+        for id in 0..<store.count { keepTexts(of: store[id]) }
     }
 
     /// Copies the values behind header and key of a new row over those of `row`.
@@ -304,14 +298,20 @@ final class KeyedRows {
         memcpy(row, template, store.rowBytes)
         row.storeBytes(of: UInt32(truncatingIfNeeded: hash &>> 32), toByteOffset: KeyLayout.tag, as: UInt32.self)
         row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
+        (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self).update(from: words, count: layout.words)
+        keepTexts(of: row)
+        index.insert(hash, id: id)
+        return id
+    }
+
+    /// Copies the long strings of a row's key, so that they are this table's.
+    @inline(__always)
+    func keepTexts(of row: UnsafeMutableRawPointer) {
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        key.update(from: words, count: layout.words)
         for field in layout.fields where field.physical == .view {
             let view = StringView(head: key[field.word], tail: key[field.word + 1])
             if !view.isInline { key[field.word + 1] = UInt64(UInt(bitPattern: keep(view))) }
         }
-        index.insert(hash, id: id)
-        return id
     }
 
     private func keep(_ view: StringView) -> UnsafeMutablePointer<UInt8> {

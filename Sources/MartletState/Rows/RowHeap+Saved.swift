@@ -18,8 +18,11 @@ extension RowHeap {
         let isFree: [Bool]
         (free, isFree) = try reader.readFree(of: store.count)
         if index != nil {
-            for id in 0..<store.count where !isFree[id] {
-                index?.insert(UInt64(store[id].load(fromByteOffset: KeyLayout.tag, as: UInt32.self)) &<< 32, id: id)
+            reader.later { [self] in
+                index?.deallocate()
+                var made = GroupIndex(reserving: count)
+                made.insert(0..<store.count) { id in isFree[id] ? nil : store[id].load(fromByteOffset: KeyLayout.tag, as: UInt32.self) }
+                index = made
             }
         }
         return isFree.map { !$0 }

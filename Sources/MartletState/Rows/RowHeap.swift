@@ -131,10 +131,17 @@ package final class RowHeap {
         row.storeBytes(of: UInt32(nulls), toByteOffset: KeyLayout.nulls, as: UInt32.self)
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
         key.update(from: words, count: layout.words)
-        for word in textWords { key[word + 1] = keep(key, word) }
+        keepTexts(of: row)
         memset(row + metaOffset, 0, metaWords * 8)
         index?.insert(hash, id: id)
         return UInt32(truncatingIfNeeded: id)
+    }
+
+    /// Copies the long strings of a row, so that they are this heap's.
+    @inline(__always)
+    func keepTexts(of row: UnsafeMutableRawPointer) {
+        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+        for word in textWords { key[word + 1] = keep(key, word) }
     }
 
     /// The second word of a string: its bytes where they are inline, else where a copy of them is.
@@ -175,10 +182,7 @@ package final class RowHeap {
         heaps = []
         heapBytes = 0
         deadBytes = 0
-        for id in 0..<store.count {
-            let key = (store[id] + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-            for word in textWords { key[word + 1] = keep(key, word) }
-        }
+        for id in 0..<store.count { keepTexts(of: store[id]) }
     }
 
     // MARK: - Reading

@@ -14,6 +14,8 @@ struct RowShape {
     var passing: [Int] = []
 
     var isPlain: Bool { views.isEmpty && ownedViews.isEmpty && references.isEmpty && passing.isEmpty }
+    /// Rows own nothing, so that they may be made whole many at a time.
+    var isOwnerless: Bool { ownedViews.isEmpty && references.isEmpty && passing.isEmpty }
 }
 
 /// Rows of one size as they are saved: runs of rows, each behind the bytes of its long strings, to which the rows refer by
@@ -106,6 +108,11 @@ enum SavedRows {
             while store.count < first + rows {
                 let run = store.room(max: min(first + rows - store.count, max(runBytes / bytes, 1)))
                 try reader.readRaw(into: UnsafeMutableRawBufferPointer(start: run.start, count: run.count * bytes))
+                if shape.isOwnerless {
+                    if let texts { try unpack(run.start, run.count, bytes, shape.views, texts, reader) }
+                    store.take(run.count)
+                    continue
+                }
                 for row in 0..<run.count {
                     if let texts { try unpack(run.start + row * bytes, shape, texts, store.count, &restored, reader) }
                     store.take(1)
@@ -113,6 +120,22 @@ enum SavedRows {
             }
         }
         return restored
+    }
+
+    /// Rows that own nothing: strings by their offsets become strings by their addresses.
+    private static func unpack(
+        _ start: UnsafeMutableRawPointer, _ rows: Int, _ bytes: Int, _ views: [Int], _ texts: ByteHeap, _ reader: StateReader
+    ) throws(StateError) {
+        let (base, used) = (UInt64(UInt(bitPattern: texts.base)), UInt64(texts.used))
+        for offset in views {
+            for row in 0..<rows {
+                let pair = (start + row &* bytes + offset).assumingMemoryBound(to: UInt64.self)
+                let count = pair[0] & 0xFFFF_FFFF
+                if count <= UInt64(StringView.inlineCapacity) { continue }
+                guard count <= used, pair[1] <= used &- count else { throw reader.error("a string outside of its bytes") }
+                pair[1] &+= base
+            }
+        }
     }
 
     private static func unpack(

@@ -13,6 +13,9 @@ package final class StateReader {
     private var pulled: UInt64 = 0
     private var hasBegun = false
     private var hasEnded = false
+    /// Work that may wait until its shard's state has been read, and be done side by side with other shards'; nil: it is done
+    /// at once.
+    private var waiting: [() -> Void]?
 
     /// - Parameter pull: puts the state's next bytes into the buffer, as many as it likes but 0 only at the end.
     package init(_ pull: @escaping (UnsafeMutableRawBufferPointer) throws(SQLError) -> Int) {
@@ -31,6 +34,22 @@ package final class StateReader {
     }
 
     deinit { piece.deallocate() }
+
+    // MARK: Work for later
+
+    /// Calls `work` now, or with what `takeLater` gives. Nothing that is read meanwhile relies on it.
+    func later(_ work: @escaping () -> Void) {
+        if waiting == nil { work() } else { waiting?.append(work) }
+    }
+
+    /// From now on work waits.
+    package func collectLater() { waiting = [] }
+
+    /// What has come together since, and no longer waits here. It may be done by another thread.
+    package func takeLater() -> [() -> Void] {
+        defer { waiting = [] }
+        return waiting ?? []
+    }
 
     /// An error at this place.
     package func error(_ text: String) -> StateError {
