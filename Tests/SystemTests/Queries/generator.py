@@ -1,0 +1,502 @@
+"""Random typed queries over three tables, as trees that can be made smaller.
+
+A node is a list of parts, texts and nodes; its `kind` says what may stand in its place: an expression of a type, a relation
+with columns of some types, or something that may be left out ("option"). Relations give columns c0, c1, …; an expression reads
+the columns of the relations in whose scope it stands, so a smaller expression of the same type and scope is valid in its place.
+"""
+
+import random
+
+TABLES = {
+    "t0": [("id", "int"), ("i", "int"), ("n", "bigint"), ("x", "numeric"), ("s", "text"), ("b", "bool")],
+    "t1": [("id", "int"), ("i", "int"), ("y", "double"), ("s", "text"), ("d", "date"), ("w", "ts")],
+    "t2": [("id", "int"), ("i", "int"), ("n", "bigint"), ("x", "numeric"), ("d", "date"), ("b", "bool")],
+}
+SQL_TYPES = {
+    "int": "INT", "bigint": "BIGINT", "numeric": "NUMERIC(8,2)", "double": "DOUBLE PRECISION", "text": "TEXT", "bool": "BOOLEAN",
+    "date": "DATE", "ts": "TIMESTAMP",
+}
+CASTS = dict(SQL_TYPES, numeric="NUMERIC")
+TYPES = list(SQL_TYPES)
+WORDS = ["", "a", "ab", "B", "c%", "d_e", "été", "x y", "zz"]
+
+
+def table_definition(name):
+    columns = ", ".join(f"{column} {SQL_TYPES[type]}" for column, type in TABLES[name])
+    return f"CREATE TABLE {name} ({columns}, PRIMARY KEY (id))"
+
+
+class Values:
+    """Values of few kinds, some of them frequent, and NULLs."""
+
+    def __init__(self, random):
+        self.random = random
+
+    def literal(self, type, null=0.2):
+        r = self.random
+        if r.random() < null:
+            return "NULL"
+        small = 1 if r.random() < 0.4 else r.randrange(-3, 8)
+        if type == "text":
+            return "'" + r.choice(WORDS) + "'"
+        if type == "bool":
+            return r.choice(["true", "false"])
+        if type == "numeric":
+            return f"{small}.{r.choice(['00', '50', '25', '07'])}" if small >= 0 else f"({small}.5)"
+        if type == "double":
+            return f"({small * 0.25})::float8"
+        if type == "date":
+            return f"DATE '2024-02-{26 + abs(small) % 4}'"
+        if type == "ts":
+            return f"TIMESTAMP '2024-02-29 {abs(small):02}:{r.choice(['00', '30'])}:00'"
+        return f"({small})" if small < 0 else str(small)
+
+    def row(self, table, id):
+        return "(" + ", ".join(str(id) if name == "id" else self.literal(type) for name, type in TABLES[table]) + ")"
+
+
+class Node:
+    __slots__ = ("kind", "scope", "parts")
+
+    def __init__(self, kind, parts, scope=None):
+        self.kind, self.parts, self.scope = kind, parts, scope
+
+    def sql(self):
+        return "".join(part.sql() if isinstance(part, Node) else part for part in self.parts)
+
+    def size(self):
+        return 1 + sum(part.size() for part in self.parts if isinstance(part, Node))
+
+    def nodes(self):
+        yield self
+        for part in self.parts:
+            if isinstance(part, Node):
+                yield from part.nodes()
+
+    def replacing(self, old, new):
+        if self is old:
+            return new
+        parts = [part.replacing(old, new) if isinstance(part, Node) else part for part in self.parts]
+        return Node(self.kind, parts, self.scope)
+
+
+def leaf(types):
+    """The smallest relation with columns of these types."""
+    parts = []
+    for place, type in enumerate(types):
+        source = next((name for name, own in TABLES["t0"] if own == type), None)
+        parts.append(f"{source or 'NULL::' + CASTS[type]} AS c{place}")
+    return Node(("relation", tuple(types)), [f"SELECT {', '.join(parts)} FROM t0"])
+
+
+def smaller(tree):
+    """Trees like this one with less in them, the greatest steps first."""
+    for node in tree.nodes():
+        options = []
+        if node.kind == "option":
+            options.append(Node("option", [""]))
+        elif node.kind[0] == "relation":
+            inner = [other for other in node.nodes() if other is not node and other.kind == node.kind]
+            options += inner[:4] + [leaf(node.kind[1])]
+        elif node.kind[0] == "expression":
+            inner = [other for other in node.nodes() if other is not node and other.kind == node.kind and other.scope is node.scope]
+            type = node.kind[1]
+            options += inner[:6] + [Node(node.kind, [f"NULL::{CASTS[type]}"], node.scope)]
+            options.append(Node(node.kind, [Values(random.Random(1)).literal(type, 0)], node.scope))
+        for option in options:
+            if option.size() < node.size() or (option.size() == node.size() and len(option.sql()) < len(node.sql())):
+                yield tree.replacing(node, option)
+
+
+class Generator:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.values = Values(self.random)
+
+    def query(self, depth):
+        return self.relation(depth)
+
+    def pick(self, *items):
+        return self.random.choice(items)
+
+    def chance(self, share):
+        return self.random.random() < share
+
+    # Relations
+
+    def make(self, types, *parts):
+        return Node(("relation", tuple(types)), list(parts))
+
+    def types(self, relation):
+        return relation.kind[1]
+
+    def scope(self, *relations):
+        """Columns by type: what expressions over aliased relations may name."""
+        scope = []
+        for alias, relation in relations:
+            for place, type in enumerate(self.types(relation)):
+                scope.append((f"{alias}.c{place}", type))
+        return scope
+
+    def relation(self, depth):
+        if depth <= 0:
+            return self.scan()
+        steps = [self.filtered, self.projected, self.joined, self.joined, self.aggregated, self.aggregated, self.combined, self.tested,
+                 self.ranked, self.measured, self.limited, self.spread, self.grouped_by_sets, self.named, self.firsts, self.placed,
+                 self.beside]
+        return self.pick(*steps)(depth)
+
+    def scan(self):
+        if self.chance(0.1):
+            types = [self.pick(*TYPES) for _ in range(2)]
+            rows = ", ".join("(" + ", ".join(f"{self.values.literal(type)}::{CASTS[type]}" for type in types) + ")" for _ in range(3))
+            return self.make(types, f"SELECT v.c0, v.c1 FROM (VALUES {rows}) v(c0, c1)")
+        table = self.pick(*TABLES)
+        chosen = [TABLES[table][0]] if self.chance(0.7) else []
+        chosen += self.random.sample(TABLES[table][1:], 2 + self.random.randrange(2))
+        return self.make([type for _, type in chosen],
+                         "SELECT " + ", ".join(f"{name} AS c{place}" for place, (name, _) in enumerate(chosen)) + f" FROM {table}")
+
+    def columns(self, alias, relation):
+        return ", ".join(f"{alias}.c{place}" for place in range(len(self.types(relation))))
+
+    def where(self, scope, share=1.0, word="WHERE"):
+        if not self.chance(share):
+            return Node("option", [""])
+        return Node("option", [f" {word} ", self.expression("bool", scope, 2)])
+
+    def filtered(self, depth):
+        inner = self.relation(depth - 1)
+        return self.make(self.types(inner), "SELECT * FROM (", inner, ") r", self.where(self.scope(("r", inner))))
+
+    def projected(self, depth):
+        inner = self.relation(depth - 1)
+        scope = self.scope(("r", inner))
+        types = [self.pick(*TYPES) for _ in range(1 + self.random.randrange(3))]
+        parts = ["SELECT ", Node("option", [self.pick("", "DISTINCT ")])]
+        for place, type in enumerate(types):
+            parts += [", " if place else "", self.expression(type, scope, 3), f" AS c{place}"]
+        return self.make(types, *parts, " FROM (", inner, ") r", self.where(scope, 0.3))
+
+    def joined(self, depth):
+        left, right = self.relation(depth - 1 - self.random.randrange(2)), self.relation(depth - 2)
+        scope = self.scope(("l", left), ("r", right))
+        pairs = [(f"l.c{a}", f"r.c{b}") for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y]
+        kind = self.pick("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN")
+        if not pairs and kind == "FULL JOIN":
+            kind = "LEFT JOIN"
+        shown = self.random.sample(scope, min(len(scope), 2 + self.random.randrange(2)))
+        items = ", ".join(f"{name} AS c{place}" for place, (name, _) in enumerate(shown))
+        condition = [""]
+        if kind != "CROSS JOIN":
+            equal = " = ".join(self.pick(*pairs)) if pairs else "true"
+            more = Node("option", [""])
+            if kind != "FULL JOIN" and self.chance(0.4):
+                more = Node("option", [" AND ", self.expression("bool", scope, 1)])
+            condition = [f" ON {equal}", more]
+        return self.make([type for _, type in shown], f"SELECT {items} FROM (", left, f") l {kind} (", right, ") r", *condition)
+
+    def aggregate(self, scope):
+        """A call and its type; the order of rows does not show."""
+        name = self.pick("count", "sum", "min", "max", "avg", "bool_and", "bool_or", "string_agg", "array_length", "count distinct", "every",
+                         "sum distinct", "bit_or", "var_pop", "regr_count", "mode", "percentile_disc", "array_agg", "jsonb_agg", "percentile_cont", "stddev", "corr")
+        filter = self.where(scope, 0.2, "FILTER (WHERE")
+        if filter.parts[0]:
+            filter = Node("option", filter.parts + [")"])
+        def call(type, result, before, after=")"):
+            return [before, self.expression(type, scope, 1), after, filter], result
+        if name == "count":
+            return ([["count(*)", filter], "bigint"] if self.chance(0.4) else call(self.pick(*TYPES), "bigint", "count("))
+        if name == "count distinct":
+            return call(self.pick(*TYPES), "bigint", "count(DISTINCT ")
+        if name in ("sum", "sum distinct"):
+            type, result = self.pick(("int", "bigint"), ("bigint", "numeric"), ("numeric", "numeric"), ("double", "double"))
+            return call(type, result, "sum(" + ("DISTINCT " if name != "sum" else ""))
+        if name == "avg":
+            type, result = self.pick(("int", "numeric"), ("bigint", "numeric"), ("numeric", "numeric"), ("double", "double"))
+            return call(type, result, "avg(")
+        if name == "var_pop":
+            return call("double", "double", "var_pop(")
+        if name in ("min", "max"):
+            type = self.pick("int", "bigint", "numeric", "double", "text", "date", "ts")
+            return call(type, type, name + "(")
+        if name == "mode":
+            return call("int", "bigint", "max(", ")")
+        if name == "percentile_disc":
+            return call("int", "int", "percentile_disc(0.5) WITHIN GROUP (ORDER BY ")
+        if name in ("array_agg", "jsonb_agg"):
+            type = self.pick("int", "numeric", "text", "date", "bool")
+            value = self.expression(type, scope, 1)
+            return [[f"{name}(", value, " ORDER BY ", value, self.pick("", " DESC"), ")", filter], "text"]
+        if name == "percentile_cont":
+            return call("double", "double", "percentile_cont(0.25) WITHIN GROUP (ORDER BY ")
+        if name == "stddev":
+            return call("double", "double", "stddev_samp(")
+        if name == "corr":
+            return [["corr(", self.expression("double", scope, 1), ", ", self.expression("double", scope, 1), ")", filter], "double"]
+        if name in ("bool_and", "bool_or", "every"):
+            return call("bool", "bool", name + "(")
+        if name == "bit_or":
+            return call("int", "int", "bit_or(")
+        if name == "regr_count":
+            return [["regr_count(", self.expression("double", scope, 1), ", ", self.expression("double", scope, 1), ")", filter], "bigint"]
+        if name == "array_length":
+            return call("int", "int", "array_length(array_agg(", "), 1)") if not filter.parts[0] else call("int", "bigint", "count(")
+        value = self.expression("text", scope, 1)
+        return [["string_agg(", value, ", '|' ORDER BY ", value, ")", filter], "text"]
+
+    def cast_call(self, parts, type):
+        # sum(int) over an int is bigint and so on, the same in both; results keep a type that later expressions know.
+        return ["CAST(", *parts, f" AS {CASTS[type]})"]
+
+    def aggregated(self, depth):
+        inner = self.relation(depth - 1)
+        scope = self.scope(("r", inner))
+        types, parts, keys = [], ["SELECT "], []
+        for place in range(self.random.randrange(3)):
+            type = self.pick(*[type for _, type in scope])
+            key = self.expression(type, scope, 1) if self.chance(0.3) else Node(("expression", type), [self.pick(*[n for n, t in scope if t == type])], scope)
+            keys.append(len(types) + 1)
+            parts += [key, f" AS c{len(types)}, "]
+            types.append(type)
+        for _ in range(1 + self.random.randrange(2)):
+            call, type = self.aggregate(scope)
+            parts += [*self.cast_call(call, type), f" AS c{len(types)}, "]
+            types.append(type)
+        parts[-1] = parts[-1][:-2]
+        group = f" GROUP BY {', '.join(map(str, keys))}" if keys else ""
+        having = Node("option", [f" HAVING count(*) > {self.random.randrange(3)}"]) if keys and self.chance(0.3) else Node("option", [""])
+        return self.make(types, *parts, " FROM (", inner, ") r", self.where(scope, 0.3), group, having)
+
+    def grouped_by_sets(self, depth):
+        inner = self.relation(depth - 1)
+        scope = self.scope(("r", inner))
+        if len(scope) < 2:
+            return self.aggregated(depth)
+        (a, a_type), (b, b_type) = self.random.sample(scope, 2)
+        call, type = self.aggregate(scope)
+        sets = self.pick(f"ROLLUP ({a}, {b})", f"CUBE ({a}, {b})", f"GROUPING SETS (({a}), ({b}), ())", f"GROUPING SETS (({a}, {b}), ({b}))")
+        return self.make([a_type, b_type, type, "int"], f"SELECT {a} AS c0, {b} AS c1, ", *self.cast_call(call, type),
+                         f" AS c2, GROUPING({a}, {b}) AS c3 FROM (", inner, f") r GROUP BY {sets}")
+
+    def combined(self, depth):
+        left = self.relation(depth - 1)
+        types = [self.pick(*self.types(left)) for _ in range(1 + self.random.randrange(2))]
+        right = self.relation(depth - 2)
+        def arm(relation, alias):
+            scope = self.scope((alias, relation))
+            parts = ["SELECT "]
+            for place, type in enumerate(types):
+                parts += [", " if place else "", self.expression(type, scope, 1), f" AS c{place}"]
+            return [*parts, " FROM (", relation, f") {alias}"]
+        kind = self.pick("UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL")
+        return self.make(types, *arm(left, "l"), f" {kind} ", *arm(right, "r"))
+
+    def tested(self, depth):
+        left, right = self.relation(depth - 1), self.relation(depth - 2)
+        scope, both = self.scope(("l", left)), self.scope(("l", left), ("r", right))
+        pairs = [(f"l.c{a}", f"r.c{b}") for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y]
+        negated = self.pick("", "NOT ")
+        if pairs and self.chance(0.5):
+            a, b = self.pick(*pairs)
+            if len(pairs) > 1 and self.chance(0.3):
+                (c, d), (e, f) = self.random.sample(pairs, 2)
+                test = [f"({c}, {e}) {negated}IN (SELECT {d}, {f} FROM (", right, ") r", self.where(self.scope(("r", right)), 0.4), ")"]
+            else:
+                test = [f"{a} {negated}IN (SELECT {b} FROM (", right, ") r", self.where(self.scope(("r", right)), 0.4), ")"]
+        else:
+            equal = f"{' = '.join(self.pick(*pairs))}" if pairs else "true"
+            more = Node("option", [" AND ", self.expression("bool", both, 1)]) if self.chance(0.5) else Node("option", [""])
+            test = [f"{negated}EXISTS (SELECT 1 FROM (", right, f") r WHERE {equal}", more, ")"]
+        other = Node("option", [self.pick(" AND ", " OR "), self.expression("bool", scope, 1)]) if self.chance(0.3) else Node("option", [""])
+        return self.make(self.types(left), "SELECT * FROM (", left, ") l WHERE ", *test, other)
+
+    def ranked(self, depth):
+        inner = self.relation(depth - 1)
+        scope = self.scope(("r", inner))
+        by, order = self.pick(*scope)[0], self.pick(*scope)[0]
+        way = self.pick("", " DESC", " DESC NULLS LAST", " NULLS FIRST")
+        window = f"OVER (PARTITION BY {by} ORDER BY {order}{way})"
+        choice = self.random.randrange(4)
+        if choice == 0:
+            rank = self.pick("rank", "dense_rank")
+            limit = self.pick("<= 2", "= 1", "< 4")
+            return self.make(self.types(inner), f"SELECT {self.columns('q', inner)} FROM (SELECT r.*, {rank}() {window} AS place FROM (", inner,
+                             f") r) q WHERE q.place {limit}")
+        if choice == 1:
+            call = [self.pick("rank", "dense_rank"), f"() {window}"]
+            type = "bigint"
+        elif choice == 2:
+            type, result = self.pick(("int", "bigint"), ("numeric", "numeric"))
+            # Peers share a RANGE frame, so that their order does not show.
+            call = [self.pick("sum", "min", "max") + "(", self.expression(type, scope, 1), f") {window}"]
+            type = "numeric"
+        else:
+            call = ["count(*) " + self.pick(window, f"OVER (PARTITION BY {by})", "OVER ()")]
+            type = "bigint"
+        return self.make(self.types(inner) + (type,), f"SELECT {self.columns('r', inner)}, CAST(", *call,
+                         f" AS {CASTS[type]}) AS c{len(self.types(inner))} FROM (", inner, ") r")
+
+    def measured(self, depth):
+        left, right = self.relation(depth - 1), self.relation(depth - 2)
+        pairs = [(f"l.c{a}", f"r.c{b}") for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y]
+        condition = Node("option", [f" WHERE {' = '.join(self.pick(*pairs))}"]) if pairs and self.chance(0.7) else Node("option", [""])
+        call, type = self.aggregate(self.scope(("r", right)))
+        keep = self.random.randrange(len(self.types(left)))
+        end = Node("option", [self.pick("", "", f" HAVING count(*) > {self.random.randrange(2)}", " LIMIT 1")])
+        return self.make([self.types(left)[keep], type], f"SELECT l.c{keep} AS c0, (SELECT ", *self.cast_call(call, type), " FROM (", right, ") r",
+                         condition, end, ") AS c1 FROM (", left, ") l")
+
+    def limited(self, depth):
+        inner = self.relation(depth - 1)
+        order = ", ".join(f"r.c{place}{self.pick('', ' DESC')}" for place in range(len(self.types(inner))))
+        if self.chance(0.3):
+            by = f"r.c{self.random.randrange(len(self.types(inner)))}"
+            return self.make(self.types(inner), "SELECT * FROM (", inner, f") r ORDER BY {by} FETCH FIRST {1 + self.random.randrange(3)} ROWS WITH TIES")
+        offset = self.pick("", "", " OFFSET 1")
+        return self.make(self.types(inner), "SELECT * FROM (", inner, f") r ORDER BY {order} LIMIT {1 + self.random.randrange(5)}{offset}")
+
+    def firsts(self, depth):
+        inner = self.relation(depth - 1)
+        key = self.random.randrange(len(self.types(inner)))
+        rest = ", ".join(f"r.c{place}{self.pick('', ' DESC')}" for place in range(len(self.types(inner))))
+        return self.make(self.types(inner), f"SELECT DISTINCT ON (r.c{key}) * FROM (", inner, f") r ORDER BY r.c{key}, {rest}")
+
+    def placed(self, depth):
+        """Functions of a row's place: in an order by all columns only equal rows could change places."""
+        inner = self.relation(depth - 1)
+        scope = self.scope(("r", inner))
+        by = self.pick(*scope)[0]
+        order = ", ".join(f"r.c{place}{self.pick('', ' DESC', ' NULLS FIRST')}" for place in range(len(self.types(inner))))
+        name, type = self.pick(*scope)
+        frame = self.pick("ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING", "ROWS UNBOUNDED PRECEDING",
+                          "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING", "GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING")
+        whole = self.pick(f"PARTITION BY {by} ORDER BY {order}", f"ORDER BY {order}")
+        call, result = self.pick(
+            ("row_number()", "bigint"), ("ntile(2)", "int"), (f"lag({name})", type), (f"lead({name}, 2)", type), (f"first_value({name})", type),
+            (f"last_value({name})", type), (f"nth_value({name}, 2)", type), (f"count({name})", "bigint"), (f"min({name})" if type != "bool" else f"bool_and({name})", type),
+            ("percent_rank()", "double"), ("cume_dist()", "double"))
+        framed = call.split("(")[0] in ("first_value", "last_value", "nth_value", "count", "min", "bool_and")
+        return self.make(self.types(inner) + (result,), f"SELECT {self.columns('r', inner)}, {call} OVER ({whole}{' ' + frame if framed else ''}) "
+                         f"AS c{len(self.types(inner))} FROM (", inner, ") r")
+
+    def beside(self, depth):
+        left, right = self.relation(depth - 1), self.relation(depth - 2)
+        pairs = [(f"l.c{a}", f"r.c{b}") for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y]
+        if not pairs:
+            return self.filtered(depth)
+        call, type = self.aggregate(self.scope(("r", right)))
+        kind = self.pick("CROSS JOIN LATERAL", "LEFT JOIN LATERAL")
+        a, b = self.pick(*pairs)
+        return self.make(self.types(left) + (type,), f"SELECT {self.columns('l', left)}, x.v AS c{len(self.types(left))} FROM (", left, f") l {kind} (SELECT ",
+                         *self.cast_call(call, type), " AS v FROM (", right, f") r WHERE {a} {self.pick('=', '=', '<')} {b}", self.where(self.scope(("r", right)), 0.3, "AND"),
+                         ") x" + (" ON true" if kind.startswith("LEFT") else ""))
+
+    def spread(self, depth):
+        inner = self.relation(depth - 1)
+        scope = self.scope(("r", inner))
+        number = self.expression("int", scope, 1)
+        if self.chance(0.5):
+            rows = ["generate_series(1, coalesce(abs(", number, ") % 3, 0)) g(v)"]
+        else:
+            rows = ["unnest(ARRAY[", number, ", 2, NULL]) g(v)"]
+        keep = self.random.randrange(len(self.types(inner)))
+        return self.make([self.types(inner)[keep], "int"], f"SELECT r.c{keep} AS c0, g.v AS c1 FROM (", inner, ") r, ", *rows)
+
+    def named(self, depth):
+        left, right = self.relation(depth - 1), None
+        types = self.types(left)
+        scope = self.scope(("a", left), ("b", left))
+        return self.make((types[0], types[-1]), "WITH w AS (", left, f") SELECT a.c0 AS c0, b.c{len(types) - 1} AS c1 FROM w a JOIN w b ON a.c0 = b.c0",
+                         Node("option", [" AND ", self.expression("bool", scope, 1)]))
+
+    # Expressions
+
+    def expression(self, type, scope, depth):
+        names = [name for name, own in scope if own == type]
+        if depth <= 0 or self.chance(0.25):
+            if names and self.chance(0.85):
+                return Node(("expression", type), [self.pick(*names)], scope)
+            return Node(("expression", type), [f"{self.values.literal(type)}::{CASTS[type]}"], scope)
+        e = lambda other: self.expression(other, scope, depth - 1)
+        common = [
+            ["coalesce(", e(type), ", ", e(type), ")"], ["CASE WHEN ", e("bool"), " THEN ", e(type), " ELSE ", e(type), " END"],
+            ["nullif(", e(type), ", ", e(type), ")"],
+        ]
+        if type != "bool":
+            common.append([self.pick("greatest", "least"), "(", e(type), ", ", e(type), ")"])
+        own = getattr(self, "of_" + type)(e)
+        parts = self.pick(*(common + own * 2))
+        return Node(("expression", type), ["(", *parts, ")"], scope)
+
+    def of_int(self, e):
+        return [
+            [e("int"), " + ", e("int")], [e("int"), " - ", e("int")], [e("int"), " % nullif(", e("int"), ", 0)"], ["abs(", e("int"), ")"],
+            [e("int"), " / nullif(", e("int"), ", 0)"], ["length(", e("text"), ")"], ["extract(day from ", e("date"), ")::int"], [e("bool"), "::int"],
+            [e("date"), " - ", e("date")], ["CAST(", e("numeric"), " AS INT)"], ["- ", e("int")], ["position('a' in ", e("text"), ")"],
+            ["extract(dow from ", e("date"), ")::int"], ["strpos(", e("text"), ", ", e("text"), ")"], ["ascii(", e("text"), ")"], ["mod(", e("int"), ", 3)"],
+            ["(jsonb_build_object('k', ", e("int"), ") ->> 'k')::int"], ["(ARRAY[", e("int"), ", ", e("int"), "])[1 + abs(", e("int"), ") % 2]"],
+            ["array_length(string_to_array(", e("text"), ", 'b'), 1)"], ["num_nulls(", e("int"), ", ", e("text"), ")"], [e("int"), " << 1"],
+            [e("int"), self.pick(" & ", " | ", " # "), e("int")], ["cardinality(ARRAY[", e("int"), ", ", e("int"), "])"],
+        ]
+
+    def of_bigint(self, e):
+        return [
+            [e("bigint"), " + ", e("int")], [e("bigint"), " - ", e("bigint")], [e("int"), "::bigint"], ["abs(", e("bigint"), ")"],
+            [e("bigint"), " % nullif(", e("bigint"), ", 0)"], ["CAST(", e("double"), " AS BIGINT)"],
+        ]
+
+    def of_numeric(self, e):
+        return [
+            [e("numeric"), " + ", e("numeric")], [e("numeric"), " - ", e("numeric")], ["round(", e("numeric"), ", 1)"], [e("int"), "::numeric"],
+            ["trunc(", e("numeric"), ")"], ["floor(", e("numeric"), ")"], [e("numeric"), " * ", e("int")], ["abs(", e("numeric"), ")"],
+            ["round(", e("numeric"), " / nullif(", e("numeric"), ", 0), 4)"], ["sign(", e("numeric"), ")"], [e("numeric"), "::numeric(12,1)"],
+            ["extract(epoch from ", e("ts"), ")"], ["mod(", e("numeric"), ", 2.5)"], ["to_jsonb(", e("numeric"), ")::numeric"], ["ceil(", e("numeric"), ")"],
+            [e("numeric"), " / 4"], ["div(", e("numeric"), ", 2)"], ["round(", e("numeric"), ")"],
+        ]
+
+    def of_double(self, e):
+        return [
+            [e("double"), " + ", e("double")], [e("double"), " * 0.5::float8"], [e("int"), "::float8"], ["floor(", e("double"), ")"],
+            ["abs(", e("double"), ")"], ["round(", e("double"), ")"], ["sqrt(abs(", e("double"), "))"], ["power(", e("double"), ", 2)"], [e("numeric"), "::float8"],
+            ["extract(epoch from ", e("date"), ")::float8"], ["greatest(", e("double"), ", 0.5)"], ["trunc(", e("double"), ")"],
+        ]
+
+    def of_text(self, e):
+        return [
+            [e("text"), " || ", e("text")], ["upper(", e("text"), ")"], ["left(", e("text"), ", ", e("int"), ")"], ["substr(", e("text"), ", 1, 2)"],
+            [e("int"), "::text"], ["replace(", e("text"), ", 'a', 'bb')"], ["concat(", e("text"), ", ", e("int"), ")"], ["reverse(", e("text"), ")"],
+            ["to_char(", e("date"), ", 'YYYY-MM-DD')"], [e("numeric"), "::text"], ["trim(", e("text"), ")"], ["split_part(", e("text"), ", 'b', 1)"],
+            ["lpad(", e("text"), ", 3, '*')"], [e("bool"), "::text"], ["md5(", e("text"), ")"], ["initcap(", e("text"), ")"], ["rpad(", e("text"), ", 2)"],
+            ["translate(", e("text"), ", 'ab', 'x')"], ["regexp_replace(", e("text"), ", '[a-c]', '<\\\\&>', 'g')"], ["format('%s-%I-%L', ", e("int"), ", ", e("text"), ", ", e("text"), ")"],
+            ["array_to_string(ARRAY[", e("text"), ", ", e("text"), "], '+', 'null')"], ["to_char(", e("ts"), ", 'HH12:MI AM, Dy DD Mon')"], ["to_char(", e("numeric"), ", 'FM990.00')"],
+            ["(", e("ts"), " - ", e("ts"), ")::text"], ["jsonb_build_array(", e("int"), ", ", e("text"), ", ", e("bool"), ")::text"], ["to_jsonb(", e("text"), ") #>> '{}'"],
+            ["age(", e("ts"), ", TIMESTAMP '2023-11-30')::text"], ["ROW(", e("int"), ", ", e("text"), ")::text"], ["ARRAY[", e("numeric"), ", ", e("numeric"), "]::text"],
+            ["overlay(", e("text"), " placing 'Q' from 1)"], ["substring(", e("text"), " from '[a-z]+')"], ["quote_nullable(", e("text"), ")"], [e("double"), "::text"],
+        ]
+
+    def of_bool(self, e):
+        type = self.pick(*TYPES)
+        sign = self.pick("=", "<>", "<", "<=", ">", ">=")
+        return [
+            [e(type), f" {sign} ", e(type)], [e(type), f" {sign} ", e(type)], [e(type), " IS NULL"], [e(type), " IS NOT NULL"],
+            [e("bool"), " AND ", e("bool")], [e("bool"), " OR ", e("bool")], ["NOT ", e("bool")], [e(type), " IS DISTINCT FROM ", e(type)],
+            [e("int"), " BETWEEN ", e("int"), " AND ", e("int")], [e("int"), " IN (1, ", e("int"), ", 3)"], [e("text"), " LIKE '%a%'"],
+            [e("text"), " NOT IN ('a', ", e("text"), ")"], [e("bool"), " IS TRUE"], [e("bool"), " IS NOT FALSE"],
+            [e("text"), " ~ '^[ab]'"], [e("text"), " ILIKE 'B%'"], [e("text"), " SIMILAR TO '(a|b)%'"], [e("int"), " <> ALL (ARRAY[1, ", e("int"), "])"],
+            ["(", e("int"), ", ", e("int"), ") IN ((1, 2), (", e("int"), ", 1))"], [e("int"), " NOT BETWEEN SYMMETRIC ", e("int"), " AND 2"], ["starts_with(", e("text"), ", 'a')"],
+            ["ARRAY[", e("int"), ", 2] && ARRAY[1, ", e("int"), "]"], ["ROW(", e("int"), ", ", e("text"), ") IS NOT DISTINCT FROM ROW(", e("int"), ", ", e("text"), ")"],
+            ["(", e("ts"), ", ", e("ts"), ") OVERLAPS (", e("ts"), ", ", e("ts"), ")"],
+            [e("int"), " = ANY (ARRAY[1, ", e("int"), "])"], ["(", e("int"), ", ", e("text"), f") {self.pick('=', '<>', '<')} (", e("int"), ", ", e("text"), ")"],
+        ]
+
+    def of_date(self, e):
+        return [[e("date"), " + ", e("int")], [e("ts"), "::date"], [e("date"), " - 1"], ["to_date(", e("date"), "::text, 'YYYY-MM-DD')"],
+                ["make_date(2024, 1 + abs(", e("int"), ") % 12, 1)"], ["(", e("date"), " + INTERVAL '1 month')::date"], ["date_trunc('month', ", e("date"), ")::date"]]
+
+    def of_ts(self, e):
+        return [
+            ["date_trunc('day', ", e("ts"), ")"], [e("date"), "::timestamp"], [e("ts"), " + INTERVAL '90 minutes'"],
+            [e("ts"), " - ", e("int"), " * INTERVAL '1 hour'"], ["date_trunc('hour', ", e("ts"), ")"], [e("ts"), " + (", e("ts"), " - ", e("ts"), ")"],
+            ["date_bin(INTERVAL '2 hours', ", e("ts"), ", TIMESTAMP '2024-01-01')"],
+        ]

@@ -1,0 +1,265 @@
+"""Random queries against PostgreSQL: run.py MARTLET PGHOST SCRATCH [--queries N] [--seed N] [--views SHARE] [--seconds S].
+
+Each round makes tables in both, and some of its queries materialized views in Martlet before there are any rows; then both get
+the same statements (INSERT, UPDATE, DELETE), and after each of them every view must hold what PostgreSQL's query gives. At the
+end every query is also asked as a SELECT. Results are compared as multisets, text for text; floating point numbers to 9 digits.
+
+A difference is made smaller (the query's tree, then the statements) and printed as a script that can be pasted. What Martlet
+refuses as not supported (0A000) is counted and listed by message; an error in one of the two that a row of the data decides (22…)
+is too, as the order in which conditions are judged is nobody's promise. One JSON line sums up; the exit code is 1 if anything differs.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+
+import psycopg
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from generator import CASTS, TABLES, Generator, Values, smaller, table_definition
+
+VIEWS_A_ROUND = 8
+QUERIES_A_ROUND = 20
+STEPS = 5
+
+
+class Side:
+    """One of the two, asked in text through the simple protocol."""
+
+    def __init__(self, **where):
+        self.connection = psycopg.connect(autocommit=True, **where)
+
+    def ask(self, sql):
+        """(rows, None), or (None, (SQLSTATE, message))."""
+        result = self.connection.pgconn.exec_(sql.encode())
+        if result.status in (psycopg.pq.ExecStatus.FATAL_ERROR, psycopg.pq.ExecStatus.BAD_RESPONSE):
+            field = lambda of: (result.error_field(of) or b"").decode(errors="replace")
+            state = field(psycopg.pq.DiagnosticField.SQLSTATE)
+            if not state:
+                raise SystemExit(f"the connection broke at: {sql}")
+            return None, (state, field(psycopg.pq.DiagnosticField.MESSAGE_PRIMARY))
+        rows = []
+        for row in range(result.ntuples):
+            values = (result.get_value(row, column) for column in range(result.nfields))
+            rows.append(tuple(None if value is None else value.decode() for value in values))
+        return rows, None
+
+    def do(self, sql):
+        rows, error = self.ask(sql)
+        if error:
+            raise RuntimeError(f"{error}: {sql}")
+        return rows
+
+
+def canonical(rows, types):
+    def value(text, type):
+        if text is None:
+            return "NULL"
+        return f"{float(text):.9g}" if type == "double" else "'" + text
+    return sorted(tuple(value(text, type) for text, type in zip(row, types)) for row in rows)
+
+
+class Round:
+    def __init__(self, martlet, postgres, queries, views, steps):
+        self.martlet, self.postgres = martlet, postgres
+        self.queries, self.views, self.steps = queries, views, steps
+        self.problems, self.refused, self.judged = [], collections.Counter(), 0
+        self.compared = 0
+
+    def clear(self):
+        for name in reversed(range(len(self.queries))):
+            self.martlet.ask(f"DROP MATERIALIZED VIEW IF EXISTS q{name}")
+        for name in TABLES:
+            self.martlet.ask(f"DROP TABLE IF EXISTS {name} CASCADE")
+            self.postgres.ask(f"DROP TABLE IF EXISTS {name} CASCADE")
+
+    def refusal(self, error):
+        if error[0] == "0A000":
+            self.refused[error[1]] += 1
+            return True
+        if error[0].startswith("22"):
+            self.judged += 1
+            return True
+        return False
+
+    def run(self):
+        self.clear()
+        for name in TABLES:
+            for side in (self.martlet, self.postgres):
+                side.do(table_definition(name))
+        made = []
+        for number in self.views:
+            _, error = self.martlet.ask(f"CREATE MATERIALIZED VIEW q{number} AS {self.queries[number].sql()}")
+            if not error:
+                made.append(number)
+            elif not self.refusal(error):
+                self.problems.append((number, "view", 0, f"{error[0]} {error[1]}"))
+        for at, step in enumerate(self.steps):
+            for side in (self.martlet, self.postgres):
+                side.do(step)
+            for number in made:
+                if not any(problem[0] == number for problem in self.problems):
+                    self.compare(number, f"SELECT * FROM q{number}", "view", at + 1)
+        for number in range(len(self.queries)):
+            self.compare(number, self.queries[number].sql(), "query", len(self.steps))
+
+    def compare(self, number, asked, kind, steps):
+        types = self.queries[number].kind[1]
+        wanted, error = self.postgres.ask(self.queries[number].sql())
+        got, own = self.martlet.ask(asked)
+        if error or own:
+            if error and error[0].startswith("42") and not own:
+                self.problems.append((number, kind, steps, f"PostgreSQL refuses it: {error}"))
+            elif own and not (error and error[0] == own[0]) and not self.refusal(own):
+                self.problems.append((number, kind, steps, f"{own[0]} {own[1]}" + (f" instead of {error}" if error else "")))
+            else:
+                self.judged += 1 if error else 0
+            return
+        self.compared += 1
+        wanted, got = canonical(wanted, types), canonical(got, types)
+        if wanted != got:
+            extra = list((collections.Counter(got) - collections.Counter(wanted)).elements())
+            missing = list((collections.Counter(wanted) - collections.Counter(got)).elements())
+            self.problems.append((number, kind, steps, f"not in PostgreSQL: {extra[:3]}; missing: {missing[:3]}"))
+
+
+def statements(random):
+    """INSERTs, then changes of all sorts; each is one statement for both."""
+    values = Values(random)
+    steps, ids = [], {name: 0 for name in TABLES}
+    def insert(name, count):
+        rows = [values.row(name, ids[name] + k) for k in range(count)]
+        ids[name] += count
+        return f"INSERT INTO {name} VALUES {', '.join(rows)}"
+    for name in TABLES:
+        steps.append(insert(name, 3 + random.randrange(5)))
+    for _ in range(STEPS):
+        name = random.choice(list(TABLES))
+        column, type = random.choice(TABLES[name][1:])
+        some = random.choice([f"id % {2 + random.randrange(3)} = 0", f"{column} IS NULL", f"i = {random.randrange(3)}", f"id > {random.randrange(6)}"])
+        choice = random.randrange(4)
+        if choice == 0:
+            steps.append(insert(name, 1 + random.randrange(3)))
+        elif choice == 1:
+            steps.append(f"DELETE FROM {name} WHERE {some} AND id % 3 <> 1")
+        else:
+            steps.append(f"UPDATE {name} SET {column} = {values.literal(type)} WHERE {some}")
+    return steps
+
+
+def shrink(martlet, postgres, query, kind, steps, deadline):
+    """The smallest query and the fewest statements found with which the same kind of problem shows."""
+    def fails(query, steps):
+        if time.monotonic() > deadline:
+            return None
+        trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps)
+        try:
+            trial.run()
+        except RuntimeError:
+            return None
+        found = [problem for problem in trial.problems if problem[1] == kind]
+        if found and any(problem[3].startswith("42") or "PostgreSQL refuses" in problem[3] for problem in found):
+            # What does not even bind is another problem, unless that is the problem.
+            return found[0][3] if refuses else None
+        return found[0][3] if found else None
+    refuses = False
+    found = fails(query, steps)
+    if not found:
+        refuses = True
+        found = fails(query, steps)
+    if not found:
+        return query, steps, "(not seen again)"
+    went_on = True
+    while went_on:
+        went_on = False
+        for candidate in smaller(query):
+            problem = fails(candidate, steps)
+            if problem:
+                query, found, went_on = candidate, problem, True
+                break
+    for at in reversed(range(len(steps))):
+        problem = fails(query, steps[:at] + steps[at + 1:])
+        if problem:
+            steps, found = steps[:at] + steps[at + 1:], problem
+    return query, steps, found
+
+
+def script(query, kind, steps):
+    used = [name for name in TABLES if name in query.sql() or any(name in step for step in steps)]
+    lines = [table_definition(name) + ";" for name in used]
+    if kind == "view":
+        lines.append(f"CREATE MATERIALIZED VIEW q AS {query.sql()};")
+    lines += [step + ";" for step in steps]
+    return "\n".join(lines + ["SELECT * FROM q;" if kind == "view" else query.sql() + ";"])
+
+
+def serve(binary, scratch):
+    log = open(os.path.join(scratch, "server.log"), "ab")
+    process = subprocess.Popen([binary, "serve", "--data-dir", os.path.join(scratch, "data"), "--no-kafka", "--no-http", "--postgres", "127.0.0.1:0"],
+                               stdout=subprocess.PIPE, stderr=log)
+    for line in process.stdout:
+        if line.startswith(b"postgres on "):
+            return process, int(line.decode().split()[-1].rsplit(":", 1)[1])
+    raise SystemExit("the server did not start: see " + log.name)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("martlet")
+    arguments.add_argument("pghost")
+    arguments.add_argument("scratch")
+    arguments.add_argument("--queries", type=int, default=10_000)
+    arguments.add_argument("--seed", type=int, default=None)
+    arguments.add_argument("--views", type=float, default=VIEWS_A_ROUND / QUERIES_A_ROUND)
+    arguments.add_argument("--seconds", type=float, default=1e9)
+    arguments.add_argument("--problems", type=int, default=5, help="differences after which it ends")
+    given = arguments.parse_args()
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
+    process, port = serve(given.martlet, given.scratch)
+    began = time.monotonic()
+    total, compared, views, refused, judged, found = 0, 0, 0, collections.Counter(), 0, []
+    try:
+        martlet = Side(host="127.0.0.1", port=port, dbname="dev", user="queries")
+        postgres = Side(host=given.pghost, dbname="postgres", user="postgres")
+        postgres.do("SET client_min_messages = warning")
+        first = seed
+        while total < given.queries and len(found) < given.problems and time.monotonic() - began < given.seconds:
+            chooser = random.Random(seed)
+            count = min(QUERIES_A_ROUND, given.queries - total)
+            queries = [Generator(seed * 1000 + number).query(1 + number % 4) for number in range(count)]
+            chosen = sorted(chooser.sample(range(count), round(count * given.views)))
+            steps = statements(chooser)
+            turn = Round(martlet, postgres, queries, chosen, steps)
+            turn.run()
+            for number, kind, done, problem in turn.problems:
+                deadline = time.monotonic() + 120
+                query, few, last = shrink(martlet, postgres, queries[number], kind, steps, deadline)
+                found.append({"seed": seed, "query": number, "kind": kind, "problem": last if "again" not in last else problem})
+                print(f"-- seed {seed}, query {number}, as a {kind}: {problem}\n-- made smaller: {last}\n{script(query, kind, few)}\n",
+                      file=sys.stderr, flush=True)
+                if len(found) >= given.problems:
+                    break
+            turn.clear()
+            total += count
+            views += len(chosen)
+            compared += turn.compared
+            refused += turn.refused
+            judged += turn.judged
+            seed += 1
+    finally:
+        process.terminate()
+        process.wait()
+    print(json.dumps({
+        "name": "random queries", "seed": first, "queries": total, "views": views, "compared": compared, "errors of rows": judged,
+        "refused": dict(refused.most_common()), "problems": [f"{one['problem']} (seed {one['seed']}, query {one['query']})" for one in found],
+        "seconds": round(time.monotonic() - began, 1)}))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
