@@ -86,7 +86,8 @@ extension Lowering {
         var calls = over.calls.map { call in
             OverFunctionCall(
                 kind: Lowering.kind(call), argument: call.arguments.first.map { columns.place($0) },
-                filter: call.filter.map { columns.place($0) }, type: call.type, frame: Lowering.frame(call.frame))
+                filter: call.filter.map { columns.place($0) }, type: call.type, frame: Lowering.frame(call.frame),
+                ignoresNulls: call.ignoresNulls)
         }
         let shown = Array(calls.indices)
         var limit: (call: Int, rank: Int64)?
@@ -236,6 +237,7 @@ extension Lowering {
             case .rows: .rows
             case .range: .range
             case .groups: .groups
+            case .session: .session
             }
         return OverFrame(unit: unit, start: bound(frame.start), end: bound(frame.end))
     }

@@ -1,4 +1,4 @@
-/// MD5 (RFC 1321) and SHA-256 (FIPS 180-4) of bytes in memory.
+/// MD5 (RFC 1321), SHA-1 and SHA-256 (FIPS 180-4) of bytes in memory.
 package enum Digests {
     static func md5(_ message: [UInt8]) -> [UInt8] {
         var state: (UInt32, UInt32, UInt32, UInt32) = (0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476)
@@ -31,6 +31,34 @@ package enum Digests {
         return [state.0, state.1, state.2, state.3].flatMap { word in
             (0..<4).map { UInt8(truncatingIfNeeded: word >> (UInt32($0) * 8)) }
         }
+    }
+
+    static func sha1(_ message: [UInt8]) -> [UInt8] {
+        var state: [UInt32] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0]
+        let padded = padded(message, lengthIsBigEndian: true)
+        func turned(_ value: UInt32, _ by: UInt32) -> UInt32 { value << by | value >> (32 - by) }
+        var words = [UInt32](repeating: 0, count: 80)
+        for block in stride(from: 0, to: padded.count, by: 64) {
+            for index in 0..<16 {
+                words[index] = padded[(block + index * 4)..<(block + index * 4 + 4)].reduce(0) { $0 << 8 | UInt32($1) }
+            }
+            for index in 16..<80 { words[index] = turned(words[index - 3] ^ words[index - 8] ^ words[index - 14] ^ words[index - 16], 1) }
+            var v = state
+            for step in 0..<80 {
+                let mix: UInt32
+                let constant: UInt32
+                switch step / 20 {
+                case 0: (mix, constant) = ((v[1] & v[2]) | (~v[1] & v[3]), 0x5A82_7999)
+                case 1: (mix, constant) = (v[1] ^ v[2] ^ v[3], 0x6ED9_EBA1)
+                case 2: (mix, constant) = ((v[1] & v[2]) | (v[1] & v[3]) | (v[2] & v[3]), 0x8F1B_BCDC)
+                default: (mix, constant) = (v[1] ^ v[2] ^ v[3], 0xCA62_C1D6)
+                }
+                let next = turned(v[0], 5) &+ mix &+ v[4] &+ constant &+ words[step]
+                v = [next, v[0], turned(v[1], 30), v[2], v[3]]
+            }
+            for index in 0..<5 { state[index] = state[index] &+ v[index] }
+        }
+        return state.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - UInt32($0) * 8)) } }
     }
 
     package static func sha256(_ message: [UInt8]) -> [UInt8] {

@@ -23,7 +23,7 @@ enum Everyday {
         case .sizePretty:
             guard case .bigint(let bytes) = arguments[0] else { break }
             return .text(prettySize(bytes))
-        case .sha224, .sha384, .sha512, .crc32, .crc32c, .setByte: return try bytes(function, arguments)
+        case .sha1, .sha224, .sha384, .sha512, .crc32, .crc32c, .setByte, .getBit, .setBit, .bitCount: return try bytes(function, arguments)
         default:
             guard case .double(let x) = arguments[0] else { break }
             var second = 0.0
@@ -57,11 +57,14 @@ enum Everyday {
     private static func bytes(_ function: ScalarFunction, _ arguments: [Value]) throws(SQLError) -> Value {
         guard case .bytea(var bytes) = arguments[0] else { throw Evaluation.wrongArguments(function, arguments) }
         switch function {
+        case .sha1: return .bytea(Digests.sha1(bytes))
         case .sha224: return .bytea(Digests.sha224(bytes))
         case .sha384: return .bytea(Digests.sha512(bytes, is384: true))
         case .sha512: return .bytea(Digests.sha512(bytes, is384: false))
         case .crc32: return .bigint(Int64(Digests.crc32(bytes)))
         case .crc32c: return .bigint(Int64(bytes.withUnsafeBytes { MartletCore.crc32c($0) }))
+        case .bitCount: return .bigint(bytes.reduce(0) { $0 + Int64($1.nonzeroBitCount) })
+        case .getBit, .setBit: return try bit(function, arguments, bytes)
         default:
             guard case .integer(let index) = arguments[1], case .integer(let new) = arguments[2] else {
                 throw Evaluation.wrongArguments(function, arguments)
@@ -72,6 +75,22 @@ enum Everyday {
             bytes[Int(index)] = UInt8(truncatingIfNeeded: new)
             return .bytea(bytes)
         }
+    }
+
+    /// Bits count from the lowest of the first byte.
+    private static func bit(_ function: ScalarFunction, _ arguments: [Value], _ given: [UInt8]) throws(SQLError) -> Value {
+        var bytes = given
+        guard case .bigint(let index) = arguments[1] else { throw Evaluation.wrongArguments(function, arguments) }
+        guard index >= 0, index / 8 < Int64(bytes.count) else {
+            throw SQLError(.arraySubscriptError, "index \(index) out of valid range, 0..\(Int64(bytes.count) * 8 - 1)")
+        }
+        let (place, mask) = (Int(index / 8), UInt8(1) << UInt8(index % 8))
+        guard function == .setBit else { return .integer(bytes[place] & mask == 0 ? 0 : 1) }
+        guard case .integer(let new) = arguments[2], new == 0 || new == 1 else {
+            throw SQLError(.invalidParameterValue, "new bit must be 0 or 1")
+        }
+        if new == 1 { bytes[place] |= mask } else { bytes[place] &= ~mask }
+        return .bytea(bytes)
     }
 
     /// How many thresholds of an ascending array are not above the operand.

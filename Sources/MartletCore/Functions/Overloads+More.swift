@@ -29,6 +29,25 @@ extension OverloadTable.Builder {
         add(.toJsonb, ["array_to_json"], [.commonArray], .exact(.jsonb), .stable)
     }
 
+    /// What operators do, by the names that their functions have.
+    mutating func addDocumentNames() {
+        for prefix in ["jsonb", "json"] {
+            add(.jsonField, prefix + "_object_field", taking: [.jsonb, .text], giving: .jsonb)
+            add(.jsonField, prefix + "_array_element", taking: [.jsonb, .integer], giving: .jsonb)
+            add(.jsonFieldText, prefix + "_object_field_text", taking: [.jsonb, .text], giving: .text)
+            add(.jsonFieldText, prefix + "_array_element_text", taking: [.jsonb, .integer], giving: .text)
+        }
+        add(.jsonContains, "jsonb_contains", taking: [.jsonb, .jsonb], giving: .boolean)
+        add(.jsonContainedIn, "jsonb_contained", taking: [.jsonb, .jsonb], giving: .boolean)
+        add(.jsonConcatenate, "jsonb_concat", taking: [.jsonb, .jsonb], giving: .jsonb)
+        add(.jsonExists, "jsonb_exists", taking: [.jsonb, .text], giving: .boolean)
+        add(.jsonDelete, "jsonb_delete", taking: [.jsonb, .text], giving: .jsonb)
+        add(.jsonDelete, "jsonb_delete", taking: [.jsonb, .integer], giving: .jsonb)
+        add(.jsonDeleteKeys, "jsonb_delete", taking: [.jsonb, .array(.text)], giving: .jsonb)
+        add(.isJSON, "is json", taking: [.text, .text], giving: .boolean)
+        add(.isJSON, "is json", taking: [.jsonb, .text], giving: .boolean)
+    }
+
     mutating func addRegularExpressions() {
         let tests: [(ScalarFunction, String)] = [
             (.matches, "~"), (.matchesAnyCase, "~*"), (.notMatches, "!~"), (.notMatchesAnyCase, "!~*"),
@@ -78,12 +97,15 @@ extension OverloadTable.Builder {
         add(.typeOf, ["pg_typeof"], [.any], .exact(.text))
         add(.toNumber, "to_number", taking: [.text, .text], giving: .plainNumeric)
         add(.widthBucketArray, ["width_bucket"], [.common, .commonArray], .exact(.integer))
-        let digests: [(ScalarFunction, String)] = [(.sha224, "sha224"), (.sha384, "sha384"), (.sha512, "sha512")]
+        let digests: [(ScalarFunction, String)] = [(.sha1, "sha1"), (.sha224, "sha224"), (.sha384, "sha384"), (.sha512, "sha512")]
         for (function, name) in digests { add(function, name, taking: [.bytea], giving: .bytea) }
         add(.sizePretty, "pg_size_pretty", taking: [.bigint], giving: .text)
         add(.crc32, "crc32", taking: [.bytea], giving: .bigint)
         add(.crc32c, "crc32c", taking: [.bytea], giving: .bigint)
         add(.setByte, "set_byte", taking: [.bytea, .integer, .integer], giving: .bytea)
+        add(.getBit, "get_bit", taking: [.bytea, .bigint], giving: .integer)
+        add(.setBit, "set_bit", taking: [.bytea, .bigint, .integer], giving: .bytea)
+        add(.bitCount, "bit_count", taking: [.bytea], giving: .bigint)
         let singles: [(ScalarFunction, String)] = [
             (.sind, "sind"), (.cosd, "cosd"), (.tand, "tand"), (.cotd, "cotd"), (.asind, "asind"), (.acosd, "acosd"),
             (.atand, "atand"), (.asinh, "asinh"), (.acosh, "acosh"), (.atanh, "atanh"),

@@ -22,6 +22,7 @@ enum OverloadTable {
         builder.addJSON()
         builder.addArrays()
         builder.addDocumentChanges()
+        builder.addDocumentNames()
         builder.addRegularExpressions()
         builder.addEveryday()
         builder.addSets()

@@ -19,6 +19,11 @@ enum RegexFunctions {
             return .boolean(try Regex.cached(texts[1], try options(texts, 2, "regexp_like")).matches(text))
         case .regexpMatch: return try match(text, texts)
         case .regexpSplitToArray: return try split(text, texts)
+        case .regexpMatches:
+            // A composite value for each, since an array of arrays would have to be rectangular.
+            let groups = StructureField(name: "regexp_matches", type: .array(.text))
+            let rows = try allMatches(text, texts[1], flags: texts.count > 2 ? texts[2] : "")
+            return .array(ArrayValue(.structure([groups]), rows.map { .structure(StructureValue([groups], [$0])) }))
         case .regexpCount, .regexpInstr, .regexpSubstring: return try counted(function, arguments, texts)
         default: throw Evaluation.wrongArguments(function, arguments)
         }

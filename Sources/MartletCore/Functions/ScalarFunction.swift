@@ -49,14 +49,16 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
 
     case jsonExistsAny, jsonExistsAll, jsonDeletePath, jsonDeleteKeys, jsonSet, jsonInsert, jsonObject, jsonSetLax
     case jsonPathExists, jsonPathMatch, jsonPathQueryFirst, jsonPathQueryArray, jsonPathExistsSilently, jsonPathMatchSilently
+    /// Whether a text is a document of some kind; documents as composite values.
+    case isJSON, jsonRecord, jsonRecords
 
     // Regular expressions.
     case matches, matchesAnyCase, notMatches, notMatchesAnyCase, similar, notSimilar, substringPattern
-    case regexpReplace, regexpMatch, regexpLike, regexpCount, regexpInstr, regexpSubstring, regexpSplitToArray
+    case regexpReplace, regexpMatch, regexpLike, regexpCount, regexpInstr, regexpSubstring, regexpSplitToArray, regexpMatches
 
     // What takes any type, and what few use.
     case format, numNulls, numNonNulls, quoteNullable, quoteAnyLiteral, typeOf, toNumber, widthBucketArray
-    case sha224, sha384, sha512, crc32, crc32c, setByte, sizePretty
+    case sha1, sha224, sha384, sha512, crc32, crc32c, setByte, getBit, setBit, bitCount, sizePretty
     case sind, cosd, tand, cotd, asind, acosd, atand, atan2d, asinh, acosh, atanh
 
     // Arrays and composite values.
@@ -64,6 +66,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
     case arrayConcatenate, arrayAppend, arrayPrepend, arrayContains, arrayContainedIn, arrayOverlaps
     case arrayLength, arrayDimensionCount, arrayDimensions, arrayLower, arrayUpper, cardinality
     case arrayRemove, arrayReplace, arrayPosition, arrayPositions, arrayToString, stringToArray, arrayFill, trimArray
+    case arraySort, arrayMin, arrayMax, arraySum, arrayDistinct, arrayReverse, arrayFlatten
     /// `operand operator ANY (array)`: the operator's spelling, the operand, the array.
     case quantifiedAny, quantifiedAll
 
@@ -121,11 +124,13 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .jsonPathExists, .jsonPathMatch, .jsonPathQueryFirst, .jsonPathQueryArray, .jsonPathExistsSilently,
             .jsonPathMatchSilently:
             return try DocumentChanges.evaluate(self, arguments)
+        case .isJSON, .jsonRecord, .jsonRecords: return try Records.evaluate(self, arguments, result, context)
         case .matches, .matchesAnyCase, .notMatches, .notMatchesAnyCase, .similar, .notSimilar, .substringPattern,
-            .regexpReplace, .regexpMatch, .regexpLike, .regexpCount, .regexpInstr, .regexpSubstring, .regexpSplitToArray:
+            .regexpReplace, .regexpMatch, .regexpLike, .regexpCount, .regexpInstr, .regexpSubstring, .regexpSplitToArray,
+            .regexpMatches:
             return try RegexFunctions.evaluate(self, arguments, context)
-        case .format, .numNulls, .numNonNulls, .quoteNullable, .quoteAnyLiteral, .typeOf, .toNumber, .widthBucketArray, .sizePretty, .sha224,
-            .sha384, .sha512, .crc32, .crc32c, .setByte, .sind, .cosd, .tand, .cotd, .asind, .acosd, .atand, .atan2d, .asinh, .acosh,
+        case .format, .numNulls, .numNonNulls, .quoteNullable, .quoteAnyLiteral, .typeOf, .toNumber, .widthBucketArray, .sizePretty, .sha1,
+            .sha224, .sha384, .sha512, .crc32, .crc32c, .setByte, .getBit, .setBit, .bitCount, .sind, .cosd, .tand, .cotd, .asind, .acosd, .atand, .atan2d, .asinh, .acosh,
             .atanh:
             return try Everyday.evaluate(self, arguments, context)
         case .makeRow, .field, .makeArray, .arrayGet, .arraySlice, .arrayConcatenate, .arrayAppend, .arrayPrepend,
@@ -133,6 +138,8 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .arrayLower, .arrayUpper, .cardinality, .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions,
             .arrayToString, .stringToArray, .arrayFill, .trimArray, .quantifiedAny, .quantifiedAll:
             return try ArrayFunctions.evaluate(self, arguments, result, context)
+        case .arraySort, .arrayMin, .arrayMax, .arraySum, .arrayDistinct, .arrayReverse, .arrayFlatten:
+            return try ArrayFunctions.summarise(self, arguments, result, context)
         case .generateSeries, .generateSubscripts, .jsonElements, .jsonElementsText, .jsonObjectKeys, .jsonObjectValues,
             .jsonObjectValuesText, .oneRow:
             return try SetFunctions.evaluate(self, arguments, result, context)
@@ -147,7 +154,8 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .isNotDistinctFrom, .coalesce, .nullif, .greatest, .least, .concat, .concatWithSeparator, .quoteLiteral,
             .overlaps, .jsonBuildObject, .jsonBuildArray, .makeRow, .makeArray, .arrayConcatenate, .arrayAppend, .arrayPrepend,
             .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions, .arrayToString, .stringToArray, .arrayFill,
-            .quantifiedAny, .quantifiedAll, .catalog, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax:
+            .quantifiedAny, .quantifiedAll, .catalog, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax,
+            .jsonRecord, .jsonRecords:
             self == .quoteLiteral
         default: true
         }

@@ -116,6 +116,9 @@ enum SetFunctions {
 
 extension OverloadTable.Builder {
     mutating func addSets() {
+        let matches = DataType.array(.structure([StructureField(name: "regexp_matches", type: .array(.text))]))
+        add(.regexpMatches, "regexp_matches", taking: [.text, .text], giving: matches)
+        add(.regexpMatches, "regexp_matches", taking: [.text, .text, .text], giving: matches)
         let name = "generate_series"
         for type in [DataType.integer, .bigint, .plainNumeric] {
             add(.generateSeries, name, taking: [type, type], giving: .array(type))
@@ -134,6 +137,6 @@ extension ScalarFunction {
     /// Functions whose array stands for rows.
     package static let setReturning: Set<String> = [
         "generate_series", "generate_subscripts", "jsonb_array_elements", "json_array_elements", "jsonb_array_elements_text",
-        "json_array_elements_text", "jsonb_object_keys", "json_object_keys",
+        "json_array_elements_text", "jsonb_object_keys", "json_object_keys", "regexp_matches",
     ]
 }

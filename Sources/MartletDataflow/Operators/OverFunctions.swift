@@ -18,7 +18,8 @@ package enum OverKind: Sendable, Equatable {
 
 /// Which rows of a partition a function takes in, as seen from a row.
 package struct OverFrame: Sendable, Equatable {
-    package enum Unit: Sendable { case rows, range, groups }
+    /// `session`: the rows no further apart than the gap, which both bounds carry (µs).
+    package enum Unit: Sendable { case rows, range, groups, session }
     package enum Bound: Sendable, Equatable {
         case unboundedPreceding, currentRow, unboundedFollowing
         /// Rows, groups of peers, or (RANGE) units of the one sort key.
@@ -45,8 +46,11 @@ package struct OverFunctionCall: Sendable {
     package var filter: Int?
     package var type: DataType
     package var frame: OverFrame
+    /// Rows whose argument is NULL are passed over.
+    package var ignoresNulls: Bool
 
-    package init(kind: OverKind, argument: Int?, filter: Int? = nil, type: DataType, frame: OverFrame) {
+    package init(kind: OverKind, argument: Int?, filter: Int? = nil, type: DataType, frame: OverFrame, ignoresNulls: Bool = false) {
+        self.ignoresNulls = ignoresNulls
         self.kind = kind
         self.argument = argument
         self.filter = filter
@@ -120,7 +124,8 @@ struct OrderedPartitions {
 
     /// The rows `start ..< end` of the frame of each row of the partition `range`.
     func frames(_ frame: OverFrame, _ range: Range<Int>) -> [Range<Int>] {
-        range.map { row in
+        if frame.unit == .session, case .preceding(let gap) = frame.start { return sessionFrames(gap, range) }
+        return range.map { row in
             let start = bound(frame, frame.start, row, range, isEnd: false)
             let end = bound(frame, frame.end, row, range, isEnd: true)
             return min(start, end)..<max(start, end)
@@ -143,9 +148,28 @@ struct OrderedPartitions {
                 let (place, overflow) = row.addingReportingOverflow(isEnd ? steps.addingReportingOverflow(1).partialValue : steps)
                 return overflow ? (isForward ? range.upperBound : range.lowerBound) : clamped(place)
             case .groups: return group(row, isForward ? distance : -distance, range, isEnd: isEnd)
-            case .range: return distant(row, isForward ? distance : -distance, range, isEnd: isEnd)
+            case .range, .session: return distant(row, isForward ? distance : -distance, range, isEnd: isEnd)
             }
         }
+    }
+
+    /// Rows without a time are a session of their own.
+    private func sessionFrames(_ gap: Int64, _ range: Range<Int>) -> [Range<Int>] {
+        let column = columns[order[0].column]
+        var frames: [Range<Int>] = []
+        frames.reserveCapacity(range.count)
+        var first = range.lowerBound
+        for row in range {
+            var isLast = row + 1 == range.upperBound || column.isNull(row) != column.isNull(row + 1)
+            if !isLast, !column.isNull(row) {
+                let (apart, overflow) = column.int64s[row + 1].subtractingReportingOverflow(column.int64s[row])
+                isLast = overflow || apart > gap
+            }
+            guard isLast else { continue }
+            for _ in first...row { frames.append(first..<row + 1) }
+            first = row + 1
+        }
+        return frames
     }
 
     private func group(_ row: Int, _ steps: Int64, _ range: Range<Int>, isEnd: Bool) -> Int {
@@ -270,11 +294,27 @@ struct OrderedPartitions {
         let argument = columns[call.argument ?? 0]
         eachPartition { range in
             for row in range {
-                let from = row + steps
+                let from = call.ignoresNulls ? counted(argument, row, steps, range) : row + steps
                 column.append(range.contains(from) ? argument.value(at: from) : defaultValue)
             }
         }
         return column
+    }
+
+    /// The row that is `steps` values that are not NULL behind (negative: before) `row`, within `range`; else one outside of it.
+    private func counted(_ column: Column, _ row: Int, _ steps: Int, _ range: Range<Int>) -> Int {
+        if steps == 0 { return row }
+        let direction = steps < 0 ? -1 : 1
+        var left = steps.magnitude
+        var at = row + direction
+        while range.contains(at) {
+            if !column.isNull(at) {
+                left -= 1
+                if left == 0 { return at }
+            }
+            at += direction
+        }
+        return range.upperBound
     }
 
     private func nthValues(_ call: OverFunctionCall, _ number: Int?) -> Column {
@@ -282,7 +322,11 @@ struct OrderedPartitions {
         let argument = columns[call.argument ?? 0]
         eachPartition { range in
             for frame in frames(call.frame, range) {
-                let place = number.map { frame.lowerBound + $0 - 1 } ?? frame.upperBound - 1
+                var place = number.map { frame.lowerBound + $0 - 1 } ?? frame.upperBound - 1
+                if call.ignoresNulls {
+                    place =
+                        number.map { counted(argument, frame.lowerBound - 1, $0, frame) } ?? counted(argument, frame.upperBound, -1, frame)
+                }
                 column.append(frame.contains(place) ? argument.value(at: place) : .null)
             }
         }

@@ -8,13 +8,27 @@ extension Database {
         building.notices += statement.notices
         building.tag = "ALTER \(statement.kind.rawValue.uppercased())"
         var name = statement.name
+        if statement.kind == .index { return try alterIndex(statement, &building) }
         for change in statement.changes {
             guard var object = building.catalog[name] else { throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist") }
             switch change {
             case .rename(let next), .setSchema(let next):
                 try checkRenaming(object, to: next, building.catalog)
-                object.name = next
-                object.kind = object.kind.renamed(next)
+                rename(object, to: next, &building)
+                name = next
+                continue
+            case .swap(let other):
+                guard let second = building.catalog[other] else { throw SQLError(.undefinedTable, "relation \"\(other)\" does not exist") }
+                try checkRenaming(object, to: nil, building.catalog)
+                try checkRenaming(second, to: nil, building.catalog)
+                // No name that can be written holds a line feed.
+                let between = name + "\n"
+                rename(object, to: between, &building)
+                rename(second, to: name, &building)
+                guard let first = building.catalog[between] else { continue }
+                rename(first, to: other, &building)
+                name = other
+                continue
             case .renameColumn(let ordinal, let next):
                 object.fields[ordinal].name = next
                 object.kind = object.kind.renamingColumn(ordinal, next)
@@ -52,18 +66,45 @@ extension Database {
             hint: "Drop it and make it anew.")
     }
 
-    private func checkRenaming(_ object: CatalogObject, to next: String, _ catalog: DatabaseCatalog) throws(SQLError) {
-        if catalog[next] != nil || catalog.sql.relation(named: next) != nil {
+    /// Gives the object another name, by which those that read it know it from then on.
+    private func rename(_ given: CatalogObject, to next: String, _ building: inout Building) {
+        let old = given.name
+        var object = given
+        object.name = next
+        object.kind = object.kind.renamed(next)
+        building.catalog.moveComments(from: old, to: next)
+        building.catalog.sql.remove(object.objectKind, named: old)
+        building.catalog.put(object)
+        building.catalog.sql.replace(object.entry)
+        for index in building.catalog.indexes.indices where building.catalog.indexes[index].table == old {
+            building.catalog.indexes[index].table = next
+        }
+        for name in building.catalog.subscriptions.keys.sorted() where building.catalog.subscriptions[name]?.relation == old {
+            building.catalog.subscriptions[name]?.relation = next
+        }
+        for var user in building.catalog.users(of: object.id) {
+            user.kind = user.kind.reading(next, insteadOf: old)
+            building.catalog.put(user)
+            building.catalog.sql.replace(user.entry)
+        }
+    }
+
+    private func alterIndex(_ statement: AlterStatement, _ building: inout Building) throws(SQLError) {
+        guard let place = building.catalog.indexes.firstIndex(where: { $0.name == statement.name }) else { return }
+        for case .rename(let next) in statement.changes {
+            building.catalog.sql.remove(.index, named: building.catalog.indexes[place].name)
+            try building.catalog.sql.add(.index, next)
+            building.catalog.indexes[place].name = next
+        }
+    }
+
+    /// `next` nil: it takes the name of another that gives it up.
+    private func checkRenaming(_ object: CatalogObject, to next: String?, _ catalog: DatabaseCatalog) throws(SQLError) {
+        if let next, catalog[next] != nil || catalog.sql.relation(named: next) != nil {
             throw SQLError(.duplicateTable, "relation \"\(next)\" already exists")
         }
         if case .source = object.kind {
             throw SQLError(.featureNotSupported, "a source cannot be renamed", hint: "Its dead letters and late rows are called after it.")
-        }
-        // A plain view's query is kept with the names that it was bound with.
-        if let view = catalog.users(of: object.id).first(where: { if case .view = $0.kind { true } else { false } }) {
-            throw SQLError(
-                .featureNotSupported, "cannot rename \(object.noun) \"\(object.name)\" because view \"\(view.name)\" reads it",
-                hint: "Drop the view, rename, and make the view anew.")
         }
     }
 
@@ -117,6 +158,27 @@ extension CatalogObject.Kind {
             sink.name = name
             return .sink(sink)
         case .side: return self
+        }
+    }
+
+    /// Plans of what reads a relation, with the relation's new name.
+    func reading(_ new: String, insteadOf old: String) -> CatalogObject.Kind {
+        func renamed(_ names: [String]) -> [String] { names.map { $0 == old ? new : $0 } }
+        switch self {
+        case .view(var view):
+            view.plan = view.plan.renaming(old, to: new)
+            view.dependencies = renamed(view.dependencies)
+            return .view(view)
+        case .materializedView(var view):
+            view.plan = view.plan.renaming(old, to: new)
+            view.dependencies = renamed(view.dependencies)
+            return .materializedView(view)
+        case .sink(var sink):
+            sink.plan = sink.plan.renaming(old, to: new)
+            sink.dependencies = renamed(sink.dependencies)
+            if sink.table == old { sink.table = new }
+            return .sink(sink)
+        case .table, .source, .side: return self
         }
     }
 

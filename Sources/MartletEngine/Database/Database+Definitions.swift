@@ -128,7 +128,9 @@ extension Database {
         case .drop(let drop): try self.drop(drop, &building)
         case .alter(let statement): try alter(statement, &building)
         case .createSchema: building.tag = "CREATE SCHEMA"
-        case .createDatabase: building.tag = "CREATE DATABASE"
+        case .createDatabase(let name, _):
+            building.tag = "CREATE DATABASE"
+            building.notices.append("database \"\(name)\" is a name only: all objects are in the one connected to")
         case .createSubscription(let subscription):
             building.catalog.subscriptions[subscription.name] = subscription
             building.tag = "CREATE SUBSCRIPTION"

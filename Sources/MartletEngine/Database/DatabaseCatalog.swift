@@ -90,6 +90,14 @@ struct DatabaseCatalog: Sendable {
         comments[name + (column.map { "\n" + $0 } ?? "")] = text
     }
 
+    /// Of a relation that is renamed.
+    mutating func moveComments(from old: String, to new: String) {
+        for (key, text) in comments where key == old || key.hasPrefix(old + "\n") {
+            comments[key] = nil
+            comments[new + key.dropFirst(old.count)] = text
+        }
+    }
+
     /// Something else than objects changed.
     mutating func touch() { version += 1 }
 

@@ -8,6 +8,13 @@ extension DatabaseSession {
         case .objects(let listing, let schema, let pattern): return list(listing, schema: schema, pattern: pattern)
         case .columns(let name): return list(["Name", "Type", "Is Hidden", "Description"], try columns(name))
         case .indexes(let name): return list(["Name", "On", "Key", "Include", "Distributed By"], try indexes(name))
+        case .create(.index, let name):
+            guard let index = boundCatalog().indexes.first(where: { $0.name == name }) else { throw DatabaseSession.unknown(name) }
+            return list(["Name", "Create Sql"], [[index.name, index.text]])
+        case .create(.function, let name):
+            let functions = boundCatalog().sql.functions(named: name)
+            if functions.isEmpty { throw SQLError(.undefinedFunction, "function \"\(name)\" does not exist") }
+            return list(["Name", "Create Sql"], functions.map { [$0.name, $0.text] })
         case .create(_, let name):
             guard let object = boundCatalog()[name] else { throw DatabaseSession.unknown(name) }
             return list(["Name", "Create Sql"], [[object.name, object.text]])
@@ -33,7 +40,7 @@ extension DatabaseSession {
         case .sinks: return list(["Name"], names { if case .sink = $0.kind { true } else { false } })
         case .internalTables: return list(["Name"], names { if case .side = $0.kind { true } else { false } })
         case .schemas: return list(["Name"], catalog.sql.schemaNames.filter { matches($0, pattern) }.map { [$0] })
-        case .databases: return list(["Name"], [[catalog.sql.databaseName]])
+        case .databases: return list(["Name"], catalog.sql.databaseNames.filter { matches($0, pattern) }.map { [$0] })
         case .functions:
             let rows = catalog.sql.allFunctions.map { function -> [String?] in
                 [

@@ -125,7 +125,8 @@ extension Binder {
         } else {
             for item in call.orderBy { _ = try typed(item.expression, block) }
         }
-        if values.count == 1, keys.isEmpty || keys == values {
+        // arg_min and arg_max look for their key among the parts.
+        if values.count == 1, keys.isEmpty || keys == values && function != .argMin && function != .argMax {
             return AggregateCall(function: function, argument: values[0], filter: nil, type: resolved.result, options: options)
         }
         options.packed = values.count

@@ -7,6 +7,9 @@ extension Binder {
         "localtime",
     ]
 
+    /// Functions whose result has the type of their first argument, a composite one.
+    static let recordFunctions: Set<String> = ["jsonb_populate_record", "json_populate_record"]
+
     static let overNames: Set<String> = [
         "lag", "lead", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "first_value", "last_value", "nth_value",
     ]
@@ -28,7 +31,9 @@ extension Binder {
     private mutating func specialCall(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         let isAggregate = Self.aggregateNames.contains(name)
         if name == "grouping", call.over == nil { return try grouping(call, block) }
-        if call.ignoresNulls { throw .notSupported("IGNORE NULLS", at: call.position) }
+        if call.ignoresNulls, call.over == nil || !["first_value", "last_value", "nth_value", "lag", "lead"].contains(name) {
+            throw .notSupported("IGNORE NULLS of \(name)\(call.over == nil ? " without OVER" : "")", at: call.position)
+        }
         if let over = call.over {
             guard isAggregate || Self.overNames.contains(name) else {
                 throw SQLError(
@@ -65,6 +70,16 @@ extension Binder {
         defer { if isGuarded { guardDepth -= 1 } }
         var arguments: [Bound] = []
         for argument in call.arguments { arguments.append(try bind(argument, block)) }
+        if name == "pg_typeof", arguments.count == 1, arguments[0].parameter == nil {
+            let type = arguments[0].registered ?? arguments[0].type.withoutModifiers.sqlName
+            return Bound(.literal(.text(type), .text))
+        }
+        if Self.recordFunctions.contains(name), arguments.count == 2, case .structure = arguments[0].type {
+            let document = try coerce(arguments[1], to: .jsonb, at: call.arguments[1].position)
+            return try folded(
+                .call(.jsonRecord, [arguments[0].expression, document.expression], arguments[0].type.withoutModifiers),
+                size: arguments[0].size + document.size + 1, at: call.position)
+        }
         // A type's name as a function is a cast: text(x), int8(x), date(ts).
         if ScalarFunction.overloads(named: name).isEmpty, arguments.count == 1, let type = DataType(sqlName: name), type != .unknown {
             return try coerce(arguments[0], to: type, at: call.position, context: .explicit)

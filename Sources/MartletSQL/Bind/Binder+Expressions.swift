@@ -28,6 +28,7 @@ extension Binder {
         case .bytes(let bytes): return Bound(.literal(.bytea(bytes), .bytea))
         case .parameter(let number):
             if let arguments = block.arguments, number <= arguments.count { return arguments[number - 1].value }
+            if block.arguments == nil, let argument = try functionArgument(number, at: syntax.position) { return argument }
             guard let parameters else { throw SQLError(.undefinedParameter, "there is no parameter $\(number)", at: syntax.position) }
             return try parameters.bound(number, at: syntax.position)
         case .typedLiteral(let type, let text): return try typedLiteral(type, text, at: syntax.position)
@@ -138,7 +139,11 @@ extension Binder {
                 return try resolved(parts[0].text, [], [], isOperator: false, at: parts[0].position)
             }
             if parts.count == 1, let row = wholeRow(parts[0].text, block) { return row }
-            guard error.state != .ambiguousColumn, let outer = outerColumn(parts) else { throw error }
+            guard error.state != .ambiguousColumn else { throw error }
+            guard let outer = outerColumn(parts) else {
+                if parts.count == 1, let argument = try functionArgument(parts[0]) { return argument }
+                throw error
+            }
             let block = outerBlocks[outerBlocks.count - 1 - outer.level]
             return Bound(.column(Block.outerBase + outer.level * Block.levelStride + outer.ordinal, block.scope.columns[outer.ordinal].type))
         }
@@ -160,6 +165,8 @@ extension Binder {
     /// The column of a query around this one, the nearest that has it, at level 0 the one directly around.
     private func outerColumn(_ parts: [Identifier]) -> (level: Int, ordinal: Int)? {
         for (level, block) in outerBlocks.reversed().enumerated() {
+            // A function's body sees nothing of who calls it but the arguments.
+            if let frame = functionFrames.last, outerBlocks.count - level <= frame.depth { return nil }
             guard let ordinal = try? block.scope.resolve(parts) else { continue }
             if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
             return (level, ordinal)
@@ -216,7 +223,9 @@ extension Binder {
         }
         switch syntax.name {
         case "char", "character", "bpchar":
-            throw .notSupported("the type \(syntax.name)", at: syntax.position, hint: "Use TEXT.")
+            // Blanks at the end of CHAR(n) mean nothing in PostgreSQL, so none are added.
+            if syntax.modifiers.isEmpty { return .text }
+            throw .notSupported("a length limit of \(syntax.name)", at: syntax.position, hint: "Use TEXT.")
         case "serial", "bigserial", "money", "xml", "point", "inet", "cidr", "timetz", "time with time zone", "bit", "varbit", "tsvector", "oid":
             throw .notSupported("the type \(syntax.name)", at: syntax.position)
         default: break
@@ -231,6 +240,15 @@ extension Binder {
         throw SQLError(
             .undefinedObject, "type \"\(syntax.name)\" does not exist", at: syntax.position,
             hint: near.map { "Perhaps you meant the type \"\($0)\"." })
+    }
+
+    /// A column's type. A limit on its length is not kept to, which `notices` says.
+    mutating func columnType(_ syntax: TypeSyntax, of column: String) throws(SQLError) -> DataType {
+        guard syntax.lengthLimit != nil else { return try dataType(syntax) }
+        var type = syntax
+        type.modifiers = []
+        notices.append("the length limit of column \"\(column)\" is not enforced")
+        return try dataType(type)
     }
 
     // MARK: Conversion
@@ -252,6 +270,9 @@ extension Binder {
         }
         if from.withoutModifiers == type { return bound }
         let isSame = from.withoutModifiers == type.withoutModifiers
+        if let items = bound.items, itemsFit(items, type, castContext) {
+            return try coerceItems(items, to: type, at: position, context: castContext)
+        }
         guard isSame || Cast.isAllowed(from: from, to: type, context: castContext) else {
             throw SQLError(.cannotCoerce, "cannot cast type \(from.sqlName) to \(type.sqlName)", at: position)
         }
@@ -272,9 +293,7 @@ extension Binder {
 
     @inline(never)
     private mutating func cast(_ operand: ExpressionSyntax, _ type: TypeSyntax, at position: Int, _ block: Block) throws(SQLError) -> Bound {
-        if !type.isArray, type.modifiers.count == 1, ["varchar", "character varying"].contains(type.name) {
-            return try cut(try bind(operand, block), type, operand.position, at: position)
-        }
+        if let length = type.lengthLimit { return try cut(try bind(operand, block), length, type, operand.position, at: position) }
         let target = try dataType(type)
         if !type.isArray, CatalogFunctionTable.registered.contains(type.name) {
             return try registered(try bind(operand, block), type.name, operand.position)
@@ -288,10 +307,10 @@ extension Binder {
         return try coerce(bound, to: target, at: place, context: .explicit)
     }
 
-    /// An explicit cast to VARCHAR(n) cuts what is longer.
+    /// An explicit cast to VARCHAR(n) or CHAR(n) cuts what is longer.
     @inline(never)
-    private func cut(_ bound: Bound, _ type: TypeSyntax, _ place: Int, at position: Int) throws(SQLError) -> Bound {
-        let length = Bound(.literal(.integer(Int32(clamping: type.modifiers[0])), .integer))
+    private func cut(_ bound: Bound, _ limit: Int, _ type: TypeSyntax, _ place: Int, at position: Int) throws(SQLError) -> Bound {
+        let length = Bound(.literal(.integer(Int32(clamping: limit)), .integer))
         let text = try coerce(bound, to: .text, at: place, context: .explicit)
         return try resolved("left", [text, length], [place, type.position], isOperator: false, at: position)
     }
@@ -322,6 +341,11 @@ extension Binder {
 
     @inline(never)
     mutating func operatorCall(_ name: String, _ operands: [ExpressionSyntax], at position: Int, _ block: Block) throws(SQLError) -> Bound {
+        if operands.count == 2, case .row(let left) = operands[0].kind, case .row(let right) = operands[1].kind,
+            let compared = try rowComparison(name, left, right, at: position, block)
+        {
+            return compared
+        }
         var arguments: [Bound] = []
         for operand in operands { arguments.append(try bind(operand, block)) }
         return try resolved(name, arguments, operands.map(\.position), isOperator: true, at: position)
@@ -405,6 +429,18 @@ extension Binder {
     private mutating func inList(
         _ operand: ExpressionSyntax, _ items: [ExpressionSyntax], _ negated: Bool, at position: Int, _ block: Block
     ) throws(SQLError) -> Bound {
+        if case .row = operand.kind, items.allSatisfy({ if case .row = $0.kind { true } else { false } }) {
+            var alternatives: [Expression] = []
+            var size = 1
+            for item in items {
+                let equal = try operatorCall("=", [operand, item], at: position, block)
+                alternatives.append(equal.expression)
+                size += equal.size
+                if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+            }
+            let any = Simplifier.or(alternatives)
+            return Bound(negated ? Simplifier.not(any) : any, size: size)
+        }
         let value = try bind(operand, block)
         var bound: [Bound] = []
         bound.reserveCapacity(items.count)

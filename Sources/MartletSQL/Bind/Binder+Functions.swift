@@ -22,8 +22,9 @@ extension Binder {
         }
         // Over columns that stand for the arguments, to see that it can be bound.
         let arguments = types.enumerated().map { Bound(.column($0.offset, $0.element)) }
+        let caller = Block(scope: Scope(relation: "", fields: types.map { Field(name: "", type: $0) }))
         do {
-            _ = try inlined(function, arguments)
+            _ = try inlined(function, arguments, caller)
         } catch {
             var error = error
             error.position = create.bodyPosition + 1
@@ -32,11 +33,10 @@ extension Binder {
         return function
     }
 
-    /// `SELECT expression`, the one form a body may have.
+    /// `SELECT expression`; any other query of one column, as a subquery.
     private static func body(_ create: CreateFunctionSyntax) throws(SQLError) -> ExpressionSyntax {
         func unsupported() -> SQLError {
-            .notSupported(
-                "this body of a function", at: create.bodyPosition, hint: "It is SELECT and one expression, without FROM.")
+            .notSupported("this body of a function", at: create.bodyPosition, hint: "It is one SELECT.")
         }
         var statements: [StatementSyntax]
         do {
@@ -47,10 +47,13 @@ extension Binder {
             error.position = create.bodyPosition + 1
             throw error
         }
-        guard statements.count == 1, case .select(let query) = statements[0].kind, case .select(let select) = query.body, select.items.count == 1,
+        guard statements.count == 1, case .select(let query) = statements[0].kind else { throw unsupported() }
+        let whole = ExpressionSyntax(kind: .subquery(query), position: query.position, depth: 1)
+        guard case .select(let select) = query.body, select.items.count == 1,
             case .expression(let expression, _) = select.items[0], select.from.isEmpty, select.condition == nil, select.groupBy.isEmpty,
-            select.having == nil, query.orderBy.isEmpty, query.limit == nil, query.with.isEmpty
-        else { throw unsupported() }
+            select.groupingSets.isEmpty, select.having == nil, query.orderBy.isEmpty, query.limit == nil, query.offset == nil, query.with.isEmpty,
+            !expression.isQueryLike
+        else { return whole }
         return expression
     }
 
@@ -83,7 +86,7 @@ extension Binder {
             arguments[index] = try coerce(arguments[index], to: function.parameterTypes[index], at: call.arguments[index].position)
         }
         do {
-            return try inlined(function, arguments)
+            return try inlined(function, arguments, block)
         } catch {
             var error = error
             error.position = call.position + 1
@@ -91,17 +94,68 @@ extension Binder {
         }
     }
 
-    private mutating func inlined(_ function: FunctionDefinition, _ arguments: [Bound]) throws(SQLError) -> Bound {
+    /// The body over the arguments; a query becomes a subquery of `caller`.
+    private mutating func inlined(_ function: FunctionDefinition, _ arguments: [Bound], _ caller: Block) throws(SQLError) -> Bound {
         guard inlineDepth < Self.inlineDepthMax else {
             throw SQLError(.statementTooComplex, "functions call each other too deeply")
         }
         inlineDepth += 1
         defer { inlineDepth -= 1 }
+        if case .subquery(let query) = function.body.kind {
+            let isPlain = arguments.allSatisfy { argument in
+                argument.expression.columns.allSatisfy { $0 < Block.aggregateBase || Block.isOuter($0) }
+            }
+            guard isPlain, caller.arguments == nil else {
+                throw .notSupported("a function that queries, over an aggregate, a subquery or another function's arguments", at: 0)
+            }
+            functionFrames.append(FunctionFrame(depth: outerBlocks.count + 1, names: function.parameterNames, arguments: arguments))
+            defer { functionFrames.removeLast() }
+            return try coerce(try scalarSubquery(query, caller), to: function.result, at: 0, context: .assignment)
+        }
         let block = Block(scope: Scope())
         block.clause = .values
         block.arguments = zip(function.parameterNames, arguments).map { ($0, $1) }
         let result = try coerce(try bind(function.body, block), to: function.result, at: 0, context: .assignment)
         guard block.subqueries.isEmpty else { throw SQLError(.featureNotSupported, "a subquery in a function is not supported yet") }
         return result
+    }
+
+    /// The argument of the function whose body is being bound; nil: there is none of that name.
+    func functionArgument(_ name: Identifier) throws(SQLError) -> Bound? {
+        guard let frame = functionFrames.last, let place = frame.names.firstIndex(of: name.text) else { return nil }
+        return outerArgument(frame, place)
+    }
+
+    func functionArgument(_ number: Int, at position: Int) throws(SQLError) -> Bound? {
+        guard let frame = functionFrames.last, number <= frame.arguments.count else { return nil }
+        return outerArgument(frame, number - 1)
+    }
+
+    /// An argument, told from inside the body: the caller's columns are those of a query around.
+    private func outerArgument(_ frame: FunctionFrame, _ place: Int) -> Bound {
+        let level = outerBlocks.count - frame.depth
+        var argument = frame.arguments[place]
+        argument.items = nil
+        argument.expression = argument.expression.renumbered {
+            Block.isOuter($0) ? $0 + (level + 1) * Block.levelStride : $0 + Block.outerBase + level * Block.levelStride
+        }
+        return argument
+    }
+}
+
+extension ExpressionSyntax {
+    /// It needs a query around it: aggregates and subqueries, at its top or in the arguments there.
+    fileprivate var isQueryLike: Bool {
+        switch kind {
+        case .subquery, .exists, .inSubquery, .arraySubquery: true
+        case .call(let call): Binder.aggregateNames.contains(call.name.last.text) || call.arguments.contains(where: \.isQueryLike)
+        case .cast(let operand, _), .unary(_, let operand), .not(let operand), .field(let operand, _): operand.isQueryLike
+        case .binary(_, let left, let right): left.isQueryLike || right.isQueryLike
+        case .and(let operands), .or(let operands), .row(let operands), .array(let operands): operands.contains(where: \.isQueryLike)
+        case .conditional(let operand, let branches, let otherwise):
+            operand?.isQueryLike ?? false || otherwise?.isQueryLike ?? false
+                || branches.contains { $0.condition.isQueryLike || $0.result.isQueryLike }
+        default: false
+        }
     }
 }

@@ -39,13 +39,41 @@ extension Binder {
 
     private mutating func row(_ items: [ExpressionSyntax], at position: Int, _ block: Block) throws(SQLError) -> Bound {
         var fields: [Expression] = []
+        var given: [Bound] = []
         var size = 1
         for item in items {
-            let bound = try typed(item, block)
+            let bound = try bind(item, block)
             size += bound.size
-            fields.append(bound.expression)
+            given.append(bound)
+            fields.append(bound.isUntyped ? try coerce(bound, to: .text, at: item.position).expression : bound.expression)
         }
-        return try folded(.call(.makeRow, fields, .record(fields.map(\.type))), size: size, at: position)
+        var row = try folded(.call(.makeRow, fields, .record(fields.map(\.type))), size: size, at: position)
+        row.items = given
+        return row
+    }
+
+    /// ROW(…) as a composite type: each item by itself, so that untyped literals take the fields' types.
+    func coerceItems(
+        _ items: [Bound], to type: DataType, at position: Int, context: Cast.Context
+    ) throws(SQLError) -> Bound {
+        guard case .structure(let fields) = type else { return Bound(.literal(.null, type)) }
+        var parts: [Expression] = []
+        var size = 1
+        for (item, field) in zip(items, fields) {
+            let converted = try coerce(item, to: field.type, at: position, context: context)
+            size += converted.size
+            parts.append(converted.expression)
+        }
+        return try folded(.call(.makeRow, parts, type), size: size, at: position)
+    }
+
+    /// Whether ROW(…)'s items each may become what the composite type has in their place.
+    func itemsFit(_ items: [Bound], _ type: DataType, _ context: Cast.Context) -> Bool {
+        guard case .structure(let fields) = type, fields.count == items.count else { return false }
+        return zip(items, fields).allSatisfy { item, field in
+            item.isUntyped || Cast.isAllowed(from: item.type, to: field.type, context: context)
+                || itemsFit(item.items ?? [], field.type, context)
+        }
     }
 
     private mutating func array(_ items: [ExpressionSyntax], at position: Int, _ block: Block) throws(SQLError) -> Bound {
@@ -67,6 +95,41 @@ extension Binder {
         }
         let result: DataType = common.element == nil ? .array(common.withoutModifiers) : common
         return try folded(.call(.makeArray, elements, result), size: size, at: position)
+    }
+
+    /// `(a, b) < (c, d)`, item by item: unknown where what decides is NULL, unlike composite values, among which NULL is a value.
+    /// nil: no comparison.
+    @inline(never)
+    mutating func rowComparison(
+        _ name: String, _ left: [ExpressionSyntax], _ right: [ExpressionSyntax], at position: Int, _ block: Block
+    ) throws(SQLError) -> Bound? {
+        let strict: String
+        switch name {
+        case "=", "<>", "!=": strict = name
+        case "<", "<=": strict = "<"
+        case ">", ">=": strict = ">"
+        default: return nil
+        }
+        guard left.count == right.count else { throw .syntaxError("unequal number of entries in row expressions", at: position) }
+        guard !left.isEmpty else { throw .notSupported("a comparison of rows of zero length", at: position) }
+        var pairs: [(left: Bound, right: Bound, places: [Int])] = []
+        for (a, b) in zip(left, right) { pairs.append((try bind(a, block), try bind(b, block), [a.position, b.position])) }
+        func compare(_ sign: String, _ at: Int) throws(SQLError) -> Expression {
+            try resolved(sign, [pairs[at].left, pairs[at].right], pairs[at].places, isOperator: true, at: position).expression
+        }
+        let size = pairs.reduce(1) { $0 + 2 * ($1.left.size + $1.right.size) }
+        if size > Self.expressionSizeMax { throw .tooDeep(at: position) }
+        if strict == "=" || strict == "<>" || strict == "!=" {
+            var items: [Expression] = []
+            for at in pairs.indices { items.append(try compare(strict, at)) }
+            return Bound(strict == "=" ? Simplifier.and(items) : Simplifier.or(items), size: size)
+        }
+        // The last items decide where all before them are equal.
+        var result = try compare(name, pairs.count - 1)
+        for at in pairs.indices.dropLast().reversed() {
+            result = Simplifier.or([try compare(strict, at), Simplifier.and([try compare("=", at), result])])
+        }
+        return Bound(result, size: size)
     }
 
     // MARK: Access
@@ -155,9 +218,15 @@ extension Binder {
                 .undefinedColumn, "could not identify column \"\(name.text)\" in record data type", at: name.position,
                 hint: near.map { "Perhaps you meant the field \"\($0)\"." })
         }
+        return try field(base, place, at: name.position)
+    }
+
+    /// The field at `place` of a composite value.
+    func field(_ base: Bound, _ place: Int, at position: Int) throws(SQLError) -> Bound {
+        guard case .structure(let fields) = base.type else { return base }
         return try folded(
             .call(.field, [base.expression, .literal(.integer(Int32(place)), .integer)], fields[place].type.withoutModifiers),
-            size: base.size + 2, at: name.position)
+            size: base.size + 2, at: position)
     }
 
     // MARK: ANY and ALL

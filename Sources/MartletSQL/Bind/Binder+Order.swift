@@ -22,8 +22,13 @@ extension Binder {
         ordered.plan = try settled(ordered.plan, at: syntax.position)
         try checkHeight(ordered.plan, at: syntax.position)
         if syntax.emitOnWindowClose != nil { ordered.plan = .emitOnWindowClose(ordered.plan) }
-        let limit = try syntax.limit.flatMap { (limit) throws(SQLError) in try rowCount(limit, "LIMIT") }
+        var limit = try syntax.limit.flatMap { (limit) throws(SQLError) in try rowCount(limit, "LIMIT") }
         let offset = try syntax.offset.flatMap { (offset) throws(SQLError) in try rowCount(offset, "OFFSET") } ?? 0
+        if syntax.hasTies, let last = limit {
+            try checkTies(syntax)
+            ordered.plan = ranked(ordered, last, showing: ordered.plan.fields.count)
+            limit = nil
+        }
         let plan = try optimised(ordered.plan, at: syntax.position)
         return BoundQuery(plan: plan, fields: Array(plan.fields[..<ordered.width]), order: ordered.keys, limit: limit, offset: offset)
     }
@@ -91,11 +96,17 @@ extension Binder {
     mutating func limited(_ ordered: Ordered, _ syntax: QuerySyntax) throws(SQLError) -> Plan {
         let limit = try syntax.limit.flatMap { (limit) throws(SQLError) in try rowCount(limit, "LIMIT") }
         let skipped = try syntax.offset.flatMap { (offset) throws(SQLError) in try rowCount(offset, "OFFSET") } ?? 0
+        // One row is not cut, so that an aggregate stays in sight.
+        if skipped == 0, (limit ?? 1) > 0, !syntax.hasTies, ordered.shown.isSingleRow { return ordered.shown }
         guard limit != nil || skipped > 0 else { return ordered.shown }
         let position = (syntax.limit ?? syntax.offset)?.position ?? syntax.position
         let plan = ordered.plan
         let fields = Array(plan.fields[..<ordered.width])
         guard limit != 0 else { return .values([], fields: fields) }
+        if syntax.hasTies, let limit {
+            try checkTies(syntax)
+            return try counted(ranked(ordered, limit, showing: ordered.width), 2, at: position)
+        }
         let (last, overflow) = (limit ?? .max).addingReportingOverflow(skipped)
         let number = OverCall(function: .rowNumber, arguments: [], type: .bigint)
         let over = Plan.over(
@@ -106,6 +117,22 @@ extension Binder {
         let rows = skipped == 0 ? over : Plan.filter(over, isBehind)
         let columns = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
         return try counted(.project(rows, columns, fields), 3, at: position)
+    }
+
+    private func checkTies(_ syntax: QuerySyntax) throws(SQLError) {
+        if syntax.orderBy.isEmpty { throw .syntaxError("WITH TIES cannot be specified without ORDER BY clause", at: syntax.limit?.position ?? syntax.position) }
+        if let offset = syntax.offset { throw .notSupported("OFFSET beside WITH TIES", at: offset.position) }
+    }
+
+    /// FETCH … WITH TIES: the rows whose rank in the order is at most `last`.
+    private func ranked(_ ordered: Ordered, _ last: Int64, showing width: Int) -> Plan {
+        let given = ordered.plan.fields
+        let rank = OverCall(function: .rank, arguments: [], type: .bigint)
+        let over = Plan.over(
+            ordered.plan, partition: [], order: ordered.keys, calls: [rank], limit: RankLimit(function: .rank, rank: last),
+            fields: given + [Field(name: "rank", type: .bigint)])
+        let fields = Array(given[..<width])
+        return .project(over, fields.enumerated().map { .column($0.offset, $0.element.type) }, fields)
     }
 
     /// nil: NULL, which is no limit.

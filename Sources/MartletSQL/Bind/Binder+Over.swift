@@ -27,6 +27,7 @@ extension Binder {
             let key = try typed(item.expression, block)
             order.append(SortKey(expression: key.expression, descending: item.descending, nullsFirst: item.nullsFirst ?? item.descending))
         }
+        bound.ignoresNulls = call.ignoresNulls
         if bound.function.readsFrame { bound.frame = try frame(definition, order) }
         let entry = BoundOver(call: bound, partition: partition, order: order, position: call.position)
         block.overs.append(entry)
@@ -66,7 +67,7 @@ extension Binder {
         case .rows: unit = .rows
         case .range: unit = .range
         case .groups: unit = .groups
-        case .session: throw .notSupported("a SESSION frame", at: syntax.position)
+        case .session: return try session(syntax, order)
         }
         if unit == .groups, order.isEmpty {
             throw SQLError(.windowingError, "GROUPS mode requires an ORDER BY clause", at: syntax.position)
@@ -75,6 +76,16 @@ extension Binder {
         let end = try syntax.end.map { (bound) throws(SQLError) in try self.bound(bound, unit, order, syntax.position) } ?? .currentRow
         try checkFrame(start, end, at: syntax.position)
         return WindowFrame(unit: unit, start: start, end: end)
+    }
+
+    private mutating func session(_ syntax: FrameSyntax, _ order: [SortKey]) throws(SQLError) -> WindowFrame {
+        guard case .preceding(let gap) = syntax.start else { return .standard }
+        guard order.count == 1, !order[0].descending, [.timestamp, .timestamptz].contains(order[0].expression.type) else {
+            throw SQLError(.windowingError, "a SESSION frame needs ORDER BY one timestamp, ascending", at: syntax.position)
+        }
+        let micros = try micros(gap, "the gap of a session")
+        guard micros >= 0 else { throw SQLError(.invalidFrameOffset, "the gap of a session must not be negative", at: gap.position) }
+        return WindowFrame(unit: .session, start: .preceding(micros), end: .following(micros))
     }
 
     private func checkFrame(_ start: WindowFrame.Bound, _ end: WindowFrame.Bound, at position: Int) throws(SQLError) {

@@ -277,8 +277,9 @@ extension QueryBodySyntax {
         case .select(let select):
             guard column < select.items.count else { return nil }
             switch select.items[column] {
-            case .all(let position): return position
-            case .allOf(let name): return name.position
+            case .all(let position, _): return position
+            case .allOf(let name, _): return name.position
+            case .fields(let value): return value.position
             case .expression(let expression, _): return expression.position
             }
         case .values(let rows, _): return rows.first.flatMap { column < $0.count ? $0[column].position : nil }

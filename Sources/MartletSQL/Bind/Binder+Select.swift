@@ -159,12 +159,12 @@ extension Binder {
         var outputs: [Output] = []
         for item in syntax.items {
             switch item {
-            case .all(let position):
+            case .all(let position, let except):
                 guard !syntax.from.isEmpty else {
                     throw .syntaxError("SELECT * with no tables specified is not valid", at: position)
                 }
-                expand(nil, at: position, block, into: &outputs)
-            case .allOf(let name):
+                try expand(nil, except, at: position, block, into: &outputs)
+            case .allOf(let name, let except):
                 let relation = name.last.text
                 guard block.scope.relations.contains(relation) else {
                     let near = Suggestion.nearest(to: relation, among: block.scope.relations)
@@ -172,7 +172,8 @@ extension Binder {
                         .undefinedTable, "missing FROM-clause entry for table \"\(relation)\"", at: name.position,
                         hint: near.map { "Perhaps you meant to reference the table alias \"\($0)\"." })
                 }
-                expand(relation, at: name.position, block, into: &outputs)
+                try expand(relation, except, at: name.position, block, into: &outputs)
+            case .fields(let value): outputs += try fieldOutputs(value, block)
             case .expression(let expression, let alias):
                 var bound = try bind(expression, block)
                 if bound.registered != nil { bound = try shown(bound, at: expression.position) }
@@ -187,12 +188,30 @@ extension Binder {
         return outputs
     }
 
-    private func expand(_ relation: String?, at position: Int, _ block: Block, into outputs: inout [Output]) {
+    private func expand(
+        _ relation: String?, _ except: [[Identifier]], at position: Int, _ block: Block, into outputs: inout [Output]
+    ) throws(SQLError) {
+        var excepted: Set<Int> = []
+        for name in except { excepted.insert(try block.scope.resolve(name)) }
         for (ordinal, column) in block.scope.columns.enumerated()
-        where !column.isHidden && (relation == nil ? !column.isMerged : column.relation == relation) {
+        where !column.isHidden && (relation == nil ? !column.isMerged : column.relation == relation) && !excepted.contains(ordinal) {
             block.uses.append((ordinal, position))
             outputs.append(Output(name: column.name, expression: .column(ordinal, column.type), position: position, alias: column.name))
         }
+    }
+
+    /// `(value).*`.
+    private mutating func fieldOutputs(_ value: ExpressionSyntax, _ block: Block) throws(SQLError) -> [Output] {
+        let bound = try bind(value, block)
+        guard case .structure(let fields) = bound.type else {
+            throw SQLError(.wrongObjectType, "type \(bound.type.sqlName) is not composite", at: value.position)
+        }
+        var outputs: [Output] = []
+        for (place, field) in fields.enumerated() {
+            let part = try self.field(bound, place, at: value.position)
+            outputs.append(Output(name: field.name, expression: part.expression, position: value.position, alias: field.name))
+        }
+        return outputs
     }
 
     // MARK: GROUP BY

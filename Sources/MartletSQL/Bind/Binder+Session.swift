@@ -42,11 +42,21 @@ extension Binder {
         case .createPipeline(let name, let ifNotExists):
             guard !catalog.hasObject(.pipeline, named: name.text) else { return try taken("pipeline", name, .duplicateObject, ifNotExists) }
             return .session(.createPipeline(name.text, ifNotExists: ifNotExists))
-        case .createFunction(let create): return .session(.createFunction(try function(create, text: own)))
+        case .createFunction(let create):
+            if create.ifNotExists, !catalog.functions(named: try objectName(create.name)).isEmpty {
+                return .skipped(notice: "function \"\(create.name.last.text)\" already exists, skipping")
+            }
+            return .session(.createFunction(try function(create, text: own)))
         case .createSubscription(let create): return try subscription(create, text: own)
         case .comment(let kind, let name, let column, let comment):
             return .session(try self.comment(kind, name, column, comment))
         case .show(let show): return .session(.show(try self.show(show)))
+        case .use(let name):
+            if name.text == catalog.databaseName { return .session(.accepted(tag: "USE", notice: nil)) }
+            if catalog.hasObject(.database, named: name.text) {
+                throw .notSupported("another database than the one connected to", at: name.position, hint: "Connect to it, or SET search_path.")
+            }
+            throw SQLError(.invalidCatalogName, "database \"\(name.text)\" does not exist", at: name.position)
         case .describe(let name): return .session(.describe(try entry(name).name))
         case .copy(let copy): return .session(.copy(try self.copy(copy)))
         case .prepare(let name, let types, let statement):
@@ -341,11 +351,13 @@ package enum SessionParameters {
     /// Other engines' settings, and PostgreSQL's about how it plans: accepted and said to have no effect.
     package static func isWithoutEffect(_ name: String) -> Bool {
         let prefixes = ["streaming_", "rw_", "batch_", "sink_", "source_", "backfill_", "enable_", "jit", "max_parallel", "force_", "background_"]
-        if prefixes.contains(where: name.hasPrefix) { return true }
+        if prefixes.contains(where: name.hasPrefix) || name.hasSuffix("_rate_limit") { return true }
         return [
             "query_mode", "visibility_mode", "query_epoch", "create_compaction_group_for_mv", "work_mem", "maintenance_work_mem",
             "random_page_cost", "geqo", "cursor_tuple_fraction", "plan_cache_mode", "default_statistics_target", "server_encoding",
             "parallel_setup_cost", "tcp_keepalives_idle", "implicit_flush", "distribution_mode", "bypass_cluster_limits", "log_statement",
+            "allow_drop_cascade", "dml_wait_persistence", "upsert_dml",
+            "license_key",
         ].contains(name)
     }
 }

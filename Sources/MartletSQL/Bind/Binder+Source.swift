@@ -66,11 +66,11 @@ extension Binder {
         return source
     }
 
-    private func columns(_ create: CreateSourceSyntax) throws(SQLError) -> [SourceColumn] {
+    private mutating func columns(_ create: CreateSourceSyntax) throws(SQLError) -> [SourceColumn] {
         var columns: [SourceColumn] = []
         var positions: [Int] = []
         for column in create.columns where column.generated == nil {
-            let type = try dataType(column.type)
+            let type = try columnType(column.type, of: column.name.text)
             let path = try column.path.map { (path) throws(SQLError) in try jsonPath(path) }
             columns.append(SourceColumn(name: column.name.text, type: type, isNotNull: column.isNotNull, jsonPath: path))
             positions.append(column.name.position)

@@ -62,8 +62,11 @@ extension Binder {
 
     private mutating func view(_ create: CreateViewSyntax, text: String) throws(SQLError) -> ViewDefinition {
         isContinuous = true
-        if let option = create.options.first {
-            throw .notSupported("WITH options of a view", at: option.name.position)
+        for option in create.options {
+            guard Self.viewOptions.contains(option.name.text) || SessionParameters.isWithoutEffect(option.name.text) else {
+                throw SQLError(.invalidParameterValue, "unknown option \"\(option.name.text)\" of a view", at: option.name.position)
+            }
+            notices.append("option \"\(option.name.text)\" has no effect")
         }
         if let emit = create.query.emitOnWindowClose, !create.isMaterialized {
             throw .notSupported(
@@ -85,6 +88,9 @@ extension Binder {
         view.text = text
         return view
     }
+
+    /// Other engines' options of views, about where and how fast they run.
+    private static let viewOptions: Set<String> = ["parallelism", "resource_group", "snapshot_backfill"]
 
     func checkColumnNames(_ fields: [Field], at position: Int) throws(SQLError) {
         var seen: Set<String> = []
@@ -125,21 +131,33 @@ extension Binder {
             plan = try optimised(plan, at: create.position)
         }
         let target = try create.table.map { (name) throws(SQLError) in try changedTable(name, "insert into") }
-        if let target { plan = try rows(plan, into: target, columns: nil, at: create.position) }
+        var uniqueColumns = plan.uniqueColumns
+        if case .relation(let name) = create.input, let entry = try found(name) {
+            switch entry.kind {
+            case .table(let table): uniqueColumns = table.primaryKey
+            case .materializedView(let view): uniqueColumns = view.plan.uniqueColumns
+            case .source, .view, .lateTable, .deadLetters, .system, .sink: break
+            }
+        }
+        if let target { plan = try rows(plan, into: target, columns: create.columns, at: create.position) }
         var options = try Options(
-            create.options, known: ["connector", "type", "primary_key", "ignore_delete"], of: "a sink")
+            create.options, known: ["connector", "type", "primary_key", "ignore_delete", "force_append_only"], of: "a sink")
         let connector = target == nil ? try connector(&options, forSource: false, at: create.position) : "table"
         var sink = SinkDefinition(
             name: try objectName(create.name), plan: plan, connector: connector, isAppendOnly: plan.isAppendOnly(in: catalog))
         let typePosition = options.remaining["type"]?.position
         sink.type = try options.choice("type", SinkType.self)
         sink.ignoresDeletes = try options.flag("ignore_delete") ?? false
+        // The same by RisingWave's name, which stands beside type = 'append-only' there.
+        if try options.flag("force_append_only") ?? false { sink.ignoresDeletes = true }
         if sink.type == .appendOnly, !sink.isAppendOnly, !sink.ignoresDeletes {
             throw SQLError(
                 .invalidParameterValue, "the rows of sink \"\(sink.name)\" change, so it cannot be append-only", at: typePosition ?? create.position,
                 hint: "Leave type out to write changes, or let the view end in EMIT ON WINDOW CLOSE, so that each row is written once.")
         }
         if let key = options.take("primary_key") { sink.primaryKey = try primaryKey(key, plan.fields) }
+        // Without one, what is known to be unique.
+        if sink.primaryKey.isEmpty, target == nil, sink.type == .upsert { sink.primaryKey = uniqueColumns }
         if sink.type == .upsert, sink.primaryKey.isEmpty {
             throw SQLError(
                 .invalidParameterValue, "an upsert sink needs a primary key", at: typePosition ?? create.position,

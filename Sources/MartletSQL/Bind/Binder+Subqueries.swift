@@ -120,9 +120,6 @@ extension Binder {
     private mutating func inRows(
         _ plan: Plan, _ items: [ExpressionSyntax], _ query: QuerySyntax, _ negated: Bool, _ block: Block, at position: Int
     ) throws(SQLError) -> Plan {
-        guard !negated else {
-            throw .notSupported("(…) NOT IN (SELECT …)", at: position, hint: "NOT EXISTS with a condition for each column says what NULL means.")
-        }
         var values: [Bound] = []
         for item in items { values.append(try bind(item, block)) }
         var subquery = try self.subquery(query, block)
@@ -133,10 +130,16 @@ extension Binder {
         let results = subquery.results(plan.fields.count, isOptional: false)
         var equalities: [Expression] = []
         for (at, value) in values.enumerated() {
-            equalities.append(
-                try resolved("=", [value, Bound(results[at])], [items[at].position, query.position], isOperator: true, at: position).expression)
+            let equal = try resolved("=", [value, Bound(results[at])], [items[at].position, query.position], isOperator: true, at: position).expression
+            // NOT IN: a row passes where no row of the query might be equal, whatever its NULLs stand for.
+            equalities.append(negated ? Self.possibly(equal, value.expression, results[at]) : equal)
         }
-        return try joined(plan, subquery, .semi, at: position, extra: equalities)
+        return try joined(plan, subquery, negated ? .anti : .semi, at: position, extra: equalities)
+    }
+
+    /// `equal` is not false: true, or unknown since one of the operands is NULL.
+    private static func possibly(_ equal: Expression, _ left: Expression, _ right: Expression) -> Expression {
+        Simplifier.or([equal, Simplifier.isNull(left), Simplifier.isNull(right)])
     }
 
     /// One row where `plan` has any.
@@ -181,7 +184,7 @@ extension Binder {
         return try bind(&self)
     }
 
-    private mutating func scalarSubquery(_ query: QuerySyntax, _ block: Block) throws(SQLError) -> Bound {
+    mutating func scalarSubquery(_ query: QuerySyntax, _ block: Block) throws(SQLError) -> Bound {
         var plan = try plan(of: query, in: block)
         guard plan.fields.count == 1 else {
             throw SQLError(.syntaxError, "subquery must return only one column", at: query.position)
@@ -281,6 +284,7 @@ extension Binder {
         _ operand: ExpressionSyntax, _ query: QuerySyntax, _ block: Block, at position: Int
     ) throws(SQLError) -> Bound {
         let rows = try plan(of: query, in: block)
+        if case .row(let items) = operand.kind { return try membership(ofRow: items, rows, query, block, at: position) }
         let value = try bind(operand, block)
         guard rows.fields.count == 1 else {
             throw SQLError(.syntaxError, "subquery has too \(rows.fields.isEmpty ? "few" : "many") columns", at: position)
@@ -303,11 +307,47 @@ extension Binder {
             .conditional(branches: [isTrue, unknown], otherwise: .literal(.boolean(false), .boolean), .boolean), size: value.size * 2 + 8)
     }
 
-    /// `value = inner`, the value's columns being outer ones.
-    private mutating func equal(_ value: Bound, _ inner: Bound, _ places: [Int], at position: Int) throws(SQLError) -> Expression {
+    /// `(a, b) IN (query)`, column by column.
+    private mutating func membership(
+        ofRow items: [ExpressionSyntax], _ rows: Plan, _ query: QuerySyntax, _ block: Block, at position: Int
+    ) throws(SQLError) -> Bound {
+        guard rows.fields.count == items.count else {
+            throw SQLError(.syntaxError, "subquery has too \(rows.fields.count < items.count ? "few" : "many") columns", at: position)
+        }
+        var equals: [Expression] = []
+        var possible: [Expression] = []
+        var size = 8
+        for (at, item) in items.enumerated() {
+            let given = try bind(item, block)
+            let value = given.isUntyped ? try coerce(given, to: .text, at: item.position) : given
+            guard !value.expression.columns.contains(where: { $0 >= Block.aggregateBase && $0 < Block.outerBase }) else {
+                throw .notSupported("IN (SELECT …) about an aggregate or window function", at: position, hint: "Compute it in a subquery in FROM.")
+            }
+            let inner = Bound(.column(at, rows.fields[at].type))
+            let places = [item.position, query.position]
+            let equal = given.isUntyped
+                ? try resolved("=", [given, inner], places, isOperator: true, at: position).expression : try self.equal(value, inner, places, at: position)
+            equals.append(equal)
+            possible.append(Self.possibly(equal, outer(value).expression, inner.expression))
+            size += value.size * 2
+        }
+        let isEqual = try existence(.filter(rows, Simplifier.and(equals)), block, at: query.position)
+        let mayBe = try existence(.filter(rows, Simplifier.and(possible)), block, at: query.position)
+        let isTrue = ConditionalBranch(condition: isEqual.expression, result: .literal(.boolean(true), .boolean))
+        let unknown = ConditionalBranch(condition: mayBe.expression, result: .literal(.null, .boolean))
+        return Bound(.conditional(branches: [isTrue, unknown], otherwise: .literal(.boolean(false), .boolean), .boolean), size: size)
+    }
+
+    /// `value` as a query within the block sees it.
+    private func outer(_ value: Bound) -> Bound {
         var outer = value
         outer.expression = value.expression.renumbered { Block.isOuter($0) ? $0 + Block.levelStride : $0 + Block.outerBase }
-        return try resolved("=", [outer, inner], places, isOperator: true, at: position).expression
+        return outer
+    }
+
+    /// `value = inner`, the value's columns being outer ones.
+    private mutating func equal(_ value: Bound, _ inner: Bound, _ places: [Int], at position: Int) throws(SQLError) -> Expression {
+        try resolved("=", [outer(value), inner], places, isOperator: true, at: position).expression
     }
 
     /// A subquery with one row for each value that it is compared with, to tell by a left join whether there is any.

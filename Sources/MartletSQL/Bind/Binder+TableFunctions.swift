@@ -11,12 +11,15 @@ extension Binder {
         var takesAlias = true
         /// Never a row: its columns.
         var nothing: [Field]?
+        /// The elements of the one list are composite values, whose fields are the columns.
+        var isComposite = false
     }
 
     /// Names that give rows without being scalar functions too.
     static let rowFunctions: Set<String> = ScalarFunction.setReturning.union([
         "unnest", "jsonb_each", "json_each", "jsonb_each_text", "json_each_text", "string_to_table", "regexp_split_to_table", "_pg_expandarray",
-        "aclexplode", "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names",
+        "jsonb_populate_recordset", "json_populate_recordset", "jsonb_to_record", "json_to_record", "jsonb_to_recordset", "json_to_recordset",
+        "jsonb_path_query", "aclexplode", "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names",
     ])
 
     /// A function in FROM, whose arguments may read what stands to its left.
@@ -33,12 +36,15 @@ extension Binder {
         let lists = function.lists.map(block.resolved)
         let hasOrdinality = call.hasOrdinality || function.hasOrdinality
         var fields = function.nothing ?? zip(function.names, lists).map { Field(name: $0, type: $1.type.element ?? $1.type) }
+        if function.isComposite, case .structure(let parts)? = fields.first?.type { fields = parts.map { Field(name: $0.name, type: $0.type) } }
         if hasOrdinality { fields.append(Field(name: function.hasOrdinality ? "n" : "ordinality", type: .bigint)) }
-        if let alias = call.alias, alias.columns.isEmpty, function.takesAlias, function.names.count == 1 { fields[0].name = alias.name.text }
+        if let alias = call.alias, alias.columns.isEmpty, function.takesAlias, fields.count == (hasOrdinality ? 2 : 1) { fields[0].name = alias.name.text }
         var plan: Plan
         if function.nothing != nil {
             plan = .join(
                 input, .values([], fields: fields), isOuter ? .left : .inner, condition: .literal(.boolean(true), .boolean), fields: input.fields + fields)
+        } else if function.isComposite, let row = lists.first?.type.element {
+            plan = Self.opened(input, lists, row, isOuter: isOuter, hasOrdinality: hasOrdinality, fields)
         } else {
             plan = .unnested(
                 input, lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: input.fields + fields)
@@ -52,6 +58,23 @@ extension Binder {
         let whole = try left.map { (left) throws(SQLError) in try beside(left.1, scope, at: call.name.position) } ?? scope
         guard plan.fields.count <= SQLLimits.columnsMax else { throw tooManyColumns(at: call.name.position) }
         return (try counted(plan, at: call.name.position), whole)
+    }
+
+    /// Composite elements, each as the columns that its fields are.
+    private static func opened(
+        _ input: Plan, _ lists: [Expression], _ row: DataType, isOuter: Bool, hasOrdinality: Bool, _ fields: [Field]
+    ) -> Plan {
+        let width = input.fields.count
+        let own = [Field(name: "row", type: row)] + (hasOrdinality ? [Field(name: "ordinality", type: .bigint)] : [])
+        let rows = Plan.unnested(input, lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: input.fields + own)
+        var columns = input.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        for (place, field) in fields.enumerated() {
+            columns.append(
+                hasOrdinality && place == fields.count - 1
+                    ? .column(width + 1, .bigint)
+                    : .call(.field, [.column(width, row), .literal(.integer(Int32(place)), .integer)], field.type))
+        }
+        return .project(rows, columns, input.fields + fields)
     }
 
     private mutating func rowFunction(_ name: String, _ call: FromSyntax.Function, _ block: Block) throws(SQLError) -> RowFunction {
@@ -86,6 +109,11 @@ extension Binder {
                     .call(.jsonObjectKeys, [document], .array(.text)),
                     isText ? .call(.jsonObjectValuesText, [document], .array(.text)) : .call(.jsonObjectValues, [document], .array(.jsonb)),
                 ], names: ["key", "value"], takesAlias: false)
+        case "jsonb_path_query":
+            let found = try resolved("jsonb_path_query_array", arguments, positions, isOperator: false, at: position).expression
+            return RowFunction(lists: [.call(.jsonElements, [found], .array(.jsonb))], names: [name])
+        case "jsonb_populate_recordset", "json_populate_recordset", "jsonb_to_record", "json_to_record", "jsonb_to_recordset", "json_to_recordset":
+            return RowFunction(lists: [try records(name, call, arguments)], names: [name], isComposite: true)
         case "string_to_table": return RowFunction(lists: [try array("string_to_array")], names: [name])
         case "regexp_split_to_table": return RowFunction(lists: [try array("regexp_split_to_array")], names: [name])
         case "aclexplode":
@@ -103,20 +131,45 @@ extension Binder {
             return RowFunction(lists: [], names: [], takesAlias: false, nothing: (names[name] ?? [name]).map { Field(name: $0, type: .text) })
         default: break
         }
+        if name == "regexp_matches" { return RowFunction(lists: [try array(name)], names: [name], isComposite: true) }
         if ScalarFunction.setReturning.contains(name) {
             let isElements = name.contains("array_elements")
             return RowFunction(lists: [try array(name)], names: [isElements ? "value" : name], takesAlias: !isElements)
         }
-        // A scalar function is a row of one column.
-        let value = try scalarInFrom(call, block)
-        return RowFunction(lists: [.call(.makeArray, [value], .array(value.type.withoutModifiers))], names: [name])
+        // A scalar function is a row of one column, a composite value one of its fields.
+        var value = try self.call(CallSyntax(name: call.name, arguments: call.arguments, position: position), block).expression
+        var isComposite = false
+        if case .structure = value.type { isComposite = true }
+        if value.type.element != nil {
+            // An array of arrays would be another array.
+            value = .call(.makeRow, [value], .structure([StructureField(name: name, type: value.type.withoutModifiers)]))
+            isComposite = true
+        }
+        return RowFunction(
+            lists: [.call(.makeArray, [value], .array(value.type.withoutModifiers))], names: [name], isComposite: isComposite)
     }
 
-    private mutating func scalarInFrom(_ call: FromSyntax.Function, _ block: Block) throws(SQLError) -> Expression {
-        let syntax = CallSyntax(name: call.name, arguments: call.arguments, position: call.name.position)
-        let bound = try self.call(syntax, block)
-        guard bound.type.element == nil else { return .call(.makeRow, [bound.expression], .record([bound.type])) }
-        return bound.expression
+    /// Documents as rows of a composite type: that of the first argument, or of the alias' columns.
+    private mutating func records(_ name: String, _ call: FromSyntax.Function, _ arguments: [Bound]) throws(SQLError) -> Expression {
+        let position = call.name.position
+        var base = Expression.literal(.null, .unknown)
+        if name.contains("populate") {
+            guard arguments.count == 2, case .structure = arguments[0].type else { throw Self.noFunction(name, at: position) }
+            base = arguments[0].expression
+        } else {
+            guard arguments.count == 1 else { throw Self.noFunction(name, at: position) }
+            guard let alias = call.alias, !alias.types.isEmpty else {
+                throw .syntaxError("a column definition list is required for functions returning \"record\"", at: position)
+            }
+            var fields: [StructureField] = []
+            for (column, type) in zip(alias.columns, alias.types) { fields.append(StructureField(name: column.text, type: try dataType(type))) }
+            base = .literal(.null, .structure(fields))
+        }
+        guard let last = arguments.last, let syntax = call.arguments.last else { throw Self.noFunction(name, at: position) }
+        let document = try coerce(last, to: .jsonb, at: syntax.position).expression
+        let row = base.type.withoutModifiers
+        if name.hasSuffix("recordset") { return .call(.jsonRecords, [base, document], .array(row)) }
+        return .call(.makeArray, [.call(.jsonRecord, [base, document], row)], .array(row))
     }
 
     private static func noFunction(_ name: String, at position: Int) -> SQLError {
@@ -149,11 +202,18 @@ extension Binder {
             return Bound(
                 .call(.makeRow, parts, .structure([StructureField(name: "x", type: element), StructureField(name: "n", type: .integer)])))
         }
-        guard function.lists.count == 1 else {
-            throw .notSupported("\(name) in a select list", at: call.position, hint: "Write it in FROM.")
+        guard !function.lists.isEmpty else { throw .notSupported("\(name) in a select list", at: call.position, hint: "Write it in FROM.") }
+        let first = block.sets.count
+        block.sets += function.lists
+        let parts = function.lists.enumerated().map { Expression.column(Block.setBase + first + $0.offset, $0.element.type.element ?? .text) }
+        if parts.count > 1 {
+            // Rows of several columns are composite values here.
+            let fields = zip(function.names, parts).map { StructureField(name: $0, type: $1.type) }
+            return Bound(.call(.makeRow, parts, .structure(fields)), size: parts.count + 1)
         }
-        block.sets.append(function.lists[0])
-        return Bound(.column(Block.setBase + block.sets.count - 1, function.lists[0].type.element ?? .text))
+        let row = Bound(parts[0])
+        if name == "regexp_matches" { return try field(row, 0, at: call.position) }
+        return row
     }
 
     /// `plan` with a row for each element of the block's set-returning calls; the ordinal of each call's column.

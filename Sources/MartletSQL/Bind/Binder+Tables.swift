@@ -59,12 +59,8 @@ extension Binder {
                 throw SQLError(.duplicateColumn, "column \"\(column.name.text)\" specified more than once", at: column.name.position)
             }
             if column.type.name.isEmpty { throw .syntaxError("column \"\(column.name.text)\" needs a type", at: column.name.position) }
-            var type = column.type
-            if ["varchar", "character varying"].contains(type.name), !type.modifiers.isEmpty {
-                type.modifiers = []
-                notices.append("the length limit of column \"\(column.name.text)\" is not enforced")
-            }
-            table.columns.append(TableColumn(name: column.name.text, type: try dataType(type), isNotNull: column.isNotNull))
+            let type = try columnType(column.type, of: column.name.text)
+            table.columns.append(TableColumn(name: column.name.text, type: type, isNotNull: column.isNotNull))
         }
         for include in create.includes {
             let origin = try self.include(include)
@@ -122,7 +118,7 @@ extension Binder {
     /// A value put into a column: implicit and assignment casts, or PostgreSQL's 42804.
     func assigned(_ bound: Bound, to column: TableColumn, at position: Int) throws(SQLError) -> Expression {
         if !bound.isUntyped, bound.type.withoutModifiers != column.type.withoutModifiers,
-            !Cast.isAllowed(from: bound.type, to: column.type, context: .assignment)
+            !Cast.isAllowed(from: bound.type, to: column.type, context: .assignment), !itemsFit(bound.items ?? [], column.type, .assignment)
         {
             throw SQLError(
                 .datatypeMismatch, "column \"\(column.name)\" is of type \(column.type.withoutModifiers.sqlName) but expression is of type \(bound.type.withoutModifiers.sqlName)",
@@ -210,6 +206,7 @@ extension Binder {
     // MARK: ALTER
 
     mutating func alter(_ syntax: AlterSyntax) throws(SQLError) -> SessionStatement {
+        if let other = try alterOther(syntax) { return other }
         guard let entry = try found(syntax.name), let kind = entry.objectKind else {
             let shown = syntax.name.text
             guard syntax.ifExists else {
@@ -224,6 +221,43 @@ extension Binder {
         var alter = AlterStatement(kind: kind, name: entry.name, changes: [], notices: [])
         for change in syntax.changes {
             if let bound = try alteration(change, entry, &alter.notices) { alter.changes.append(bound) }
+        }
+        return .alter(alter)
+    }
+
+    /// What has a name but is no relation: an index may be renamed; owners and settings mean nothing. nil: a relation.
+    private func alterOther(_ syntax: AlterSyntax) throws(SQLError) -> SessionStatement? {
+        let name = syntax.name
+        let canonical: String
+        switch syntax.kind {
+        case .table, .view, .materializedView, .source, .sink, .column: return nil
+        case .schema, .database, .pipeline: canonical = name.text
+        case .index, .function, .subscription, .connection, .secret: canonical = try objectName(name)
+        }
+        let exists: Bool
+        switch syntax.kind {
+        case .schema: exists = catalog.hasSchema(canonical)
+        case .function: exists = !catalog.functions(named: canonical).isEmpty
+        default: exists = catalog.hasObject(syntax.kind, named: canonical) || syntax.kind == .database && canonical == catalog.databaseName
+        }
+        let tag = "ALTER \(syntax.kind.rawValue.uppercasedASCII)"
+        guard exists else {
+            let message = "\(syntax.kind.rawValue) \"\(name.text)\" does not exist"
+            if syntax.ifExists { return .accepted(tag: tag, notice: message + ", skipping") }
+            throw SQLError(.undefinedObject, message, at: name.position)
+        }
+        var alter = AlterStatement(kind: syntax.kind, name: canonical, changes: [], notices: [])
+        for change in syntax.changes {
+            switch change {
+            case .withoutEffect(let what): alter.notices.append("\(what) has no effect")
+            case .rename(let next) where syntax.kind == .index:
+                let renamed = CatalogNames.canonical(schema: CatalogNames.parts(canonical).schema, name: next.text)
+                guard !catalog.hasObject(.index, named: renamed) else {
+                    throw SQLError(.duplicateTable, "relation \"\(next.text)\" already exists", at: next.position)
+                }
+                alter.changes.append(.rename(to: renamed))
+            default: throw .notSupported("this change of a \(syntax.kind.rawValue)", at: syntax.position)
+            }
         }
         return .alter(alter)
     }
@@ -261,7 +295,8 @@ extension Binder {
             try checkIsFree(syntax.column.name, entry)
             if syntax.isPrimaryKey { throw .notSupported("a primary key that is added later", at: syntax.column.name.position) }
             if let generated = syntax.generated { throw .notSupported("a generated column that is added later", at: generated.position) }
-            let plain = TableColumn(name: syntax.column.name.text, type: try dataType(syntax.column.type), isNotNull: syntax.column.isNotNull)
+            let type = try columnType(syntax.column.type, of: syntax.column.name.text)
+            let plain = TableColumn(name: syntax.column.name.text, type: type, isNotNull: syntax.column.isNotNull)
             let added = try computed(syntax, plain, among: [], generated: [])
             var backfill = Value.null
             if let value = added.defaultValue.map(atNow) {
@@ -285,6 +320,12 @@ extension Binder {
                 throw SQLError(.invalidSchemaName, "schema \"\(name.text)\" does not exist", at: name.position)
             }
             return .setSchema(to: CatalogNames.canonical(schema: name.text, name: own.name))
+        case .swap(let name):
+            let other = try self.entry(name)
+            guard other.objectKind == entry.objectKind else {
+                throw SQLError(.wrongObjectType, "\"\(name.last.text)\" is not a \(entry.noun)", at: name.position)
+            }
+            return other.name == entry.name ? nil : .swap(with: other.name)
         case .withoutEffect(let what):
             notices.append("\(what) has no effect")
             return nil

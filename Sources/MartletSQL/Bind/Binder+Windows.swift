@@ -48,6 +48,7 @@ extension Binder {
         guard let kind = WindowCall(rawValue: name.last.text) else {
             if Self.rowFunctions.contains(name.last.text) || !ScalarFunction.overloads(named: name.last.text).isEmpty
                 || !catalog.functions(named: name.last.text).isEmpty || Self.clockNames.contains(name.last.text)
+                || Self.recordFunctions.contains(name.last.text)
             {
                 return try tableFunction(nil, call)
             }

@@ -25,12 +25,22 @@ struct Binder {
     /// Of the columns that an INSERT's query fills: literals and parameters without a type take them. Means the next select list.
     var wantedTypes: [DataType]?
     var inlineDepth = 0
+    /// Functions whose bodies, queries with FROM, are being bound; the innermost last.
+    var functionFrames: [FunctionFrame] = []
     /// What has been accepted without effect.
     var notices: [String] = []
     /// Inside CREATE TABLE: the clock is a column (`TableColumn.now`), read when a row is made.
     var clockIsColumn = false
     /// Inside operands that need not be evaluated (CASE, COALESCE, AND, OR): a constant's error there is left to run time.
     var guardDepth = 0
+
+    struct FunctionFrame {
+        /// How many blocks are around the body, the last of which is the caller's.
+        var depth: Int
+        var names: [String?]
+        /// Over the columns of the caller's block.
+        var arguments: [Bound]
+    }
 
     struct CommonTable {
         var name: String
@@ -57,6 +67,8 @@ struct Binder {
         var registered: String?
         /// `$n`, as long as it has no type.
         var parameter: Int?
+        /// Of ROW(…): its items as they were bound.
+        var items: [Bound]?
 
         init(_ expression: Expression, size: Int = 1, parameter: Int? = nil) {
             self.expression = expression

@@ -121,6 +121,7 @@ package struct SQLCatalog: CatalogReader {
     /// All but the system's, by name.
     package var allRelations: [RelationEntry] { entries.values.sorted { $0.name < $1.name } }
     package var schemaNames: [String] { schemas.sorted() }
+    package var databaseNames: [String] { ([databaseName] + (objects[.database] ?? [])).sorted() }
     package var allFunctions: [FunctionDefinition] {
         userFunctions.sorted { $0.key < $1.key }.flatMap(\.value)
     }
@@ -161,6 +162,7 @@ package struct SQLCatalog: CatalogReader {
         case .createIndex(let index): try add(.index, index.name)
         case .createSubscription(let subscription): try add(.subscription, subscription.name)
         case .createPipeline(let name, _): try add(.pipeline, name)
+        case .createDatabase(let name, _): try add(.database, name)
         case .drop(let drop):
             for name in drop.names { remove(drop.kind, named: name) }
         default: break

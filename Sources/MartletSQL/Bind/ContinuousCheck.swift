@@ -96,7 +96,8 @@ struct ContinuousCheck {
 extension OverCall {
     /// Whether the result is known once the rows up to the current one, and its peers, are.
     package var isRunning: Bool {
-        switch function {
+        if ignoresNulls { return false }
+        return switch function {
         case .lag, .rowNumber, .rank, .denseRank: filter == nil
         case .firstValue, .lastValue, .aggregate: frame.isRunning && filter == nil
         case .lead, .percentRank, .cumeDist, .ntile, .nthValue: false

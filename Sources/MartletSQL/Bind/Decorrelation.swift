@@ -267,11 +267,23 @@ extension Plan {
 
     /// What a projection over an aggregate without keys gives where no row came, column by column; nil: this is no such plan.
     func valuesOfNothing(_ context: EvaluationContext) -> [Expression]? {
-        guard case .project(.aggregate(_, let keys, let calls, _, _), let expressions, _) = self, keys.isEmpty else { return nil }
+        guard case .project(var input, let expressions, _) = self else { return nil }
+        var having: Expression?
+        if case .filter(let below, let condition) = input { (input, having) = (below, condition) }
+        guard case .aggregate(_, let keys, let calls, _, _) = input, keys.isEmpty else { return nil }
         let empty = calls.map { call -> Expression in
-            let isCount = call.function == .count || call.function == .countAll
-            return isCount ? .literal(.bigint(0), .bigint) : .literal(.null, call.type)
+            switch call.function {
+            case .count, .countAll, .regrCount, .approxCountDistinct: .literal(.bigint(0), .bigint)
+            default: .literal(.null, call.type)
+            }
         }
-        return expressions.map { Simplifier.simplified($0.substituting(empty), context) }
+        return expressions.map { expression in
+            var value = expression.substituting(empty)
+            if let having {
+                let shown = ConditionalBranch(condition: having.substituting(empty), result: value)
+                value = .conditional(branches: [shown], otherwise: .literal(.null, value.type), value.type)
+            }
+            return Simplifier.simplified(value, context)
+        }
     }
 }

@@ -68,13 +68,34 @@ extension Parser {
                 // count(t.*): the whole row.
                 call.arguments = [ExpressionSyntax(kind: .name(relation.parts), position: relation.position, depth: 1)]
             } else {
-                call.arguments = try expressionList()
+                call.arguments = try callArguments()
             }
             if try accept(.order, then: .by) { call.orderBy = try orderItems() }
+            acceptNulls(&call)
         }
         try expect(.rightParenthesis)
         if at(.filter) || at(.over) || at(.within) || at(.ignore) || at(.respect) { return try callSuffix(call) }
         return make(.call(call), at: name.position, overAll: call.arguments)
+    }
+
+    /// Expressions; the last may be `VARIADIC ARRAY[…]`, whose items are as many arguments.
+    private mutating func callArguments() throws(SQLError) -> [ExpressionSyntax] {
+        var arguments: [ExpressionSyntax] = []
+        repeat {
+            let start = position
+            let isSpread = atWord("variadic") && ahead(1).kind != .symbol
+            if isSpread { advance() }
+            let argument = try expression()
+            guard isSpread else {
+                arguments.append(argument)
+                continue
+            }
+            guard case .array(let items) = argument.kind, !at(.comma) else {
+                throw .notSupported("VARIADIC other than ARRAY[…] as the last argument", at: start)
+            }
+            arguments += items
+        } while accept(.comma)
+        return arguments
     }
 
     /// FILTER, IGNORE NULLS and OVER behind a call.
@@ -100,11 +121,7 @@ extension Parser {
             call.filter = filter
             children.append(filter)
         }
-        if at(.ignore) || at(.respect), ahead(1).keyword == .nulls {
-            call.ignoresNulls = at(.ignore)
-            advance()
-            advance()
-        }
+        acceptNulls(&call)
         if at(.over), ahead(1).symbol == .leftParenthesis || ahead(1).kind == .identifier || ahead(1).kind == .quotedIdentifier {
             let start = position
             advance()
@@ -118,6 +135,14 @@ extension Parser {
             call.over = over
         }
         return make(.call(call), at: call.position, overAll: children)
+    }
+
+    /// IGNORE NULLS or RESPECT NULLS, inside of the parentheses or behind them.
+    private mutating func acceptNulls(_ call: inout CallSyntax) {
+        guard at(.ignore) || at(.respect), ahead(1).keyword == .nulls else { return }
+        call.ignoresNulls = at(.ignore)
+        advance()
+        advance()
     }
 
     /// `([name] [PARTITION BY …] [ORDER BY …] [frame])`.
@@ -139,7 +164,10 @@ extension Parser {
             let framePosition = position
             advance()
             if unit == .session {
-                throw .notSupported("a SESSION frame", at: framePosition)
+                try expect(.with)
+                try expectWord("gap")
+                let gap = try expression()
+                over.frame = FrameSyntax(unit: unit, start: .preceding(gap), end: .following(gap), position: framePosition)
             } else if accept(.between) {
                 let first = try frameBound()
                 try expect(.and)

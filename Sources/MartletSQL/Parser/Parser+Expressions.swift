@@ -163,6 +163,14 @@ extension Parser {
         if accept(.true) { return make(.isTest(left, .isTrue, negated: negated), at: start, over: left) }
         if accept(.false) { return make(.isTest(left, .isFalse, negated: negated), at: start, over: left) }
         if accept(.unknown) { return make(.isTest(left, .unknown, negated: negated), at: start, over: left) }
+        if acceptWords("json") {
+            let kind = ["value", "object", "array", "scalar"].first { acceptWords($0) } ?? "value"
+            if at(.with) || at(.without) { throw .notSupported("IS JSON … UNIQUE", at: position) }
+            let word = ExpressionSyntax(kind: .string(kind), position: start, depth: 1)
+            let name = ObjectName(parts: [Identifier(text: "is json", position: start)])
+            let isJSON = make(.call(CallSyntax(name: name, arguments: [left, word], position: start)), at: start, over: left)
+            return negated ? make(.not(isJSON), at: start, over: isJSON) : isJSON
+        }
         if accept(.distinct) {
             try expect(.from)
             let right = try expression(above: .test)

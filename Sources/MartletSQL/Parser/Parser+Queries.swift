@@ -2,7 +2,10 @@ package import MartletCore
 
 /// SELECT, VALUES, WITH, set operations and the FROM clause.
 extension Parser {
-    package mutating func query() throws(SQLError) -> QuerySyntax {
+    package mutating func query() throws(SQLError) -> QuerySyntax { try query(emitOnWindowClose: nil) }
+
+    /// `emitOnWindowClose`: where the words stood before the query.
+    mutating func query(emitOnWindowClose given: Int?) throws(SQLError) -> QuerySyntax {
         let start = position
         var tables: [CommonTableSyntax] = []
         if accept(.with) {
@@ -14,6 +17,7 @@ extension Parser {
         if try accept(.order, then: .by) { orderBy = try orderItems() }
         var limit: ExpressionSyntax?
         var offset: ExpressionSyntax?
+        var hasTies = false
         while true {
             if at(.limit), limit == nil {
                 advance()
@@ -24,22 +28,28 @@ extension Parser {
                 offset = try expression()
                 if at(.row) || at(.rows) { advance() }
             } else if at(.fetch), limit == nil {
-                limit = try fetchClause()
+                (limit, hasTies) = try fetchClause()
             } else {
                 break
             }
         }
         if at(.for) { throw .notSupported("FOR UPDATE and FOR SHARE", at: position) }
-        var emit: Int?
-        if at(.emit, .on) {
-            emit = position
-            advance()
-            advance()
-            try expect(.window)
-            try expect(.close)
-        }
+        var emit = given
+        if emit == nil { emit = try emitOnWindowClose() }
         return QuerySyntax(
-            with: tables, body: body, orderBy: orderBy, limit: limit, offset: offset, emitOnWindowClose: emit, position: start)
+            with: tables, body: body, orderBy: orderBy, limit: limit, offset: offset, hasTies: hasTies, emitOnWindowClose: emit,
+            position: start)
+    }
+
+    /// EMIT ON WINDOW CLOSE, and where it stands.
+    mutating func emitOnWindowClose() throws(SQLError) -> Int? {
+        guard at(.emit, .on) else { return nil }
+        let start = position
+        advance()
+        advance()
+        try expect(.window)
+        try expect(.close)
+        return start
     }
 
     mutating func commonTable() throws(SQLError) -> CommonTableSyntax {
@@ -67,15 +77,18 @@ extension Parser {
         return CommonTableSyntax(name: name, columns: columns, query: query)
     }
 
-    /// FETCH FIRST n ROWS ONLY.
-    private mutating func fetchClause() throws(SQLError) -> ExpressionSyntax {
+    /// FETCH FIRST n ROWS ONLY | WITH TIES.
+    private mutating func fetchClause() throws(SQLError) -> (ExpressionSyntax, hasTies: Bool) {
         advance()
         if !accept(.first), ahead(0).kind == .identifier { advance() }
         let count = at(.row) || at(.rows) ? ExpressionSyntax(kind: .integer("1"), position: position, depth: 1) : try expression()
         if !accept(.row) { try expect(.rows) }
-        if at(.with) { throw .notSupported("FETCH … WITH TIES", at: position) }
+        if accept(.with) {
+            try expect(.ties)
+            return (count, true)
+        }
         try expect(.only)
-        return count
+        return (count, false)
     }
 
     // MARK: Set operations
@@ -257,12 +270,32 @@ extension Parser {
         if at(.star) {
             let start = position
             advance()
-            return .all(position: start)
+            return .all(position: start, except: try exceptedColumns())
         }
-        if let name = acceptQualifiedStar() { return .allOf(name) }
+        if let name = acceptQualifiedStar() { return .allOf(name, except: try exceptedColumns()) }
         let value = try expression()
+        if at(.dot), ahead(1).symbol == .star {
+            advance()
+            advance()
+            return .fields(value)
+        }
         if accept(.as) { return .expression(value, alias: try label()) }
         return .expression(value, alias: acceptBareLabel())
+    }
+
+    /// `EXCEPT (a, t.b)` behind a star; a query there is the other EXCEPT's.
+    private mutating func exceptedColumns() throws(SQLError) -> [[Identifier]] {
+        guard at(.except), ahead(1).symbol == .leftParenthesis, ahead(2).kind == .identifier || ahead(2).kind == .quotedIdentifier else { return [] }
+        switch ahead(2).keyword {
+        case .select, .with, .values, .table: return []
+        default: break
+        }
+        advance()
+        advance()
+        var names: [[Identifier]] = []
+        repeat { names.append(try objectName().parts) } while accept(.comma)
+        try expect(.rightParenthesis)
+        return names
     }
 
     /// `t.*`, `schema.t.*`; consumes nothing otherwise.
@@ -397,7 +430,7 @@ extension Parser {
         if at(.leftParenthesis) {
             let call = try nested { (parser) throws(SQLError) in try parser.tableCall() }
             let hasOrdinality = acceptWords("with", "ordinality")
-            return .function(FromSyntax.Function(name: name, arguments: call, alias: try tableAlias(), hasOrdinality: hasOrdinality))
+            return .function(FromSyntax.Function(name: name, arguments: call, alias: try functionAlias(), hasOrdinality: hasOrdinality))
         }
         if isLateral { throw unexpected() }
         var time = try systemTime()
@@ -460,6 +493,27 @@ extension Parser {
             return nil
         }
         return AliasSyntax(name: name, columns: at(.leftParenthesis) ? try identifierList() : [])
+    }
+
+    /// An alias whose columns may have types: `AS x (a INT, b TEXT)`, `AS (a INT)`.
+    private mutating func functionAlias() throws(SQLError) -> AliasSyntax? {
+        guard at(.as) || current.kind == .quotedIdentifier || current.kind == .identifier && current.keyword?.isReserved != true else { return nil }
+        var columns = index
+        if at(.as) { columns += 1 }
+        if tokens[columns].symbol != .leftParenthesis { columns += 1 }
+        guard columns + 2 < tokens.count, tokens[columns].symbol == .leftParenthesis, tokens[columns + 2].kind != .symbol,
+            tokens[columns + 2].kind != .endOfInput
+        else { return try tableAlias() }
+        _ = accept(.as)
+        let name = at(.leftParenthesis) ? Identifier(text: "", position: position) : try identifier()
+        var alias = AliasSyntax(name: name, columns: [])
+        try expect(.leftParenthesis)
+        repeat {
+            alias.columns.append(try identifier())
+            alias.types.append(try type())
+        } while accept(.comma)
+        try expect(.rightParenthesis)
+        return alias
     }
 
     /// True where the parentheses that open here lead to a query rather than to a parenthesised join.

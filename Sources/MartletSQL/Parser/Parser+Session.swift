@@ -27,7 +27,11 @@ extension Parser {
             _ = accept(.table)
             return .describe(try objectName())
         case .subscribe: return try subscribe()
-        case .merge, .grant, .revoke, .call, .do, .return:
+        case .grant, .revoke:
+            let tag = sourceText(of: current).uppercasedASCII
+            skipStatement()
+            return .plain(.accepted(tag: tag, notice: Self.usersNotice))
+        case .merge, .call, .do, .return:
             let hint = at(.merge) ? "INSERT … ON CONFLICT DO UPDATE does what MERGE is mostly used for." : nil
             throw .notSupported(sourceText(of: current).uppercasedASCII, at: start, hint: hint)
         default: break
@@ -73,12 +77,19 @@ extension Parser {
             skipStatement()
             return .plain(.accepted(tag: word.uppercasedASCII, notice: "\(word.uppercasedASCII) has no effect: storage looks after itself"))
         case "use":
-            throw .notSupported("USE", at: start, hint: "Connect to the other database, or SET search_path.")
+            advance()
+            return .use(try identifier())
+        case "reassign" where isWord(ahead(1), "owned"):
+            skipStatement()
+            return .plain(.accepted(tag: "REASSIGN OWNED", notice: Self.usersNotice))
         case "lock", "import", "load", "reassign", "security", "recover":
             throw .notSupported(word.uppercasedASCII, at: start)
         default: throw unexpected()
         }
     }
+
+    /// For statements about users and what they may do, which are accepted so that scripts run.
+    static let usersNotice = "users and privileges are not enforced: every user may do everything"
 
     // MARK: Transactions
 

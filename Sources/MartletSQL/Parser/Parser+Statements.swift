@@ -125,9 +125,10 @@ extension Parser {
         case .subscription:
             advance()
             return .session(.createSubscription(try createSubscription(at: start)))
-        case .user, .role, .connection, .secret, .model:
-            let hint = at(.user) || at(.role) ? "Every user name is accepted on the loopback interface." : nil
-            throw .notSupported("CREATE \(sourceText(of: current).uppercasedASCII)", at: start, hint: hint)
+        case .user, .role:
+            skipStatement()
+            return .session(.plain(.accepted(tag: "CREATE ROLE", notice: Self.usersNotice)))
+        case .connection, .secret, .model: throw .notSupported("CREATE \(sourceText(of: current).uppercasedASCII)", at: start)
         case .masking: throw .notSupported("CREATE MASKING POLICY", at: start)
         case .foreign: throw .notSupported("CREATE FOREIGN TABLE", at: start)
         default:
@@ -163,7 +164,7 @@ extension Parser {
                 } else {
                     source.columns.append(try column())
                 }
-            } while accept(.comma)
+            } while accept(.comma) && !at(.rightParenthesis)
             try expect(.rightParenthesis)
         }
         // RisingWave writes INCLUDE after the parentheses.
@@ -249,12 +250,30 @@ extension Parser {
             }
             let sign = accept(.minus) ? "-" : ""
             guard current.kind == .integer || current.kind == .number || (current.kind == .identifier && sign.isEmpty) else { throw unexpected() }
+            if current.kind == .identifier, ahead(1).symbol == .leftParenthesis {
+                options.append(OptionSyntax(name: name, value: try optionCall(), valuePosition: valuePosition, isString: false))
+                continue
+            }
             let value = current.kind == .identifier ? text(of: current) : sign + numberText(of: current)
             advance()
             options.append(OptionSyntax(name: name, value: value, valuePosition: valuePosition, isString: false))
         } while accept(.comma)
         try expect(.rightParenthesis)
         return options
+    }
+
+    /// `word(…)` as the value of an option, as it is written.
+    private mutating func optionCall() throws(SQLError) -> String {
+        let start = position
+        advance()
+        var depth = 0
+        repeat {
+            if current.kind == .endOfInput || at(.semicolon) { throw unexpected() }
+            if at(.leftParenthesis) { depth += 1 }
+            if at(.rightParenthesis) { depth -= 1 }
+            advance()
+        } while depth > 0
+        return String(decoding: bytes[start..<Int(ahead(-1).end)], as: UTF8.self)
     }
 
     mutating func format() throws(SQLError) -> FormatSyntax {
@@ -274,16 +293,19 @@ extension Parser {
         let columns = at(.leftParenthesis) ? try identifierList() : []
         let options = accept(.with) ? try self.options() : []
         let pipeline = try inPipeline()
+        // RisingWave takes it before AS too.
+        let emit = try emitOnWindowClose()
         try expect(.as)
         return CreateViewSyntax(
-            name: name, ifNotExists: exists, isMaterialized: isMaterialized, columns: columns, options: options, query: try query(),
-            pipeline: pipeline, position: start)
+            name: name, ifNotExists: exists, isMaterialized: isMaterialized, columns: columns, options: options,
+            query: try query(emitOnWindowClose: emit), pipeline: pipeline, position: start)
     }
 
     private mutating func createSink(at start: Int) throws(SQLError) -> CreateSinkSyntax {
         let exists = try ifNotExists()
         let name = try objectName()
         let table = accept(.into) ? try objectName() : nil
+        let columns = table != nil && at(.leftParenthesis) ? try identifierList() : nil
         let pipeline = try inPipeline()
         let input: CreateSinkSyntax.Input
         if accept(.from) {
@@ -296,6 +318,7 @@ extension Parser {
         if accept(.with) { options = try self.options() }
         let format = at(.format) ? try format() : nil
         return CreateSinkSyntax(
-            name: name, ifNotExists: exists, input: input, options: options, format: format, table: table, pipeline: pipeline, position: start)
+            name: name, ifNotExists: exists, input: input, options: options, format: format, table: table, columns: columns, pipeline: pipeline,
+            position: start)
     }
 }

@@ -112,7 +112,8 @@ extension Parser {
                 if column.isPrimaryKey, table.primaryKey != nil || table.columns.contains(where: \.isPrimaryKey) { throw multipleKeys(table, at: start) }
                 table.columns.append(column)
             }
-        } while accept(.comma)
+            // A comma behind the last is let pass, as in RisingWave.
+        } while accept(.comma) && !at(.rightParenthesis)
         try expect(.rightParenthesis)
     }
 
@@ -227,9 +228,10 @@ extension Parser {
 
     /// CREATE [OR REPLACE] FUNCTION f(a INT, …) RETURNS type LANGUAGE SQL AS $$ SELECT … $$ | RETURN expression.
     mutating func createFunction(replaces: Bool, at start: Int) throws(SQLError) -> CreateFunctionSyntax {
+        let exists = try ifNotExists()
         var function = CreateFunctionSyntax(
             name: try objectName(), parameters: [], result: TypeSyntax(name: "", modifiers: [], position: start), language: "sql", body: "",
-            bodyPosition: -1, replaces: replaces, position: start)
+            bodyPosition: -1, replaces: replaces, ifNotExists: exists, position: start)
         try expect(.leftParenthesis)
         if !accept(.rightParenthesis) {
             repeat {
@@ -300,7 +302,11 @@ extension Parser {
     mutating func drop() throws(SQLError) -> SessionSyntax {
         let start = position
         try expect(.drop)
-        for word in ["user", "role", "model", "policy", "trigger", "type", "sequence", "aggregate", "owned", "extension", "foreign", "server"]
+        for word in ["user", "role", "owned"] where atWord(word) {
+            skipStatement()
+            return .plain(.accepted(tag: word == "owned" ? "DROP OWNED" : "DROP ROLE", notice: Self.usersNotice))
+        }
+        for word in ["model", "policy", "trigger", "type", "sequence", "aggregate", "extension", "foreign", "server"]
         where atWord(word) {
             throw .notSupported("DROP \(word.uppercasedASCII)", at: start)
         }
@@ -331,7 +337,11 @@ extension Parser {
             skipStatement()
             return .plain(.accepted(tag: "ALTER SYSTEM", notice: "ALTER SYSTEM has no effect"))
         }
-        for word in ["user", "role", "model", "policy", "type", "sequence", "default", "extension"] where atWord(word) {
+        for word in ["user", "role", "default"] where atWord(word) {
+            skipStatement()
+            return .plain(.accepted(tag: word == "default" ? "ALTER DEFAULT PRIVILEGES" : "ALTER ROLE", notice: Self.usersNotice))
+        }
+        for word in ["model", "policy", "type", "sequence", "extension"] where atWord(word) {
             throw .notSupported("ALTER \(word.uppercasedASCII)", at: start)
         }
         let kind = try objectKind()
@@ -379,7 +389,7 @@ extension Parser {
             return .withoutEffect("OWNER")
         }
         if at(.set) || atWord("swap") || atWord("reset") {
-            if atWord("swap") { throw .notSupported("SWAP WITH", at: start) }
+            if acceptWords("swap", "with") { return .swap(with: try objectName()) }
             advance()
             let what = sourceText(of: current).uppercasedASCII
             while current.kind != .endOfInput, !at(.semicolon) { advance() }

@@ -112,8 +112,9 @@ extension OverCall {
         case .rowNumber, .rank, .denseRank, .percentRank, .cumeDist, .firstValue, .lastValue: break
         }
         let text = "\(function.sqlName)(\(items.joined(separator: ", ")))" + (filter.map { " FILTER (WHERE \($0.sql(names)))" } ?? "")
-        guard function.readsFrame, frame != .standard else { return text }
-        return text + " \(frame.sql)"
+        let nulls = ignoresNulls ? " IGNORE NULLS" : ""
+        guard function.readsFrame, frame != .standard else { return text + nulls }
+        return text + nulls + " \(frame.sql)"
     }
 }
 
@@ -135,7 +136,10 @@ extension OverFunction {
 }
 
 extension WindowFrame {
-    var sql: String { "\(unit.rawValue) BETWEEN \(Self.sql(start)) AND \(Self.sql(end))" }
+    var sql: String {
+        if unit == .session, case .preceding(let gap) = start { return "SESSION WITH GAP \(gap) µs" }
+        return "\(unit.rawValue) BETWEEN \(Self.sql(start)) AND \(Self.sql(end))"
+    }
 
     private static func sql(_ bound: Bound) -> String {
         switch bound {

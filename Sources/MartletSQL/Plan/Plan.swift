@@ -76,7 +76,11 @@ package enum OverFunction: Hashable, Sendable {
 
 /// The rows of a partition that a function of OVER takes in.
 package struct WindowFrame: Hashable, Sendable {
-    package enum Unit: String, Hashable, Sendable { case rows = "ROWS", range = "RANGE", groups = "GROUPS" }
+    package enum Unit: String, Hashable, Sendable {
+        case rows = "ROWS", range = "RANGE", groups = "GROUPS"
+        /// The rows of one's session: each no further than the gap (both bounds, µs) from the one before.
+        case session = "SESSION"
+    }
     package enum Bound: Hashable, Sendable {
         case unboundedPreceding, currentRow, unboundedFollowing
         /// Rows, groups of peers, or (RANGE) microseconds or units of the sort key.
@@ -112,6 +116,8 @@ package struct OverCall: Hashable, Sendable {
     package var defaultValue: Value
     package var type: DataType
     package var frame = WindowFrame.standard
+    /// IGNORE NULLS: rows whose operand is NULL do not count as places.
+    package var ignoresNulls = false
 
     package init(function: OverFunction, arguments: [Expression], distance: Int = 0, defaultValue: Value = .null, type: DataType) {
         self.function = function

@@ -124,6 +124,8 @@ package struct AlterStatement: Sendable {
         case dropColumn(Int, isCascade: Bool)
         /// The new canonical name.
         case setSchema(to: String)
+        /// Each takes the other's name (canonical).
+        case swap(with: String)
     }
     package var kind: ObjectKind
     package var name: String

@@ -96,6 +96,18 @@ package struct TypeSyntax: Sendable {
     package var fields: [TypeFieldSyntax]?
 }
 
+extension TypeSyntax {
+    /// Characters at most: VARCHAR(n), CHAR(n), CHAR alone; nil where there is no limit.
+    var lengthLimit: Int? {
+        guard !isArray, !isQuoted else { return nil }
+        switch name {
+        case "varchar", "character varying", "bpchar": return modifiers.count == 1 ? modifiers[0] : nil
+        case "char", "character": return modifiers.count <= 1 ? modifiers.first ?? 1 : nil
+        default: return nil
+        }
+    }
+}
+
 package struct TypeFieldSyntax: Sendable {
     package var name: Identifier
     package var type: TypeSyntax

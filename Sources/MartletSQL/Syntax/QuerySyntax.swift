@@ -5,19 +5,22 @@ package final class QuerySyntax: Sendable {
     package let orderBy: [OrderSyntax]
     package let limit: ExpressionSyntax?
     package let offset: ExpressionSyntax?
+    /// FETCH … WITH TIES: rows that sort equal to the last one too.
+    package let hasTies: Bool
     /// Offset of EMIT in `EMIT ON WINDOW CLOSE`.
     package let emitOnWindowClose: Int?
     package let position: Int
 
     init(
         with: [CommonTableSyntax], body: QueryBodySyntax, orderBy: [OrderSyntax] = [], limit: ExpressionSyntax? = nil,
-        offset: ExpressionSyntax? = nil, emitOnWindowClose: Int? = nil, position: Int
+        offset: ExpressionSyntax? = nil, hasTies: Bool = false, emitOnWindowClose: Int? = nil, position: Int
     ) {
         self.with = with
         self.body = body
         self.orderBy = orderBy
         self.limit = limit
         self.offset = offset
+        self.hasTies = hasTies
         self.emitOnWindowClose = emitOnWindowClose
         self.position = position
     }
@@ -66,14 +69,19 @@ package indirect enum GroupingSyntax: Sendable {
 }
 
 package enum SelectItemSyntax: Sendable {
-    case all(position: Int)
-    case allOf(ObjectName)
+    /// `except`: columns left out of it, by their names.
+    case all(position: Int, except: [[Identifier]] = [])
+    case allOf(ObjectName, except: [[Identifier]] = [])
+    /// `(value).*`: the fields of a composite value.
+    case fields(ExpressionSyntax)
     case expression(ExpressionSyntax, alias: Identifier?)
 }
 
 package struct AliasSyntax: Sendable {
     package var name: Identifier
     package var columns: [Identifier]
+    /// `AS x (a INT, b TEXT)`, for functions whose rows may have any columns; else empty.
+    package var types: [TypeSyntax] = []
 }
 
 package indirect enum FromSyntax: Sendable {

@@ -17,6 +17,7 @@ package indirect enum SessionSyntax: Sendable {
     case comment(ObjectKind?, ObjectName, column: Identifier?, text: String?)
     case show(ShowSyntax)
     case describe(ObjectName)
+    case use(Identifier)
     case copy(CopySyntax)
     case prepare(Identifier, types: [TypeSyntax], statement: StatementSyntax)
     case execute(Identifier, [ExpressionSyntax])
@@ -128,6 +129,7 @@ package struct AlterSyntax: Sendable {
         case addColumn(TableColumnSyntax, ifNotExists: Bool)
         case dropColumn(Identifier, ifExists: Bool, isCascade: Bool)
         case setSchema(Identifier)
+        case swap(with: ObjectName)
         /// OWNER TO, SET PARALLELISM and the like: accepted, without effect.
         case withoutEffect(String)
     }
@@ -155,6 +157,7 @@ package struct CreateFunctionSyntax: Sendable {
     package var body: String
     package var bodyPosition: Int
     package var replaces: Bool
+    package var ifNotExists = false
     package var position: Int
 }
 

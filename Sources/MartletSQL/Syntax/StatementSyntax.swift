@@ -102,6 +102,8 @@ package struct CreateSinkSyntax: Sendable {
     package var format: FormatSyntax?
     /// CREATE SINK … INTO table.
     package var table: ObjectName?
+    /// Of the table; nil: all, in order.
+    package var columns: [Identifier]?
     package var pipeline: Identifier?
     package var position: Int
 }
