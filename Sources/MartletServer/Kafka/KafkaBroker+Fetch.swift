@@ -78,12 +78,10 @@ extension KafkaBroker {
     private func readDisk(_ task: FetchTask, _ indices: [Int]) {
         guard outputHasRoom else {
             // Answers that nobody takes hold enough memory: wait for some of it to leave.
-            loop.schedule(afterNanos: 20_000_000) { [weak self] in
-                guard let self, task.request.connection.isOpen else { return }
-                if task.isExpired(clock.monotonicNanos()) { finish(task) } else { readDisk(task, indices) }
-            }
-            return
+            return readDisk(task, indices, afterNanos: 20_000_000)
         }
+        let pause = task.request.connection.historyNotBeforeNanos &- clock.monotonicNanos()
+        guard pause <= 0 else { return readDisk(task, indices, afterNanos: pause) }
         let log = log
         let loop = loop
         let reads = indices.map { (index: $0, key: task.parts[$0].key, offset: task.parts[$0].offset, most: task.parts[$0].maxBytes) }
@@ -110,9 +108,12 @@ extension KafkaBroker {
                 }
             }
             let done = results
+            let bytes = room - left
             loop.post { [weak self] in
                 guard let self else { return }
                 diskReadBytes -= claimed
+                let now = clock.monotonicNanos()
+                task.request.connection.historyNotBeforeNanos = now &+ historyPace.pauseNanos(after: bytes, now: now)
                 for (index, result) in done {
                     switch result {
                     case .success(let data): task.take(index, data)
@@ -125,6 +126,13 @@ extension KafkaBroker {
         if !isTaken {
             diskReadBytes -= claimed
             finish(task)
+        }
+    }
+
+    private func readDisk(_ task: FetchTask, _ indices: [Int], afterNanos nanos: Int64) {
+        loop.schedule(afterNanos: nanos) { [weak self] in
+            guard let self, task.request.connection.isOpen else { return }
+            if task.isExpired(clock.monotonicNanos()) { finish(task) } else { readDisk(task, indices) }
         }
     }
 

@@ -14,7 +14,9 @@ extension KafkaBroker {
         examine(task)
         var bytes = 0
         for part in task.parts { bytes += part.recordBytes }
-        let throttle = quotas.record(.produce, client: request.clientID, amount: Double(bytes), now: clock.monotonicNanos())
+        let now = clock.monotonicNanos()
+        historyPace.produced(bytes, now: now)
+        let throttle = quotas.record(.produce, client: request.clientID, amount: Double(bytes), now: now)
         request.throttleMillis = max(request.throttleMillis, throttle)
         metrics.bytesIn.add(bytes)
         append(task)

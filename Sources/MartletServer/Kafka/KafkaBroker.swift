@@ -44,6 +44,7 @@ final class KafkaBroker {
     var fetchWaits: [TopicPartition: [FetchWait]] = [:]
     /// What reads of the disk that are under way may bring.
     var diskReadBytes = 0
+    var historyPace = HistoryPace()
     private var sweep: LoopTimer?
     private var lagRound: LoopTimer?
     private(set) var isStopping = false

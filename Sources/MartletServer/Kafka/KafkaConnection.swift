@@ -21,6 +21,8 @@ final class KafkaConnection: TCPHandler {
     private(set) var isOpen = true
     /// Moves on with each fetch, so that all partitions get their turn at the beginning of an answer.
     var fetchTurn: UInt64 = 0
+    /// Its next read of history waits until then, monotonic; see `HistoryPace`.
+    var historyNotBeforeNanos: Int64 = 0
     var waitingFetch: FetchTask?
 
     init(_ broker: KafkaBroker, _ stream: TCPConnection) {
