@@ -25,6 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import listeners
+from postgres_server import PostgresServer
 
 PARTITIONS, ACCOUNTS = 4, 50
 PATIENT = {"metadata.recovery.strategy": "none", "reconnect.backoff.max.ms": 200}
@@ -61,51 +62,16 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-class Postgres:
-    """A server of its own on a socket in `folder`."""
+class Postgres(PostgresServer):
+    """With the tables that the sinks write to."""
 
     def __init__(self, binaries, folder):
-        self.binaries, self.folder = binaries, folder
-        os.makedirs(folder)
-        self.user = None
-        if os.getuid() == 0:
-            self.user = "postgres" if subprocess.run(["id", "postgres"], capture_output=True).returncode == 0 else "nobody"
-            shutil.chown(folder, self.user)
-        self._run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-        self.start()
         import psycopg
 
+        super().__init__(binaries, folder)
         with psycopg.connect(host=folder, user="postgres", autocommit=True) as connection:
             connection.execute("CREATE TABLE balances (account bigint PRIMARY KEY, n bigint, balance numeric)")
             connection.execute("CREATE TABLE copied (id bigint, source bigint)")
-
-    def _words(self, program, *words):
-        prefix = ["runuser", "-u", self.user, "--"] if self.user else []
-        return prefix + [f"{self.binaries}/{program}", *words]
-
-    def _run(self, program, *words):
-        subprocess.run(self._words(program, *words), check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def start(self):
-        self._run("pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-w", "-o",
-                  f"-c listen_addresses='' -c unix_socket_directories={self.folder}", "start")
-
-    def kill(self):
-        with open(f"{self.folder}/data/postmaster.pid") as file:
-            leader = int(file.readline())
-        # Backends notice by themselves, and the next start waits for them.
-        os.kill(leader, signal.SIGKILL)
-        time.sleep(0.3)
-        for attempt in range(50):
-            try:
-                return self.start()
-            except subprocess.CalledProcessError:
-                time.sleep(0.2)
-        raise SystemExit("PostgreSQL does not come back")
-
-    def stop(self):
-        subprocess.run(self._words("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-s", "-w", "stop"), cwd="/",
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def rows(self, query):
         import psycopg
