@@ -204,7 +204,10 @@ package final class TCPConnection {
     /// Shows the frames in `bytes`, in order, and keeps what is left. `bytes` may lie in the shared scratch.
     private func show(_ bytes: UnsafeRawBufferPointer) {
         isShowing = true
-        defer { isShowing = false }
+        defer {
+            isShowing = false
+            handler?.framesEnded(on: self)
+        }
         var offset = 0
         let framing = acceptor.framing
         while isOpen, !isPaused, bytes.count - offset >= framing.headerBytes {
@@ -260,7 +263,10 @@ package final class TCPConnection {
     private func showLargeFrame() {
         guard let frame = large, !isShowing else { return }
         isShowing = true
-        defer { isShowing = false }
+        defer {
+            isShowing = false
+            handler?.framesEnded(on: self)
+        }
         switch handler?.frame(UnsafeRawBufferPointer(frame.memory.bytes), memory: frame.memory.owner, on: self) {
         case .taken: dropLargeFrame()
         case .later: saidLater = true

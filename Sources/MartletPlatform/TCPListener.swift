@@ -67,12 +67,18 @@ package protocol TCPHandler: AnyObject {
     /// A whole frame with its header. Where `memory` is nil the bytes are the connection's: copy what is to be kept.
     /// Otherwise they are what `memory(forFrame:)` gave, which nobody else will touch any more.
     func frame(_ bytes: UnsafeRawBufferPointer, memory: AnyObject?, on connection: TCPConnection) -> FrameVerdict
+    /// No more frames for now: what came at once was shown.
+    func framesEnded(on connection: TCPConnection)
     /// Memory for a frame of `count` bytes, too large for the shared buffer. Need not be written to.
     func memory(forFrame count: Int) -> FrameMemory
     /// Frame being refused before it is received: its length is not allowed. The connection closes.
     func refused(frameBytes: Int?, on connection: TCPConnection)
     /// The connection is gone, once, whoever closed it. Nothing may be sent any more.
     func closed(_ connection: TCPConnection)
+}
+
+extension TCPHandler {
+    package func framesEnded(on connection: TCPConnection) {}
 }
 
 /// What a listener has counted.

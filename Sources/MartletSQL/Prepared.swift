@@ -11,6 +11,8 @@ package struct PreparedText: Sendable {
     /// Bound with NULL for each parameter: right in its shape and columns, not in its constants. nil: an empty text.
     package let shape: BoundStatement?
     package let notices: [String]
+    /// How often a parameter stands in the text.
+    package let parameterPlaces: Int
 
     /// Parses and binds `text`, which holds at most one statement. `parameterTypes`: what is declared; nil and missing ones are
     /// inferred from where the parameter stands (42P18 where that says nothing is not raised: such a parameter is text).
@@ -20,6 +22,7 @@ package struct PreparedText: Sendable {
         bytes = Array(text.utf8)
         do throws(SQLError) {
             var parser = try Parser(text)
+            parameterPlaces = parser.tokens.count { $0.kind == .parameter }
             syntax = try parser.nextStatement()
             if syntax != nil, try parser.nextStatement() != nil {
                 throw SQLError(.syntaxError, "cannot insert multiple commands into a prepared statement")

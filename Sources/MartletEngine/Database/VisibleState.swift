@@ -16,10 +16,20 @@ final class VisibleState: @unchecked Sendable {
 
     private let lock = Mutex(())
     private var content = Content()
+    private let catalogVersion = Atomic<UInt64>(0)
 
     func locked<Result>(_ body: (inout Content) -> Result) -> Result {
-        lock.withLock { _ in body(&content) }
+        lock.withLock { _ in
+            let result = body(&content)
+            if content.catalog.version != catalogVersion.load(ordering: .relaxed) {
+                catalogVersion.store(content.catalog.version, ordering: .releasing)
+            }
+            return result
+        }
     }
+
+    /// The catalog's, without waiting for the lock.
+    var version: UInt64 { catalogVersion.load(ordering: .acquiring) }
 
     var catalog: DatabaseCatalog { locked { $0.catalog } }
     var tick: UInt64 { locked { $0.tick } }

@@ -20,6 +20,23 @@ final class SessionStatementText: PreparedStatement {
 
     var parameterTypes: [DataType] { prepared.parameterTypes }
     var isEmpty: Bool { prepared.shape == nil }
+
+    /// nil inside: it was looked at, and is no keyed read.
+    private var known: (read: KeyedRead?, generation: Int)?
+
+    /// It as a read of one key, if it is one.
+    func keyed(_ session: DatabaseSession) -> KeyedRead? {
+        let generation = session.parameters.generation
+        if let known, known.generation == generation { return known.read }
+        let catalog = session.boundCatalog()
+        let context = session.evaluation
+        let read = KeyedRead(prepared, catalog, session.database.visible) { values in (try? prepared.bound(values, catalog: catalog.sql, context: context)) ?? nil }
+        known = (read, generation)
+        return read
+    }
+
+    func forgetKeyed() { known = nil }
+    var isQuick: Bool { known?.read?.isCurrent == true }
 }
 
 /// One client's conversation with a database.
@@ -38,6 +55,8 @@ final class DatabaseSession: SQLSession {
     var places: [String: SubscriptionPlace] = [:]
     var statements: [String: any PreparedStatement] = [:]
     private var notices: [SQLNotice] = []
+    /// What `evaluation` made last, and of what.
+    private var seenEvaluation: (version: UInt64, generation: Int, context: EvaluationContext)?
     /// The instant that now() means: the transaction's beginning.
     var now: Int64 = 0
 
@@ -62,6 +81,18 @@ final class DatabaseSession: SQLSession {
     }
 
     var evaluation: EvaluationContext {
+        let version = current.view?.catalog.version ?? database.visible.version
+        if let seen = seenEvaluation, seen.version == version, seen.generation == parameters.generation {
+            var context = seen.context
+            context.now = now
+            return context
+        }
+        let context = makeEvaluation()
+        seenEvaluation = (version, parameters.generation, context)
+        return context
+    }
+
+    private func makeEvaluation() -> EvaluationContext {
         var context = database.options.evaluation
         context.zone = context.zone(named: parameters["timezone"] ?? "UTC") ?? .utc
         context.now = now
@@ -153,6 +184,7 @@ final class DatabaseSession: SQLSession {
         }
         startClock()
         limits.begin(timeoutMicros: SessionParameters.micros(parameters["statement_timeout"] ?? "0") ?? 0)
+        if let rows = keyedRows(prepared, values) { return .rows(rows) }
         do throws(SQLError) {
             guard let bound = try prepared.prepared.bound(values, catalog: boundCatalog().sql, context: evaluation) else {
                 return .done(tag: "")

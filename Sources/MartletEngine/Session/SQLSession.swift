@@ -54,6 +54,12 @@ package protocol PreparedStatement: AnyObject {
     var fields: [Field]? { get }
     /// An empty text: EmptyQueryResponse.
     var isEmpty: Bool { get }
+    /// It is known to read one row by its key: nothing is waited for.
+    var isQuick: Bool { get }
+}
+
+extension PreparedStatement {
+    package var isQuick: Bool { false }
 }
 
 /// One client's conversation. Calls come one at a time, on threads that may block (`cancel` excepted).

@@ -35,6 +35,9 @@ struct SessionParameters {
     private var initial: [String: String] = [:]
     private var unreported: Set<String> = Set(SessionParameters.reported.keys)
 
+    /// Grows with every change.
+    private(set) var generation = 0
+
     init(user: String) { initial["session_authorization"] = user }
 
     subscript(name: String) -> String? { values[name] ?? initial[name] ?? SessionParameters.defaults[name] }
@@ -44,12 +47,16 @@ struct SessionParameters {
     }
 
     /// From the start-up message.
-    mutating func begin(_ name: String, _ value: String) { initial[name] = value }
+    mutating func begin(_ name: String, _ value: String) {
+        initial[name] = value
+        generation += 1
+    }
 
     /// nil: back to the beginning's.
     mutating func set(_ name: String, _ value: String?) {
         let before = self[name]
         values[name] = value
+        generation += 1
         if self[name] != before, SessionParameters.reported[name] != nil { unreported.insert(name) }
     }
 

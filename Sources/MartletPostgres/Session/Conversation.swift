@@ -8,6 +8,8 @@ package struct ConversationLimits: Sendable {
     package var outputBytes = 256 << 10
     /// Rows that are asked for at a time.
     package var rowsAtOnce = 1_024
+    /// Quick statements that are carried out between two looks at other connections.
+    package var quickMax = 128
     /// A row of COPY … FROM STDIN.
     package var copyRowBytesMax = 16 << 20
 

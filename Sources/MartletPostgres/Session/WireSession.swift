@@ -27,6 +27,12 @@ package protocol WireStatement: AnyObject {
     /// nil: no rows.
     var columns: [WireColumn]? { get }
     var isEmpty: Bool { get }
+    /// To carry it out takes no longer than to wake a thread, and waits for nothing.
+    var isQuick: Bool { get }
+}
+
+extension WireStatement {
+    package var isQuick: Bool { false }
 }
 
 package enum WireOutcome {

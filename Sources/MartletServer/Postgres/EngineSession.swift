@@ -64,6 +64,7 @@ final class EngineStatement: WireStatement {
     private(set) lazy var columns = prepared.fields?.map { WireColumn(name: $0.name, type: $0.type) }
     private(set) lazy var parameterTypes = prepared.parameterTypes
     var isEmpty: Bool { prepared.isEmpty }
+    var isQuick: Bool { prepared.isQuick }
 
     init(_ prepared: any PreparedStatement) { self.prepared = prepared }
 }

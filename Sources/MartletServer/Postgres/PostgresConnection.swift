@@ -31,6 +31,8 @@ final class PostgresConnection: TCPHandler {
         return runner.take(bytes) ? .taken : .later
     }
 
+    func framesEnded(on connection: TCPConnection) { runner.begin() }
+
     func memory(forFrame count: Int) -> FrameMemory {
         let memory = FrameBytes(count)
         return FrameMemory(memory.bytes, owner: memory)
@@ -57,6 +59,8 @@ private final class FrameBytes {
 
 /// Drives a conversation on the pool's threads, one at a time and none while it waits: for messages, for its client to take
 /// output, for rows of a subscription.
+///
+/// Reads of single rows by key are answered on the loop's thread: to wake another one costs more than they do.
 ///
 ///     idle ─▶ running ─▶ idle            frames came; all are answered
 ///                     ─▶ parked ─▶ running   output to be taken, or rows to come
@@ -88,6 +92,8 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
     /// The frames being worked on, and how far.
     private var work = ByteSink(capacity: 512)
     private var workOffset = 0
+    /// Frames came to a conversation that was idle; loop thread only.
+    private var isBeginning = false
 
     init(_ server: PostgresServer.Core, _ stream: TCPConnection) {
         self.server = server
@@ -113,8 +119,18 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
             if starts { shared.isRunning = true }
             return (true, starts)
         }
-        if starts { schedule() }
+        if starts { isBeginning = true }
         return isTaken
+    }
+
+    /// What came at once is in the inbox.
+    func begin() {
+        guard isBeginning else { return }
+        isBeginning = false
+        // Whoever set `isRunning` has the conversation, and nobody else adds to the inbox meanwhile.
+        let isQuick = progress == .idle && shared.withLock { !$0.isGone && !$0.isStopping && conversation.isQuick($0.inbox.bytes) }
+        guard isQuick else { return schedule() }
+        run(onLoop: true)
     }
 
     /// The client is gone: what it had begun is cancelled and rolled back.
@@ -164,9 +180,9 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
         if !server.pool.run({ self.run() }) { server.loop.post { self.stream.close() } }
     }
 
-    // MARK: A thread of the pool
+    // MARK: A thread of the pool, or the loop's
 
-    private func run() {
+    private func run(onLoop: Bool = false) {
         while true {
             let (isGone, isStopping) = shared.withLock { ($0.isGone, $0.isStopping) }
             if isGone { return finish() }
@@ -175,7 +191,7 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
             }
             switch progress {
             case .idle:
-                guard let frame = nextFrame() else { return }
+                guard let frame = nextFrame(onLoop: onLoop) else { return }
                 progress = conversation.receive(frame)
             case .full:
                 // The next piece is made while this one is sent, as long as the client takes them.
@@ -210,11 +226,11 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
     }
 
     /// The next frame, in memory that stays until the next call. Without one the answers leave, and the run is over.
-    private func nextFrame() -> UnsafeRawBufferPointer? {
+    private func nextFrame(onLoop: Bool) -> UnsafeRawBufferPointer? {
         if workOffset == work.count {
             work.clear()
             workOffset = 0
-            if work.isEmpty, conversation.output.count > 0, shared.withLock({ $0.inbox.isEmpty }) { ship() }
+            if work.isEmpty, conversation.output.count > 0, shared.withLock({ $0.inbox.isEmpty }) { ship(onLoop: onLoop) }
             let (isEmpty, holdsFrames) = shared.withLock { shared -> (Bool, Bool) in
                 if shared.isGone || shared.isStopping { return (false, false) }
                 if shared.inbox.isEmpty {
@@ -244,7 +260,7 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
     }
 
     /// Hands what was written to the loop. `thenWake`: goes on when the client has taken enough of it.
-    private func ship(thenWake: Bool = false) {
+    private func ship(thenWake: Bool = false, onLoop: Bool = false) {
         let output = conversation.output
         guard output.count > 0 || thenWake else { return }
         nonisolated(unsafe) let stream = stream
@@ -252,6 +268,7 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
             let piece = ByteSink(capacity: output.count)
             piece.append(output.bytes)
             output.clear()
+            if onLoop { return stream.send([OutputPiece(piece.bytes, owner: piece)]) }
             nonisolated(unsafe) let shared = piece
             server.loop.post { stream.send([OutputPiece(shared.bytes, owner: shared)]) }
         }
