@@ -48,6 +48,7 @@ extension Binder {
         case .session(.update(let update)): return "Update \(update.table)\n" + Self.indented(update.rows.explain())
         case .session(.delete(let delete)): return "Delete from \(delete.table)\n" + Self.indented(delete.rows.explain())
         case .session(.declareCursor(_, _, let query)): return query.explain()
+        case .session(.createIndex(let index)): return "Index on \(index.table), without effect: rows are found by the keys that there are"
         case .session(.createTable(let table, .some(let rows))): return "Create table \(table.name)\n" + Self.indented(rows.explain())
         case .explain, .set, .show, .skipped, .session:
             throw .syntaxError("EXPLAIN takes a query, INSERT, UPDATE, DELETE or a CREATE statement with a query", at: syntax.start)

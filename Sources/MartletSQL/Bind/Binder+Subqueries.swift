@@ -197,7 +197,7 @@ extension Binder {
             }
             plan = Self.singleRow(of: plan)
         }
-        return try scalar(plan, block, at: query.position)
+        return try scalar(plan.withoutHaving, block, at: query.position)
     }
 
     private mutating func scalar(_ plan: Plan, _ block: Block, at position: Int) throws(SQLError) -> Bound {

@@ -139,8 +139,7 @@ struct Spreading {
         let join = Plan.join(domain, aggregate, .left, condition: same, fields: fields + aggregate.fields)
         let columns = calls.enumerated().map { at, call -> Expression in
             let result = Expression.column(2 * count + at, call.type)
-            let isCount = call.function == .count || call.function == .countAll
-            return isCount ? .coalesce([result, .literal(.bigint(0), .bigint)], .bigint) : result
+            return call.function.countsNothing ? .coalesce([result, .literal(.bigint(0), .bigint)], .bigint) : result
         }
         return .project(join, columns + domainColumns(at: 0), names + fields)
     }

@@ -267,23 +267,28 @@ extension Plan {
 
     /// What a projection over an aggregate without keys gives where no row came, column by column; nil: this is no such plan.
     func valuesOfNothing(_ context: EvaluationContext) -> [Expression]? {
-        guard case .project(var input, let expressions, _) = self else { return nil }
-        var having: Expression?
-        if case .filter(let below, let condition) = input { (input, having) = (below, condition) }
-        guard case .aggregate(_, let keys, let calls, _, _) = input, keys.isEmpty else { return nil }
+        guard case .project(.aggregate(_, let keys, let calls, _, _), let expressions, _) = self, keys.isEmpty else { return nil }
         let empty = calls.map { call -> Expression in
-            switch call.function {
-            case .count, .countAll, .regrCount, .approxCountDistinct: .literal(.bigint(0), .bigint)
-            default: .literal(.null, call.type)
-            }
+            call.function.countsNothing ? .literal(.bigint(0), .bigint) : .literal(.null, call.type)
         }
-        return expressions.map { expression in
-            var value = expression.substituting(empty)
-            if let having {
-                let shown = ConditionalBranch(condition: having.substituting(empty), result: value)
-                value = .conditional(branches: [shown], otherwise: .literal(.null, value.type), value.type)
-            }
-            return Simplifier.simplified(value, context)
-        }
+        return expressions.map { Simplifier.simplified($0.substituting(empty), context) }
     }
+
+    /// The same value of a scalar subquery without HAVING: NULL where HAVING would leave no row. So it can still be told from
+    /// one over no rows at all, for which HAVING may hold.
+    var withoutHaving: Plan {
+        guard case .project(.filter(let below, let condition), let expressions, let fields) = self,
+            case .aggregate(_, let keys, _, _, _) = below, keys.isEmpty, expressions.allSatisfy({ $0.type != .unknown })
+        else { return self }
+        let values = expressions.map { value in
+            Expression.conditional(
+                branches: [ConditionalBranch(condition: condition, result: value)], otherwise: .literal(.null, value.type), value.type)
+        }
+        return .project(below, values, fields)
+    }
+}
+
+extension AggregateFunction {
+    /// Over no rows it is 0, not NULL.
+    var countsNothing: Bool { self == .count || self == .countAll || self == .regrCount || self == .approxCountDistinct }
 }
