@@ -60,7 +60,8 @@ def canonical(rows, types):
     def value(text, type):
         if text is None:
             return "NULL"
-        return f"{float(text):.9g}" if type == "double" else "'" + text
+        # Keys of groups and sets have one zero, where PostgreSQL keeps the sign of the first that came.
+        return f"{float(text) + 0.0:.9g}" if type == "double" else "'" + text
     return sorted(tuple(value(text, type) for text, type in zip(row, types)) for row in rows)
 
 
