@@ -175,9 +175,14 @@ def read_all(address, topic, partitions):
     found = []
     for partition in range(partitions):
         consumer.assign([TopicPartition(topic, partition, 0)])
-        deadline, ended = time.monotonic() + 60, False
-        while not ended and time.monotonic() < deadline:
-            for message in consumer.consume(5000, 1.0):
+        progress, ended = time.monotonic(), False
+        while not ended:
+            messages = consumer.consume(5000, 1.0)
+            if messages:
+                progress = time.monotonic()
+            elif time.monotonic() - progress > 60:
+                raise SystemExit(f"reading {topic}: nothing came for a minute, and partition {partition} is not at its end")
+            for message in messages:
                 if message.error() is None:
                     found.append((partition, message.key(), message.value()))
                 elif message.error().code() == KafkaError._PARTITION_EOF:
