@@ -126,7 +126,7 @@ let package = Package(
             ]),
         tests(
             "SystemTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform", "MartletPostgres", "MartletTestKit"],
-            exclude: ["Database", "Kafka", "Oracle", "Postgres"]),
+            exclude: ["Database", "Kafka", "Oracle", "Postgres", "Sources"]),
         tests("TidyTests", imports: []),
     ]
 )

@@ -32,7 +32,7 @@ package final class DatabaseRun: Sendable {
         let clock = SystemClock()
         let log = options.durable?.place.log
         let outDirectory = options.outDirectory
-        let connectors = LocalConnectors(outDirectory: outDirectory, clock: clock, log: log)
+        let connectors = LocalConnectors(outDirectory: outDirectory, clock: clock, log: log, isPatient: true)
         var settings = PipelineOptions(shards: options.shards)
         settings.limits = options.limits
         settings.evaluation = TimeZoneFiles.context

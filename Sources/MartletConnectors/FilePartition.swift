@@ -12,6 +12,8 @@ final class FilePartition: SourcePartition {
     private let input: FileInput
     private let intake: RecordIntake
     private let source: String
+    /// Another reader of the same file, for other columns.
+    private let reopen: (_ columns: [Int]) throws(SQLError) -> FilePartition
     private var hasEnded = false
 
     init(
@@ -19,6 +21,10 @@ final class FilePartition: SourcePartition {
         clock: any Clock
     ) throws(SQLError) {
         source = definition.name
+        reopen = { (columns) throws(SQLError) in
+            try FilePartition(
+                path, definition: definition, ordinal: ordinal, partition: partition, columns: columns, follows: follows, clock: clock)
+        }
         do throws(IOError) {
             input = try FileInput(path, follows: follows)
         } catch {
@@ -32,6 +38,12 @@ final class FilePartition: SourcePartition {
     var progress: (done: Int64, total: Int64?) { (input.bytesRead, input.totalBytes) }
 
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch { try intake.reread(block, rows: rows) }
+
+    /// What a file of the same name had before this one cannot be read again.
+    func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? {
+        guard input.isRepeatable, start == nil || input.earlierBytes == 0 else { return nil }
+        return try reopen(columns)
+    }
 
     /// Bytes of whole records, of all files of the name.
     var position: Int64 { input.earlierBytes + intake.consumed }
@@ -61,6 +73,17 @@ final class FilePartition: SourcePartition {
             let space = intake.space()
             let buffer = UnsafeMutableRawBufferPointer(rebasing: space.prefix(Int(clamping: left)))
             guard input.isRepeatable, case .bytes(let count) = try read(into: buffer) else { throw changed(position) }
+            try intake.take(count, rows: rows, into: receiver)
+        }
+    }
+
+    func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        guard isBehind(limit) else { return }
+        let left = limit - input.earlierBytes - input.offset
+        // What is not a whole record was the last one.
+        if left <= 0 { return try intake.end(rows: rows, into: receiver) }
+        let space = intake.space()
+        if case .bytes(let count) = try read(into: UnsafeMutableRawBufferPointer(rebasing: space.prefix(min(bytes, Int(clamping: left))))) {
             try intake.take(count, rows: rows, into: receiver)
         }
     }
@@ -105,6 +128,8 @@ final class GeneratorPartition: SourcePartition {
     private let generator: any EventGenerator
     private let stream: Int
     private let step: UInt64
+    /// Another reader of the same share, for other columns.
+    private let reopen: (_ columns: [Int]) throws(SQLError) -> GeneratorPartition
     private let ordinals: UInt64?
     private let first: UInt64
     private var next: UInt64
@@ -119,6 +144,11 @@ final class GeneratorPartition: SourcePartition {
         self.generator = generator
         self.stream = stream
         step = UInt64(count)
+        reopen = { (columns) throws(SQLError) in
+            try GeneratorPartition(
+                generator, stream: stream, partition: partition, of: count, definition: definition, ordinal: ordinal, columns: columns,
+                clock: clock)
+        }
         ordinals = generator.count(of: stream)
         first = UInt64(partition)
         next = first
@@ -130,6 +160,8 @@ final class GeneratorPartition: SourcePartition {
     var progress: (done: Int64, total: Int64?) { (bytesDone, nil) }
 
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch { try intake.reread(block, rows: rows) }
+
+    func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { try reopen(columns) }
 
     /// The ordinal of the next event.
     var position: Int64 { Int64(clamping: next) }
@@ -156,6 +188,11 @@ final class GeneratorPartition: SourcePartition {
     }
 
     private static let replayEvents: UInt64 = 4096
+
+    func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        guard isBehind(limit) else { return }
+        try deliver(min(max(bytes / 200, 1), Int((UInt64(limit) - next) / step)), rows: rows, into: receiver)
+    }
 
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         var count = max(bytes / 200, 1)

@@ -18,14 +18,17 @@ package final class LocalConnectors: ConnectorProvider {
     let topicPartitions: Int32
     /// Sources end with what there is when they are opened, as a query needs it: nothing is followed.
     let readsToNow: Bool
+    /// Sinks wait for servers that are away from the beginning.
+    let isPatient: Bool
     /// The topics that sources read.
     package let interest = TopicInterest()
     private var readsStandardInput = false
 
     package init(
         outDirectory: String, clock: any Clock, log: Log? = nil, topicPartitions: Int32 = 4, disk: (any Disk)? = nil,
-        readsToNow: Bool = false
+        readsToNow: Bool = false, isPatient: Bool = false
     ) {
+        self.isPatient = isPatient
         self.readsToNow = readsToNow
         self.disk = disk ?? SystemDisk()
         self.outDirectory = outDirectory
@@ -39,11 +42,6 @@ package final class LocalConnectors: ConnectorProvider {
     package func openSource(
         _ definition: SourceDefinition, ordinal: Int, columns: [Int]
     ) throws(SQLError) -> [any SourcePartition] {
-        guard definition.format == .plain else {
-            throw SQLError(
-                .featureNotSupported,
-                "source \"\(definition.name)\": FORMAT \(definition.format.rawValue.uppercased()) is not supported yet")
-        }
         switch definition.connector {
         case "file": return try openFiles(definition, ordinal: ordinal, columns: columns)
         case "generator": return try openGenerator(definition, ordinal: ordinal, columns: columns)
@@ -59,6 +57,10 @@ package final class LocalConnectors: ConnectorProvider {
         _ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int
     ) throws(SQLError) -> [any SourcePartition] {
         definition.connector == "kafka" ? try openMoreOfTopic(definition, ordinal: ordinal, columns: columns, known: known) : []
+    }
+
+    package func beginsAtTheEnd(_ definition: SourceDefinition) -> Bool {
+        definition.connector == "kafka" && definition.options["scan.startup.mode"]?.text.lowercased() == "latest"
     }
 
     private func openFiles(
@@ -138,6 +140,11 @@ package final class LocalConnectors: ConnectorProvider {
                 .featureNotSupported,
                 "\(subject): ENCODE \(definition.encode.encoding.rawValue.uppercased()) is not supported yet",
                 hint: "Use ENCODE JSON or CSV.")
+        }
+        guard definition.format == .plain || ["kafka", "postgres"].contains(definition.connector) else {
+            throw SQLError(
+                .featureNotSupported, "\(subject): FORMAT \(definition.format.rawValue.uppercased()) is for topics",
+                hint: "FORMAT PLAIN writes \"op\": insert or delete with each row of a view that changes.")
         }
         switch definition.connector {
         case "postgres": return try openPostgresSink(definition, isAppendOnly: isAppendOnly)

@@ -22,6 +22,8 @@ final class RecordIntake {
     /// The number of the next record (a line of NDJSON), from 0.
     private var nextRecord: Int64 = 0
     private var framer: RecordFramer
+    /// For records that say what changes.
+    private let changes: ChangeRows?
 
     init(
         _ definition: SourceDefinition, ordinal: Int, partition: Int, columns: [Int], place: String, clock: any Clock
@@ -34,6 +36,7 @@ final class RecordIntake {
         layout = ColumnLayout(definition, columns)
         parser = try RecordParser(definition, schema: layout.schema, limits: limits)
         framer = RecordFramer(parser.framing, recordBytesMax: limits.recordBytesMax)
+        changes = try ChangeRows(definition, columns, layout, place: place, limits: limits)
     }
 
     // MARK: Bytes in
@@ -98,6 +101,7 @@ final class RecordIntake {
             receiver.reject(letter(overlong, wall))
             nextRecord += 1
         }
+        if let changes { return try parseChanges(framed, changes, rows: rows, nanos: nanos, into: receiver) }
         var position = framed.start
         while position < framed.end {
             let columns = layout.schema.makeColumns(rows: rows)
@@ -117,6 +121,45 @@ final class RecordIntake {
                     count: block.count, columns: layout.complete(columns, block),
                     origins: RowOrigins(block: block, rows: nil)))
         }
+    }
+
+    /// Line by line: a line makes no row, one, or two.
+    private func parseChanges(
+        _ framed: RecordFramer.Block, _ changes: ChangeRows, rows: Int, nanos: Int64, into receiver: any RecordReceiver
+    ) throws(SQLError) {
+        let first = nextRecord
+        var lines: [Range<Int>] = []
+        func refuse(_ number: Int64, _ code: String, _ reason: String, _ field: String?) {
+            let line = lines[Int(number - first)]
+            let shown = min(line.count, RecordIntake.payloadBytesMax)
+            receiver.reject(
+                DeadLetter(
+                    source: ordinal, partition: partition, offset: number, ingestedAt: receiver.wallMicros, reasonCode: code,
+                    reason: "\(place):\(number + 1): \(reason)", field: field,
+                    payload: Array(UnsafeBufferPointer(start: framed.heap.base + line.lowerBound, count: shown))))
+        }
+        func flush() throws(SQLError) {
+            try changes.flush(
+                source: ordinal, partition: partition, rowsMax: rows, nanos: nanos, into: receiver, refuse: refuse)
+        }
+        var start = framed.start
+        while start < framed.end {
+            let rest = UnsafeRawBufferPointer(start: framed.heap.base + start, count: framed.end - start)
+            let count = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.count
+            let line = UnsafeRawBufferPointer(rebasing: rest[..<count])
+            lines.append(start..<start + count)
+            if line.contains(where: { $0 > UInt8(ascii: " ") }) {
+                if changes.isFull(for: count) { try flush() }
+                do throws(ChangeFormat.Refusal) {
+                    try changes.add(offset: nextRecord, key: nil, value: line, frame: nil)
+                } catch {
+                    refuse(nextRecord, error.code, error.message, nil)
+                }
+            }
+            nextRecord += 1
+            start += count + 1
+        }
+        try flush()
     }
 
     private func letter(_ overlong: RecordFramer.Overlong, _ wall: Int64) -> DeadLetter {
@@ -179,11 +222,17 @@ struct ColumnLayout {
         case included(SourceColumn)
     }
 
+    private let names: [String]
+
+    /// What a delivered column is called.
+    func name(of delivered: Int) -> String { names[delivered] }
+
     /// Whether a delivered column comes from what only a topic's records have beside their value.
     let includesFrame: Bool
 
     init(_ definition: SourceDefinition, _ columns: [Int]) {
         var parsed: [ParseColumn] = []
+        names = columns.map { definition.columns[$0].name }
         places = columns.map { ordinal in
             let column = definition.columns[ordinal]
             switch column.role {

@@ -23,6 +23,9 @@ package struct TickLimits: Sendable {
     /// Rows of a batch, at most.
     package var batchRows = 4096
 
+    /// Who reads what others have read already takes so many times as much, to catch up with them.
+    static let catchUpShare = 2
+
     package init() {}
 }
 
@@ -66,7 +69,11 @@ package final class Circuit {
 
     let executor: any ShardExecutor
     private let clock: any Clock
-    private(set) var setups: [SourceSetup]
+    var setups: [SourceSetup]
+    /// By source: another circuit reads it and this one is fed, watermark included (`Circuit+Feeds`).
+    var isFed: [Bool]
+    /// By source: where its partitions are not to be read any further, at the time; nil: no such place.
+    var fences: [[Int64]?]
     /// Of the relations that end by themselves.
     var relationWatermark: Watermark = .start
     /// By relation; counts for the driven ones.
@@ -95,6 +102,8 @@ package final class Circuit {
         pendingRelations = Array(repeating: [], count: graph.relations.count)
         drivenWatermarks = Array(repeating: .start, count: graph.relations.count)
         partitionCounts = Array(repeating: 0, count: sources.count)
+        isFed = Array(repeating: false, count: sources.count)
+        fences = Array(repeating: nil, count: sources.count)
         shards = []
         let now = clock.monotonicNanos()
         for index in 0..<shardCount {
@@ -183,12 +192,12 @@ package final class Circuit {
         let fed = takeRelations()
         graph.clock.advance(to: wall)
         let work = Phase(shards: shards)
-        let limits = limits
+        let (limits, fences) = (limits, fences)
         let positions = replay.map { inputs in
             Dictionary(inputs.partitions.map { (PartitionName(source: $0.source, partition: $0.partition), $0.position) }) { $1 }
         }
         executor.forEachShard { index in
-            work.shards[index].ingest(limits, nowNanos: now, wallMicros: wall, replay: positions)
+            work.shards[index].ingest(limits, nowNanos: now, wallMicros: wall, fences: fences, replay: positions)
         }
         if !fed.isEmpty { shards[0].feed(fed) }
         settleStanding(nowNanos: now, replay: replay)
@@ -240,7 +249,7 @@ package final class Circuit {
 
     /// Windows close at the minimum over the active partitions; a source whose partitions are all finished is at its end.
     private func agreeOnWatermarks(hadRelations: Bool) {
-        for source in setups.indices {
+        for source in setups.indices where !isFed[source] {
             let delay = setups[source].policy.delay
             var minimum = Watermark.end
             var idleMaximum = Watermark.start
@@ -312,7 +321,7 @@ package final class Circuit {
             progressed = progressed || shard.madeProgress
             changed = changed || shard.context.hasMoved
         }
-        if haveSourcesEnded {
+        if haveSourcesEnded, !isFinished {
             if relationWatermark == .end || graph.isDriven.allSatisfy({ $0 }) { isFinished = true }
             quietTicks = hadRelations || !deadLetters.isEmpty || !late.isEmpty ? 0 : quietTicks + 1
             progressed = true

@@ -14,6 +14,7 @@ package final class Shard {
     private var exchanges: [ExchangeSender?]
     /// Rows from other shards by the exchange they crossed, in the senders' order.
     private var inbox: [(exchange: NodeID, batch: Batch)] = []
+    private var fedSources: [(source: Int, batch: Batch)] = []
     var advanced: [Watermark]
 
     init(
@@ -62,11 +63,15 @@ package final class Shard {
         partitions.lazy.map(\.intake).filter { $0.source == source }
     }
 
-    /// Takes what this shard's partitions have, or what `replay` says they gave (by source and partition), and pushes it
-    /// through stage 0.
-    func ingest(_ limits: TickLimits, nowNanos: Int64, wallMicros: Int64, replay: [PartitionName: Int64]?) {
-        madeProgress = false
+    /// Takes what this shard's partitions have, or what `replay` says they gave (by source and partition), and what was fed
+    /// to sources, and pushes it through stage 0. `fences`: by source, how far its partitions may be read.
+    func ingest(
+        _ limits: TickLimits, nowNanos: Int64, wallMicros: Int64, fences: [[Int64]?], replay: [PartitionName: Int64]?
+    ) {
+        madeProgress = !fedSources.isEmpty
         context.hasMoved = false
+        for (source, batch) in fedSources { outputs[graph.sources[source].index].emit(batch) }
+        fedSources = []
         for (reader, intake) in partitions where !intake.time.isFinished && context.failure == nil {
             intake.nowNanos = nowNanos
             intake.wallMicros = wallMicros
@@ -82,6 +87,14 @@ package final class Shard {
                     madeProgress = true
                     continue
                 }
+                if let fence = fences[intake.source] {
+                    let before = reader.position
+                    try reader.poll(
+                        before: fence[intake.partition], bytes: limits.bytesPerPartition * TickLimits.catchUpShare, rows: limits.batchRows,
+                        into: intake)
+                    if reader.position != before { madeProgress = true }
+                    continue
+                }
                 switch try reader.poll(bytes: limits.bytesPerPartition, rows: limits.batchRows, into: intake) {
                 case .progressed: madeProgress = true
                 case .idle: break
@@ -94,6 +107,12 @@ package final class Shard {
             }
         }
     }
+
+    /// Rows of a source that were read and judged elsewhere: they enter with the next `ingest`.
+    func feed(source: Int, _ batch: Batch) { fedSources.append((source, batch)) }
+
+    /// Lets go of the partitions of a source.
+    func removePartitions(of source: Int) { partitions.removeAll { $0.intake.source == source } }
 
     /// Rows of late tables and dead letters enter at shard 0 only, so that each counts once.
     func feed(_ fed: [(relation: Int, batch: Batch)]) {

@@ -54,6 +54,10 @@ package protocol PartitionReader: AnyObject {
     /// Delivers everything up to `position`, where a reader of this partition once stood, and stands there then. Where that
     /// can no longer be read it throws, and never delivers less.
     func poll(upTo position: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError)
+    /// Delivers like the first `poll`, and nothing beyond `limit`, where another reader of this partition stands.
+    func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError)
+    /// Whether another reader of this partition, which stands at `position`, has read what this one has not.
+    func isBehind(_ position: Int64) -> Bool
     /// Where the next poll starts; means something to this kind of reader only. Never goes back, and has moved on whenever
     /// something was delivered.
     var position: Int64 { get }
@@ -63,6 +67,14 @@ package protocol PartitionReader: AnyObject {
     func restore(from reader: StateReader) throws(StateError)
     /// Bytes read so far, and in all where that is known: for progress.
     var progress: (done: Int64, total: Int64?) { get }
+}
+
+extension PartitionReader {
+    package func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        if isBehind(limit) { try poll(upTo: limit, rows: rows, into: receiver) }
+    }
+
+    package func isBehind(_ position: Int64) -> Bool { self.position < position }
 }
 
 /// A partition's place in event time. Watermarks never regress.

@@ -10,10 +10,14 @@ package protocol SourcePartition: PartitionReader {
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch
     /// Records that were left out because the pipeline could not keep up (`backpressure`), since it was opened.
     var dropped: UInt64 { get }
+    /// Another reader of the same partition, at `start`, where one of it began, or (nil) for `restore` to say where; it delivers
+    /// other columns. Nil: what was read cannot be read again.
+    func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)?
 }
 
 extension SourcePartition {
     package var dropped: UInt64 { 0 }
+    package func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { nil }
 }
 
 /// What a sink's reader may rely on across crashes.
@@ -59,6 +63,12 @@ package protocol ExternalTarget: SinkTarget {
     func sync() throws(SQLError) -> SinkMark
     /// No more will come, ever.
     func finish() throws(SQLError)
+    /// The sink is dropped: what it has not shown yet is nobody's any more. Any thread.
+    func abandon()
+}
+
+extension ExternalTarget {
+    package func abandon() {}
 }
 
 /// Where a target outside the log is to go on.
@@ -103,13 +113,20 @@ package protocol ConnectorProvider: AnyObject {
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition]
     /// Partitions that the source has got since it had `known` of them.
     func openMore(_ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int) throws(SQLError) -> [any SourcePartition]
+    /// Whether a reader who comes later begins with what comes from then on, instead of with what there is.
+    func beginsAtTheEnd(_ definition: SourceDefinition) -> Bool
     /// - Parameter isAppendOnly: rows carry no weights.
     func openSink(_ definition: SinkDefinition, fields: [Field], isAppendOnly: Bool) throws(SQLError) -> any SinkTarget
+    /// Throws if the sink, about to be made, cannot work whatever comes; not if its other side is away for the moment.
+    func check(_ definition: SinkDefinition) throws(SQLError)
     /// Where a late table or dead letters land.
     func openRelation(_ relation: SideRelation) throws(SQLError) -> any SinkTarget
 }
 
 extension ConnectorProvider {
+    package func beginsAtTheEnd(_ definition: SourceDefinition) -> Bool { false }
+    package func check(_ definition: SinkDefinition) throws(SQLError) {}
+
     package func openMore(
         _ definition: SourceDefinition, ordinal: Int, columns: [Int], known: Int
     ) throws(SQLError) -> [any SourcePartition] { [] }

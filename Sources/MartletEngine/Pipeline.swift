@@ -27,22 +27,30 @@ package final class Pipeline: TickMachine {
     private let connectors: any ConnectorProvider
     private var lookedNanos: Int64
     private let collectors: [SinkCollector]
-    private let relations: SideRelations
+    /// By source; none where sources are fed.
+    private let sides: [SourceSides]
+    /// By view: the first source that it reads.
+    private let homes: [Int?]
+    /// Late tables and dead letters that its own plans read.
+    private let own: [String]
+    /// Its sources are read by somebody else, who feeds their rows and keeps what is refused of them.
+    package let sourcesAreFed: Bool
     private let clock: any Clock
-    private let columns: [[Int]]
+    /// By source: the columns that its plans want, by their places among the declared.
+    let columns: [[Int]]
     let firstInput: Int
     /// The views that are seen from outside, by name.
     package private(set) var taps: [String: PipelineTap] = [:]
-    /// Late rows and dead letters of the last tick, by their relations' names.
-    private(set) var sideRows: [(name: String, batch: Batch)] = []
 
     /// - Parameters:
     ///   - executor: with the given number of shards.
     ///   - inputs: relations that plans read and that live outside: their rows come by `feed(input:)`.
     ///   - isTapped: what views change each tick can be seen from outside, by `taps`.
+    ///   - sourcesAreFed: the sources are not opened: `circuit` is fed.
     package init(
         _ statements: [BoundStatement], options: PipelineOptions, connectors: any ConnectorProvider,
-        executor: any ShardExecutor, clock: any Clock, inputs: [PipelineInput] = [], isTapped: Bool = false
+        executor: any ShardExecutor, clock: any Clock, inputs: [PipelineInput] = [], isTapped: Bool = false,
+        sourcesAreFed: Bool = false
     ) throws(SQLError) {
         let script = PipelineScript(statements)
         self.clock = clock
@@ -50,8 +58,11 @@ package final class Pipeline: TickMachine {
         lookedNanos = clock.monotonicNanos()
         sources = script.sources.map(\.definition)
         columns = script.sources.map(\.columns)
+        self.sourcesAreFed = sourcesAreFed
+        homes = script.firstSources
 
         let own = script.relationsRead.filter { name in !inputs.contains { $0.name == name } }
+        self.own = own
         firstInput = own.count
         var lowering = Lowering(
             sources: script.sources, inputs: own.map { PipelineInput(name: $0, isAppendOnly: true, isDriven: false) } + inputs,
@@ -80,21 +91,29 @@ package final class Pipeline: TickMachine {
         var setups: [SourceSetup] = []
         var partitions: [[any SourcePartition]] = []
         for (ordinal, source) in script.sources.enumerated() {
-            let opened = try connectors.openSource(source.definition, ordinal: ordinal, columns: source.columns)
+            let opened = sourcesAreFed ? [] : try connectors.openSource(source.definition, ordinal: ordinal, columns: source.columns)
             partitions.append(opened)
-            setups.append(Pipeline.setup(source.definition, columns: source.columns, readers: opened))
+            var setup = Pipeline.setup(source.definition, columns: source.columns, readers: opened)
+            // What it reads itself to catch up was judged before.
+            if sourcesAreFed { setup.errors = .skip }
+            setups.append(setup)
         }
         self.partitions = partitions
-        relations = try SideRelations(
-            sources: sources, views: lowering.graph.views, homes: script.firstSources, read: own, connectors: connectors,
-            firstTarget: targets.count)
+        var sides: [SourceSides] = []
+        for source in sourcesAreFed ? [] : sources {
+            let opened = try SourceSides(source, connectors: connectors, firstTarget: targets.count)
+            sides.append(opened)
+            targets += opened.targets
+        }
+        self.sides = sides
         self.taps = taps
-        self.targets = targets + relations.targets
+        self.targets = targets
         self.collectors = collectors
         circuit = try Circuit(
             graph: lowering.graph, sources: setups, shards: options.shards, executor: executor, clock: clock,
             evaluation: options.evaluation)
         circuit.limits = options.limits
+        if sourcesAreFed { for source in sources.indices { circuit.beginFeeding(source: source) } }
     }
 
     static func setup(_ definition: SourceDefinition, columns: [Int], readers: [any SourcePartition]) -> SourceSetup {
@@ -111,6 +130,9 @@ package final class Pipeline: TickMachine {
         return SourceSetup(name: definition.name, policy: policy, errors: errors, readers: readers)
     }
 
+    /// Names of sinks, in the order of their targets.
+    var sinkNames: [String] { collectors.map(\.name) }
+
     /// Rows of the input `ordinal`, which enter with the next tick.
     package func feed(input ordinal: Int, _ batch: Batch) { circuit.feed(relation: firstInput + ordinal, batch) }
 
@@ -124,19 +146,38 @@ package final class Pipeline: TickMachine {
         for (target, collector) in collectors.enumerated() {
             for part in collector.take() { output.parts.append((target, part)) }
         }
-        let side = try relations.collect(report, pool: pool) { (block, rows) throws(SQLError) in
-            try self.partition(block).reread(block, rows: rows)
+        for (source, sides) in sides.enumerated() {
+            let refused = refusals(report, of: sources[source].name, number: source)
+            guard !refused.isEmpty else { continue }
+            let side = try sides.collect(refused, pool: pool) { (block, rows) throws(SQLError) in
+                try self.partitions[source][Int(block.partition)].reread(block, rows: rows)
+            }
+            output.parts += side.parts
+            for (name, batch) in side.rows {
+                if let relation = own.firstIndex(of: name) { circuit.feed(relation: relation, batch) }
+            }
         }
-        output.parts += side.parts
-        sideRows = side.rows
-        for (relation, batch) in side.read { circuit.feed(relation: relation, batch) }
         return TickStep(report: report, record: report.inputs?.encode(), output: output)
+    }
+
+    /// What a tick refused of one source, which blocks of rows know by `number`. A letter joins those of its record's source,
+    /// or, of a row that is no one record's any more (a group's, a pair's), of the first that its view reads.
+    func refusals(_ report: TickReport, of source: String, number: Int) -> Refusals {
+        var refused = Refusals(views: circuit.graph.views)
+        guard !report.lateRows.isEmpty || !report.deadLetters.isEmpty else { return refused }
+        refused.late = report.lateRows.filter { $0.block.source == number }
+        refused.letters = report.deadLetters.filter { letter in
+            if letter.source >= 0 { return letter.source == number }
+            let home = letter.view.flatMap { $0 < homes.count ? homes[$0] : nil }
+            return home.map { sources[$0].name == source } ?? false
+        }
+        return refused
     }
 
     /// A topic may get more partitions while it is read.
     private func lookForPartitions() throws(SQLError) {
         let now = clock.monotonicNanos()
-        guard now - lookedNanos >= Pipeline.lookNanos else { return }
+        guard !sourcesAreFed, now - lookedNanos >= Pipeline.lookNanos else { return }
         lookedNanos = now
         for (ordinal, source) in sources.enumerated() {
             let more = try connectors.openMore(
@@ -148,7 +189,7 @@ package final class Pipeline: TickMachine {
         }
     }
 
-    private static let lookNanos: Int64 = 1_000_000_000
+    static let lookNanos: Int64 = 1_000_000_000
 
     /// Records that a source's partitions left out because the pipeline could not keep up.
     package func dropped(from source: Int) -> UInt64 { partitions[source].reduce(0) { $0 + $1.dropped } }
@@ -175,10 +216,6 @@ package final class Pipeline: TickMachine {
         } catch {
             throw error.asSQLError
         }
-    }
-
-    private func partition(_ block: OriginBlock) -> any SourcePartition {
-        partitions[block.source][Int(block.partition)]
     }
 
     /// Ends the sinks of a run without a log. After the last tick, committed and drained.

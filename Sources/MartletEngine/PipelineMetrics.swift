@@ -2,19 +2,51 @@ package import MartletCore
 internal import MartletDataflow
 internal import MartletSQL
 
-/// A pipeline's figures in the metrics registry, brought up to date after each tick. Called by the driver's thread.
-package final class PipelineMetrics {
-    private struct SourceFigures {
-        let rows: Counter
-        let deadLetters: Counter
-        let skipped: Counter
-        let dropped: Counter
-        let watermark: Gauge
-        let watermarkLag: Gauge
-        var last: (rows: UInt64, rejected: UInt64, skipped: UInt64) = (0, 0, 0)
-        var lastDropped: UInt64 = 0
+/// The figures of one source. Used by the driver's thread.
+final class SourceFigures {
+    private let rows: Counter
+    private let deadLetters: Counter
+    private let skipped: Counter
+    private let dropped: Counter
+    private let watermark: Gauge
+    private let watermarkLag: Gauge
+    private var last: (rows: UInt64, rejected: UInt64, skipped: UInt64) = (0, 0, 0)
+    private var lastDropped: UInt64 = 0
+
+    init(_ name: String, registry: MetricsRegistry) {
+        let label = [MetricLabel("source", name)]
+        rows = registry.counter("martlet_source_rows_total", help: "Records read and accepted.", label)
+        deadLetters = registry.counter("martlet_source_dead_letters_total", help: "Records that could not be read.", label)
+        skipped = registry.counter("martlet_source_skipped_total", help: "Bad records left out (on_error = 'skip').", label)
+        dropped = registry.counter(
+            "martlet_source_dropped_total", help: "Records left out because the pipeline could not keep up.", label)
+        watermark = registry.gauge(
+            "martlet_source_watermark_timestamp_seconds", help: "Event time up to which the source is complete.",
+            unit: .microsecondsAsSeconds, label)
+        watermarkLag = registry.gauge(
+            "martlet_source_watermark_lag_seconds", help: "The clock minus the watermark.", unit: .microsecondsAsSeconds, label)
     }
 
+    /// What source `index` of a circuit has counted; `passedOver`: by its partitions.
+    func update(_ circuit: Circuit, _ index: Int, passedOver: UInt64, wallMicros: Int64) {
+        let now = circuit.intake(of: index)
+        rows.add(now.rows &- last.rows)
+        deadLetters.add(now.rejected &- last.rejected)
+        skipped.add(now.skipped &- last.skipped)
+        last = now
+        // Partitions that are opened anew count from nothing.
+        if passedOver > lastDropped { dropped.add(passedOver - lastDropped) }
+        lastDropped = passedOver
+        let mark = circuit.sourceWatermarks[index]
+        if mark != .start, mark != .end {
+            watermark.set(mark)
+            watermarkLag.set(wallMicros - mark)
+        }
+    }
+}
+
+/// A pipeline's figures in the metrics registry, brought up to date after each tick. Called by the driver's thread.
+package final class PipelineMetrics {
     private struct ViewFigures {
         let rows: Counter
         let counted: Counter
@@ -35,24 +67,7 @@ package final class PipelineMetrics {
         ticks = registry.counter("martlet_ticks_total", help: "Ticks committed.")
         tickDuration = registry.histogram(
             "martlet_tick_seconds", help: "How long a tick took, without its commit.", unit: .nanosecondsAsSeconds)
-        for source in pipeline.sources {
-            let label = [MetricLabel("source", source.name)]
-            sources.append(
-                SourceFigures(
-                    rows: registry.counter("martlet_source_rows_total", help: "Records read and accepted.", label),
-                    deadLetters: registry.counter(
-                        "martlet_source_dead_letters_total", help: "Records that could not be read.", label),
-                    skipped: registry.counter(
-                        "martlet_source_skipped_total", help: "Bad records left out (on_error = 'skip').", label),
-                    dropped: registry.counter(
-                        "martlet_source_dropped_total", help: "Records left out because the pipeline could not keep up.", label),
-                    watermark: registry.gauge(
-                        "martlet_source_watermark_timestamp_seconds", help: "Event time up to which the source is complete.",
-                        unit: .microsecondsAsSeconds, label),
-                    watermarkLag: registry.gauge(
-                        "martlet_source_watermark_lag_seconds", help: "The clock minus the watermark.",
-                        unit: .microsecondsAsSeconds, label)))
-        }
+        if !pipeline.sourcesAreFed { sources = pipeline.sources.map { SourceFigures($0.name, registry: registry) } }
         for view in pipeline.circuit.graph.views {
             let label = [MetricLabel("view", view)]
             views.append(
@@ -75,20 +90,7 @@ package final class PipelineMetrics {
     /// What its sources and views have counted, without a tick of its own.
     func update(_ pipeline: Pipeline) {
         for index in sources.indices {
-            let now = pipeline.circuit.intake(of: index)
-            let last = sources[index].last
-            sources[index].rows.add(now.rows - last.rows)
-            sources[index].deadLetters.add(now.rejected - last.rejected)
-            sources[index].skipped.add(now.skipped - last.skipped)
-            sources[index].last = now
-            let dropped = pipeline.dropped(from: index)
-            sources[index].dropped.add(dropped - sources[index].lastDropped)
-            sources[index].lastDropped = dropped
-            let watermark = pipeline.circuit.sourceWatermarks[index]
-            if watermark != .start, watermark != .end {
-                sources[index].watermark.set(watermark)
-                sources[index].watermarkLag.set(clock.wallMicros() - watermark)
-            }
+            sources[index].update(pipeline.circuit, index, passedOver: pipeline.dropped(from: index), wallMicros: clock.wallMicros())
         }
         for index in views.indices {
             let now = pipeline.circuit.counters(of: index)

@@ -279,7 +279,7 @@ private struct Draft {
 
 extension ByteSlice {
     /// For `Log`, which sets a batch's offset before anybody else sees the batch.
-    var bytesBeforeSharing: UnsafeMutableRawBufferPointer {
+    package var bytesBeforeSharing: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: chunk.bytesBeforeSharing[range])
     }
 }

@@ -75,8 +75,9 @@ final class DatabaseHarness: @unchecked Sendable {
     }
 
     /// A database that has come back from a saved state and the records of the ticks after it.
-    static func broughtBack(_ state: [UInt8], _ records: some Sequence<[UInt8]>, shards: Int = 1) throws -> DatabaseHarness {
+    static func broughtBack(_ state: [UInt8], _ records: some Sequence<[UInt8]>, shards: Int = 1, scripts: [String: [[ScriptedRow]]] = [:]) throws -> DatabaseHarness {
         let harness = try DatabaseHarness(shards: shards)
+        harness.connectors.scripts = scripts
         var at = 0
         let reader = StateReader { (buffer: UnsafeMutableRawBufferPointer) in
             let count = min(buffer.count, state.count - at)

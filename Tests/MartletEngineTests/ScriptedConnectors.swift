@@ -12,11 +12,14 @@ final class ScriptedConnectors: ConnectorProvider {
     var scripts: [String: [[ScriptedRow]]] = [:]
     var rowsPerPoll = 1
     private(set) var sinks: [String: KeptRows] = [:]
+    /// By source: how often it was opened by name.
+    private(set) var opened: [String: Int] = [:]
 
     static let declaration = "ts TIMESTAMPTZ, key BIGINT, value BIGINT, id BIGINT"
 
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition] {
-        (scripts[definition.name] ?? []).enumerated().map {
+        opened[definition.name, default: 0] += 1
+        return (scripts[definition.name] ?? []).enumerated().map {
             ScriptedSource($1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll)
         }
     }
@@ -103,6 +106,14 @@ private final class ScriptedSource: SourcePartition {
     var progress: (done: Int64, total: Int64?) { (Int64(next), Int64(rows.count)) }
 
     var position: Int64 { Int64(next) }
+
+    func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? {
+        ScriptedSource(rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll)
+    }
+
+    func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        deliver(min(next + 2 * rowsPerPoll, Int(limit)), into: receiver)
+    }
 
     func save(into writer: StateWriter) { writer.write(Int64(next)) }
 

@@ -91,7 +91,8 @@ final class CommitSimulation {
         options.tailBytesMax = [4, 1_000][random.below(2)] << 10
         options.unwrittenBytesMax = [64, 1_000][random.below(2)] << 10
         options.checkpointBytes = 64 << 10
-        options.commitBytesMax = 1 << 20
+        // With the smaller one many ticks are too large for one commit.
+        options.commitBytesMax = [2, 1_000][random.below(2)] << 10
         durable.ticksInFlightMax = 1 + random.below(4)
         durable.checkpointNanos = 0
         durable.definition = CommitSimulation.script
@@ -266,9 +267,11 @@ final class CommitSimulation {
                 TopicPartition(topic: topic.id, partition: partition), from: next, maxBytes: 1 << 20, isolation: .readCommitted),
                 data.nextOffset > next
             else { return found }
+            var visible = CommittedBatches(aborted: data.abortedTransactions)
             for slice in data.slices {
                 for range in (try? RecordBatch.split(slice.bytes)) ?? [] {
-                    guard var reader = try? RecordBatchReader(UnsafeRawBufferPointer(rebasing: slice.bytes[range])) else { continue }
+                    let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[range])
+                    guard (try? visible.admits(batch)) ?? false, var reader = try? RecordBatchReader(batch) else { continue }
                     while let record = try? reader.next() { if record.offset >= next { found.append(record.copy) } }
                 }
             }

@@ -1,6 +1,6 @@
-internal import MartletCore
+package import MartletCore
 internal import MartletEngine
-internal import MartletSQL
+package import MartletSQL
 
 /// `connector = 'postgres'`: a table of a PostgreSQL server, by RisingWave's names of options.
 extension LocalConnectors {
@@ -8,7 +8,7 @@ extension LocalConnectors {
         "host", "port", "user", "password", "database", "schema", "table", "ssl.mode", "connect.timeout.seconds",
     ]
 
-    func openPostgresSink(_ definition: SinkDefinition, isAppendOnly: Bool) throws(SQLError) -> any SinkTarget {
+    func openPostgresSink(_ definition: SinkDefinition, isAppendOnly: Bool) throws(SQLError) -> PostgresTarget {
         let subject = "sink \"\(definition.name)\""
         let options = ConnectorOptions(definition.options, of: subject, connector: "postgres")
         try options.allow(LocalConnectors.optionNames)
@@ -40,6 +40,14 @@ extension LocalConnectors {
             PostgresSettings(
                 connection: connection, schema: options.text("schema") ?? "public", table: try options.required("table"),
                 columns: definition.fields.map(\.name), key: definition.type == .appendOnly ? [] : definition.primaryKey,
-                ignoresDeletes: definition.ignoresDeletes))
+                ignoresDeletes: definition.ignoresDeletes), isPatient: isPatient)
     }
+
+    package func check(_ definition: SinkDefinition) throws(SQLError) {
+        guard definition.connector == "postgres", log != nil else { return }
+        try openPostgresSink(definition, isAppendOnly: definition.isAppendOnly).check(timeoutSeconds: LocalConnectors.checkSeconds)
+    }
+
+    /// Ticks stand still as long.
+    private static let checkSeconds = 2
 }

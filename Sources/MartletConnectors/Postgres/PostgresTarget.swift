@@ -4,6 +4,7 @@ internal import MartletDataflow
 internal import MartletEngine
 internal import MartletPlatform
 internal import MartletSQL
+internal import Synchronization
 
 /// What a PostgreSQL sink writes to, and how.
 struct PostgresSettings {
@@ -23,17 +24,27 @@ struct PostgresSettings {
 /// target.
 ///
 /// With a key, rows replace those of the same key, and rows that a view takes back are deleted; of a transaction's changes to
-/// one key only the last counts. Used by one thread at a time.
+/// one key only the last counts. Used by one thread at a time, but for `abandon`.
+///
+/// Rows are taken whether or not the server is there; what it has is asked before the first of them goes, and ticks that it
+/// has are left out, so that a sink whose server is away at the start costs nobody else anything.
 final class PostgresTarget: ExternalTarget {
     let name: String
     let guarantee = DeliveryGuarantee.transactional
     private let settings: PostgresSettings
+    /// Waits for a server that is away, or that refuses the rows, however long; else the machine learns of it.
+    private let isPatient: Bool
+    private let isAbandoned = Atomic<Bool>(false)
+    /// Nothing that the server has under this name is of this sink's making.
+    private var isNew = false
     private var connection: PostgresConnection?
     /// Whose ticks are counted: the pipeline's own name in the world.
     private var owner = ""
     /// The last tick that PostgreSQL has, as far as was asked.
     private var durable: UInt64 = 0
     private var ended: UInt64 = 0
+    /// Of the tick under way.
+    private var staged: [(row: [String], isDeletion: Bool)] = []
     /// Since the last commit: the rows, as literals in parentheses without the parentheses, and about their bytes.
     private var added: [String] = []
     private var bytes = 0
@@ -46,7 +57,8 @@ final class PostgresTarget: ExternalTarget {
     /// No tick joins a transaction of this many bytes.
     private static let transactionBytesMax = 4 << 20
 
-    init(_ name: String, _ settings: PostgresSettings) {
+    init(_ name: String, _ settings: PostgresSettings, isPatient: Bool) {
+        self.isPatient = isPatient
         self.name = name
         self.settings = settings
     }
@@ -57,19 +69,43 @@ final class PostgresTarget: ExternalTarget {
 
     func resume(_ start: SinkStart) throws(SQLError) -> UInt64 {
         owner = start.pipeline
-        try connect()
-        if start.isNew {
-            try withConnection { connection throws(SQLError) in
-                try connection.execute("DELETE FROM \(self.ticks) WHERE \(self.isOurs)")
-            }
-            durable = 0
+        isNew = start.isNew
+        do throws(SQLError) {
+            try connect()
+        } catch {
+            guard isPatient else { throw error }
+            return start.isNew ? 0 : start.mark?.tick ?? 0
         }
         ended = durable
         return durable
     }
 
+    func abandon() { isAbandoned.store(true, ordering: .relaxed) }
+
+    /// Throws what a server that is there says against this sink: no such table, wrong password. One that is away may come.
+    func check(timeoutSeconds: Int) throws(SQLError) {
+        let parameters = settings.connection.map { $0.0 == "connect_timeout" ? ($0.0, "\(timeoutSeconds)") : $0 }
+        let opened: PostgresConnection
+        do throws(SQLError) {
+            opened = try PostgresConnection(parameters, subject: "sink \"\(name)\"")
+        } catch {
+            // libpq gives no SQLSTATE for a connection that was refused by the server itself.
+            let passing = ["starting up", "shutting down", "recovery", "too many", "slots are reserved"]
+            guard error.message.contains("FATAL: "), !passing.contains(where: error.message.contains) else { return }
+            throw SQLError(SQLState("08004"), error.message)
+        }
+        do throws(SQLError) {
+            try opened.execute(readable)
+        } catch {
+            if !error.isTransient { throw error }
+        }
+    }
+
     private var ticks: String { "\(PostgresTarget.quoted(settings.schema)).martlet_sinks" }
     private var target: String { "\(PostgresTarget.quoted(settings.schema)).\(PostgresTarget.quoted(settings.table))" }
+    private var readable: String {
+        "SELECT \(settings.columns.map(PostgresTarget.quoted).joined(separator: ", ")) FROM \(target) LIMIT 0"
+    }
     private var isOurs: String { "pipeline = \(PostgresTarget.literal(owner)) AND sink = \(PostgresTarget.literal(name))" }
 
     /// Connects if there is no connection, and learns what the server has: after a lost one a commit may or may not have
@@ -86,8 +122,9 @@ final class PostgresTarget: ExternalTarget {
         try opened.execute(
             "CREATE TABLE IF NOT EXISTS \(ticks) (pipeline text, sink text, tick bigint NOT NULL, PRIMARY KEY (pipeline, sink))")
         // Fails here, at the start, if there is no such table or column.
-        try opened.execute(
-            "SELECT \(settings.columns.map(PostgresTarget.quoted).joined(separator: ", ")) FROM \(target) LIMIT 0")
+        try opened.execute(readable)
+        if isNew { try opened.execute("DELETE FROM \(ticks) WHERE \(isOurs)") }
+        isNew = false
         try opened.execute("SELECT tick FROM \(ticks) WHERE \(isOurs)")
         durable = max(durable, opened.value.flatMap { UInt64($0) } ?? 0)
         connection = consume opened
@@ -100,7 +137,8 @@ final class PostgresTarget: ExternalTarget {
         } catch {
             // Whatever it was, what is left of the transaction goes with the connection.
             connection = nil
-            throw error
+            guard isPatient, !error.isTransient else { throw error }
+            throw SQLError(.connectionException, "the server refuses the rows: \(error.message) (\(error.state.code))")
         }
     }
 
@@ -117,7 +155,7 @@ final class PostgresTarget: ExternalTarget {
                     literals.append(
                         count == .max ? "NULL" : PostgresTarget.literal(String(decoding: try reader.read(Int(count)), as: UTF8.self)))
                 }
-                take(literals, isDeletion: isDeletion)
+                if !(isDeletion && settings.ignoresDeletes) { staged.append((literals, isDeletion)) }
             }
         } catch {
             throw SQLError(.internalError, "sink \"\(name)\": \(error)")
@@ -125,7 +163,6 @@ final class PostgresTarget: ExternalTarget {
     }
 
     private func take(_ literals: [String], isDeletion: Bool) {
-        if isDeletion && settings.ignoresDeletes { return }
         let row = literals.joined(separator: ", ")
         bytes += row.utf8.count
         guard !settings.key.isEmpty else { return added.append(row) }
@@ -134,14 +171,31 @@ final class PostgresTarget: ExternalTarget {
     }
 
     func endTick(_ tick: UInt64, isFollowed: Bool) throws(SQLError) {
+        if isAbandoned.load(ordering: .relaxed) { return forget() }
+        try connectPatiently()
+        // After an absence the server may have more than was known.
+        if tick > durable {
+            // Of a key's rows the one that stays counts, whichever shard told of it first.
+            for leaves in [true, false] { for (row, isDeletion) in staged where isDeletion == leaves { take(row, isDeletion: isDeletion) } }
+        }
+        staged = []
         ended = max(ended, tick)
         // Behind, several ticks go in one transaction: PostgreSQL's sync is then shared by them.
         if isFollowed && bytes < PostgresTarget.transactionBytesMax { return }
         try commit()
     }
 
+    private func connectPatiently() throws(SQLError) {
+        do throws(SQLError) {
+            try connect()
+        } catch {
+            guard isPatient, !error.isTransient else { throw error }
+            throw SQLError(.connectionException, "the server refuses the sink: \(error.message) (\(error.state.code))")
+        }
+    }
+
     private func commit() throws(SQLError) {
-        if ended > durable { try connect() }
+        if ended > durable { try connectPatiently() }
         if ended > durable {
             try withConnection { connection throws(SQLError) in
                 try connection.execute("BEGIN")
@@ -154,6 +208,11 @@ final class PostgresTarget: ExternalTarget {
             }
             durable = ended
         }
+        forget()
+    }
+
+    private func forget() {
+        staged = []
         added = []
         keys = []
         changes = [:]
@@ -194,7 +253,7 @@ final class PostgresTarget: ExternalTarget {
     }
 
     func sync() throws(SQLError) -> SinkMark {
-        try commit()
+        if isAbandoned.load(ordering: .relaxed) { forget() } else { try commit() }
         return SinkMark(tick: ended)
     }
 

@@ -88,14 +88,18 @@ extension LocalConnectors {
         try options.allow(["topic"])
         let log = try ownLog(subject)
         let topic = try topic(try options.required("topic"), of: log, subject)
-        let isUpsert = definition.format == .upsert || definition.type == .upsert
+        let kind: TopicFormat.Kind =
+            definition.format == .debezium ? .debezium : definition.format == .upsert || definition.type == .upsert ? .upsert : .rows
         var row = format
-        row.showsOperation = !isAppendOnly && !isUpsert && !definition.ignoresDeletes
+        row.showsOperation = !isAppendOnly && kind == .rows && !definition.ignoresDeletes
         row.hasHeader = false
+        if topic.isInternal {
+            throw SQLError(.insufficientPrivilege, "\(subject): topic \"\(topic.name)\" is Martlet's own", position: options.position("topic"))
+        }
         return TopicTarget(
             definition.name, topic: topic,
             format: TopicFormat(
-                row: row, key: definition.primaryKey, isUpsert: isUpsert, ignoresDeletes: definition.ignoresDeletes),
+                row: row, key: definition.primaryKey, kind: kind, ignoresDeletes: definition.ignoresDeletes),
             clock: clock)
     }
 
@@ -104,7 +108,7 @@ extension LocalConnectors {
         switch relation.kind {
         case .late:
             return TopicTarget(
-                relation.name, topic: topic, format: TopicFormat(row: format, key: [], isUpsert: false, ignoresDeletes: false),
+                relation.name, topic: topic, format: TopicFormat(row: format, key: [], kind: .rows, ignoresDeletes: false),
                 clock: clock)
         case .deadLetters:
             return DeadLetterTarget(

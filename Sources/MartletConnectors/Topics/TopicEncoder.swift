@@ -8,10 +8,18 @@ struct TopicFormat {
     var row: RowFormat
     /// Ordinals of the columns that make the key, a JSON object; none: records have no key.
     var key: [Int]
-    /// FORMAT UPSERT: a deletion is a tombstone under the key, and of the changes of a tick only a key's last counts.
-    var isUpsert: Bool
+    var kind: Kind
     /// Deletions are left out.
     var ignoresDeletes: Bool
+
+    enum Kind {
+        /// A record a row.
+        case rows
+        /// FORMAT UPSERT: a deletion is a tombstone under the key, and of the changes of a tick only a key's last counts.
+        case upsert
+        /// FORMAT DEBEZIUM: a change event a key and tick, with the row before and after; a tombstone behind a deletion.
+        case debezium
+    }
 }
 
 /// Encodes rows as frames: a kind (`insert`, `delete`), the key's and the value's length, key, value.
@@ -49,7 +57,7 @@ final class TopicEncoder: RowEncoder {
             let keyLine = keys == nil ? nil : TopicEncoder.line(&key, isLast: row == batch.count - 1)
             let isDeletion = batch.weights.map { $0.int64s[row] < 0 } ?? false
             if isDeletion && format.ignoresDeletes { continue }
-            let isTombstone = isDeletion && format.isUpsert
+            let isTombstone = isDeletion && format.kind == .upsert
             let head = UnsafeMutableRawPointer(bytes.reserve(TopicEncoder.headBytes))
             head.storeBytes(of: isDeletion ? TopicEncoder.delete : TopicEncoder.insert, as: UInt8.self)
             head.storeBytes(of: UInt32(keyLine?.count ?? 0), toByteOffset: 1, as: UInt32.self)

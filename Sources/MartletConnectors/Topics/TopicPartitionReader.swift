@@ -23,6 +23,8 @@ final class TopicPartitionReader: SourcePartition {
     /// Where records begin to be passed over, and where reading goes on.
     private var gap: Range<Int64>?
     private(set) var dropped: UInt64 = 0
+    /// Another reader of the same partition.
+    private let reopen: (_ columns: [Int], _ start: Int64) throws(SQLError) -> TopicPartitionReader
 
     /// What happens where the pipeline falls behind by more than so many records.
     enum Backpressure {
@@ -43,6 +45,11 @@ final class TopicPartitionReader: SourcePartition {
         next = start
         self.end = end
         self.backpressure = backpressure
+        reopen = { (columns, start) throws(SQLError) in
+            try TopicPartitionReader(
+                log, partition, topic: topic, definition: definition, ordinal: ordinal, columns: columns, start: start, end: end,
+                backpressure: backpressure, clock: clock)
+        }
         rows = try TopicRows(
             definition, ordinal: ordinal, partition: partition.partition, columns: columns,
             place: "\(topic)[\(partition.partition)]", clock: clock)
@@ -57,6 +64,11 @@ final class TopicPartitionReader: SourcePartition {
     func save(into writer: StateWriter) { writer.write(position) }
 
     func restore(from reader: StateReader) throws(StateError) { move(to: try reader.read()) }
+
+    func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { try reopen(columns, (start ?? 0) >> 1) }
+
+    /// Whether or not records on the way there were passed over.
+    func isBehind(_ position: Int64) -> Bool { next < position >> 1 }
 
     private func move(to position: Int64) {
         next = position >> 1
@@ -73,10 +85,21 @@ final class TopicPartitionReader: SourcePartition {
             return .progressed
         }
         guard data.nextOffset > next || !data.slices.isEmpty else { return .idle }
-        let limit = min(end ?? .max, gap?.lowerBound ?? .max)
+        try take(data, before: min(end ?? .max, gap?.lowerBound ?? .max), rows: rows, into: receiver)
+        return .progressed
+    }
+
+    private func take(_ data: FetchedData, before limit: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
         try deliver(data, before: limit, rows: rows, into: receiver)
         move(to: min(max(next, data.nextOffset), max(limit, next)) << 1)
-        return .progressed
+    }
+
+    /// Reads what the other reader passed over as well, as far as it is there.
+    func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
+        guard isBehind(limit) else { return }
+        let data = try read(from: next, bytes: bytes)
+        if data.logStartOffset > next { return move(to: min(data.logStartOffset, limit >> 1) << 1 | 1) }
+        try take(data, before: limit >> 1, rows: rows, into: receiver)
     }
 
     /// Where to go on if records are to be passed over now.

@@ -18,6 +18,8 @@ final class TopicRows {
     private let parser: RecordParser
     private let limits = ParseLimits()
 
+    /// For records that say what changes; the rest is for those that are rows.
+    private let changes: ChangeRows?
     private var heap: ByteHeap
     /// Of each line in the heap: the record's offset and, where an included column wants it, its frame.
     private var offsets: [Int64] = []
@@ -35,6 +37,7 @@ final class TopicRows {
         self.clock = clock
         layout = ColumnLayout(definition, columns)
         parser = try RecordParser(headless: definition, schema: layout.schema, limits: limits)
+        changes = try ChangeRows(definition, columns, layout, place: place, limits: limits)
         heap = ByteHeap(capacity: TopicRows.heapBytes)
     }
 
@@ -42,11 +45,13 @@ final class TopicRows {
 
     /// Whether what is held must be flushed before this record fits.
     func isFull(for record: RecordView) -> Bool {
-        !offsets.isEmpty && (record.value?.count ?? 0) + 1 > heap.free
+        if let changes { return changes.isFull(for: record.value?.count ?? record.key?.count ?? 0) }
+        return !offsets.isEmpty && (record.value?.count ?? 0) + 1 > heap.free
     }
 
     /// Takes a record, or refuses it at once where no parser could make a row of it.
     func add(_ record: RecordView, into receiver: any RecordReceiver) {
+        if let changes { return add(record, to: changes, into: receiver) }
         guard let value = record.value else {
             return receiver.reject(
                 letter(record.copy, "null_value", "the record has no value; FORMAT PLAIN has no use for a tombstone", wall: receiver.wallMicros))
@@ -73,10 +78,32 @@ final class TopicRows {
         if layout.includesFrame { frames.append(RecordFrame(record)) }
     }
 
+    private func add(_ record: RecordView, to changes: ChangeRows, into receiver: any RecordReceiver) {
+        do throws(ChangeFormat.Refusal) {
+            if let value = record.value, value.count > limits.recordBytesMax {
+                throw ChangeFormat.Refusal(
+                    code: RejectReason.tooLong.rawValue, message: "the record has \(value.count) bytes, more than \(limits.recordBytesMax)")
+            }
+            try changes.add(
+                offset: record.offset, key: record.key.map { Array($0) }, value: record.value,
+                frame: layout.includesFrame ? RecordFrame(record) : nil)
+        } catch {
+            receiver.reject(letter(record.copy, error.code, error.message, wall: receiver.wallMicros))
+        }
+    }
+
     // MARK: Rows out
 
     /// Delivers the rows of what was added. `originals` holds the batches they came from, for the bytes of dead letters.
     func flush(rowsMax: Int, originals: [ByteSlice], into receiver: any RecordReceiver) throws(SQLError) {
+        if let changes {
+            return try changes.flush(
+                source: ordinal, partition: partition, rowsMax: rowsMax, nanos: clock.monotonicNanos(), into: receiver
+            ) { offset, code, reason, field in
+                let original = TopicRows.find(offset, in: originals) ?? Record(offset: offset, key: nil, value: nil)
+                receiver.reject(letter(original, code, reason, field: field, wall: receiver.wallMicros))
+            }
+        }
         guard !offsets.isEmpty else { return }
         let wall = receiver.wallMicros
         let nanos = clock.monotonicNanos()

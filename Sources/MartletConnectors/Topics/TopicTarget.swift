@@ -9,9 +9,15 @@ final class TopicTarget: CommittedTarget {
     let guarantee = DeliveryGuarantee.transactional
     private let format: TopicFormat
     private let writer: TopicWriter
-    /// Of the tick so far, for upserts: each key's last frame, in the order in which the keys came.
+    /// Of the tick so far, for changes by key: what each came to, in the order in which the keys came.
     private var order: [[UInt8]] = []
-    private var last: [[UInt8]: [UInt8]?] = [:]
+    private var changes: [[UInt8]: Change] = [:]
+
+    /// The row of a key before the tick, as far as it left, and after it.
+    private struct Change {
+        var before: [UInt8]?
+        var after: [UInt8]?
+    }
 
     init(_ name: String, topic: Topic, format: TopicFormat, clock: any Clock) {
         self.name = name
@@ -31,9 +37,8 @@ final class TopicTarget: CommittedTarget {
             let end = keyStart + keyCount + valueCount
             let key = format.key.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: rest[keyStart..<keyStart + keyCount])
             let value = UnsafeRawBufferPointer(rebasing: rest[keyStart + keyCount..<end])
-            if format.isUpsert, let key {
-                let owned = Array(key)
-                if last.updateValue(isDeletion ? nil : Array(value), forKey: owned) == nil { order.append(owned) }
+            if format.kind != .rows, let key {
+                take(Array(key), value, isDeletion: isDeletion)
             } else {
                 try writer.add(key: key, value: value)
             }
@@ -41,13 +46,41 @@ final class TopicTarget: CommittedTarget {
         }
     }
 
+    /// What left may be told of before or after what came in its place: they are different rows of one key.
+    private func take(_ key: [UInt8], _ value: UnsafeRawBufferPointer, isDeletion: Bool) {
+        if changes[key] == nil { order.append(key) }
+        var change = changes[key] ?? Change()
+        if isDeletion {
+            if format.kind == .debezium, change.after?.elementsEqual(value) ?? false { change.after = nil } else {
+                change.before = change.before ?? Array(value)
+            }
+        } else {
+            change.after = Array(value)
+        }
+        changes[key] = change
+    }
+
     func takeAppends() throws(SQLError) -> [Append] {
         for key in order {
-            if let value = last[key] { try writer.add(key: key, value: value) }
+            guard let change = changes[key] else { continue }
+            switch format.kind {
+            case .rows, .upsert: try writer.add(key: key, value: change.after)
+            case .debezium:
+                guard change.before != nil || change.after != nil else { continue }
+                try writer.add(key: key, value: TopicTarget.event(change))
+                if change.after == nil { try writer.add(key: key, value: nil) }
+            }
         }
         order.removeAll(keepingCapacity: true)
-        last.removeAll(keepingCapacity: true)
+        changes.removeAll(keepingCapacity: true)
         return try writer.take()
+    }
+
+    private static func event(_ change: Change) -> [UInt8] {
+        let null = Array("null".utf8)
+        let operation = change.before == nil ? "c" : change.after == nil ? "d" : "u"
+        return Array("{\"before\":".utf8) + (change.before ?? null) + Array(",\"after\":".utf8) + (change.after ?? null)
+            + Array(",\"op\":\"\(operation)\"}".utf8)
     }
 }
 

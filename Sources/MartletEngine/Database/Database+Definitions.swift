@@ -19,14 +19,20 @@ extension Database {
         var tag = ""
     }
 
-    func define(_ definition: DefinitionText, _ work: inout Work) throws(SQLError) -> Answer {
+    /// - Parameter isNew: it is not a replay; sinks are asked whether they can work.
+    func define(_ definition: DefinitionText, _ work: inout Work, isNew: Bool = false) throws(SQLError) -> Answer {
         let building = try fold(definition)
+        for case .createSink(let sink) in building.plan?.statements ?? [] where isNew { try surroundings.connectors.check(sink) }
         let unit = try building.plan.flatMap { (plan) throws(SQLError) in try compile(plan, building.catalog) }
+        let readings = try unit.map { (unit) throws(SQLError) in try prepareReading(unit, building.catalog) }
         // Nothing fails from here on.
         enter(building, definition)
         work.stores.merge(building.stores) { $1 }
         work.catalogChanged = true
-        if let unit { begin(unit) }
+        if let unit {
+            begin(unit)
+            beginReading(unit, readings ?? [])
+        }
         if building.plan != nil { nextUnit += 1 }
         return Answer(tag: building.tag, notices: building.notices, tick: work.tick)
     }
@@ -239,13 +245,14 @@ extension Database {
     /// Lets go of what a dropped object had at work. A unit ends with its last object.
     private func forget(_ id: RelationID) {
         tables[id] = nil
+        sources[id] = nil
         for unit in units { unit.forget(id) }
         units.removeAll { $0.objects.isEmpty }
     }
 
     // MARK: Units
 
-    /// What of a text runs, and the sources that it reads: those that were defined before are read anew, by it alone.
+    /// What of a text runs, and the sources that it reads.
     private func unitPlan(_ building: Building) -> UnitPlan? {
         guard building.running.contains(where: \.runs) else { return nil }
         var plan = UnitPlan(id: nextUnit)
@@ -275,7 +282,8 @@ extension Database {
                 plan.sources.append(source)
             }
         }
-        for name in script.relationsRead + script.viewsRead + plan.statements.compactMap(\.definedName) {
+        let defined = plan.statements.compactMap(\.definedName) + plan.sources.map(\.name)
+        for name in script.relationsRead + script.viewsRead + defined {
             if let object = building.catalog[name] { plan.names[name] = object.id }
         }
         return plan
@@ -289,14 +297,13 @@ extension Database {
         var relations: [RelationID] = []
         for name in script.relationsRead + script.viewsRead where !own.contains(name) {
             guard let id = plan.names[name], let object = catalog.objects[id] else { continue }
-            // Late rows and dead letters of the unit's own sources come to it by themselves.
-            if case .side(let source) = object.kind, plan.sources.contains(where: { $0.name == source }) { continue }
             inputs.append(input(object, named: name))
             relations.append(id)
         }
         let pipeline = try Pipeline(
             plan.sources.map { .createSource($0) } + plan.statements, options: options, connectors: surroundings.connectors,
-            executor: surroundings.executor, clock: surroundings.clock, inputs: inputs, isTapped: true)
+            executor: surroundings.executor, clock: surroundings.clock, inputs: inputs, isTapped: true,
+            sourcesAreFed: true)
         var views: [(id: RelationID, tap: PipelineTap)] = []
         for (name, tap) in pipeline.taps.sorted(by: { $0.key < $1.key }) {
             if let id = plan.names[name] { views.append((id, tap)) }
@@ -304,7 +311,8 @@ extension Database {
         return RunningUnit(
             id: plan.id, pipeline: pipeline, inputs: relations, inputWidths: inputs.map { script.widths[$0.name] ?? 0 }, views: views,
             feeds: plan.feeds.compactMap { feed in pipeline.taps[feed.view].map { (feed.table, $0) } }, objects: plan.objects,
-            firstTarget: targets.count, isSelfMoving: !plan.sources.isEmpty || script.usesClock)
+            firstTarget: targets.count, isSelfMoving: script.usesClock, sources: unitSources(pipeline, plan.names),
+            sinks: pipeline.sinkNames.compactMap { plan.names[$0] })
     }
 
     private func input(_ object: CatalogObject, named name: String) -> PipelineInput {

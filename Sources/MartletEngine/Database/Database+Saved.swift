@@ -5,6 +5,7 @@ package import MartletState
 /// A database's whole state: the texts that define, from which the catalog is made again, the rows of what is kept, and the
 /// states of its units (docs/formats/database.md has the bytes).
 extension Database {
+    private static let savedVersion: UInt64 = 2
     private static let textsMax = 1 << 24
     private static let relationsMax = 1 << 24
 
@@ -18,6 +19,7 @@ extension Database {
         _ rows: [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])], into writer: StateWriter
     ) throws(SQLError) {
         writer.begin("database")
+        writer.write(Database.savedVersion)
         writer.write(tick)
         writer.write(UInt64(definitions.count))
         for definition in definitions {
@@ -44,6 +46,9 @@ extension Database {
             writer.write(UInt64(batches.count))
             for batch in batches { write(batch, into: writer, sink) }
         }
+        writer.begin("sources")
+        writer.write(UInt64(sources.count))
+        for source in sources.values.sorted(by: { $0.id < $1.id }) { source.save(into: writer) }
         writer.begin("units")
         writer.write(UInt64(units.count))
         for unit in units {
@@ -70,6 +75,10 @@ extension Database {
 
     private func read(_ reader: StateReader) throws(StateError) {
         try reader.expect("database")
+        let version = try reader.read(UInt64.self)
+        guard version == Database.savedVersion else {
+            throw reader.error("a database saved in another form than version \(Database.savedVersion), which this program reads")
+        }
         let restored = try reader.read(UInt64.self)
         var texts: [DefinitionText] = []
         for _ in 0..<(try reader.readCount(max: Database.textsMax)) {
@@ -86,12 +95,15 @@ extension Database {
         }
         try readRelations(reader, stores)
         try readCarried(reader, stores)
+        try readSources(reader)
         try reader.expect("units")
         let count = try reader.readCount(max: Database.relationsMax)
         guard count == units.count else { throw reader.error("the states of \(count) units, for \(units.count)") }
         for unit in units {
             guard try reader.read(UInt32.self) == unit.id else { throw reader.error("the state of another unit than \(unit.id)") }
-            try unit.restore(from: reader)
+            try unit.restore(from: reader) { (source, count) throws(SQLError) in
+                try self.sources[source.id]?.history(source.columns, partitions: 0..<count)
+            }
         }
         try reader.expect("end of database")
         setTick(restored)
@@ -100,6 +112,23 @@ extension Database {
             content.stores = stores
             content.tick = restored
             hub.retain(catalog.retentions, from: restored)
+        }
+    }
+
+    private func readSources(_ reader: StateReader) throws(StateError) {
+        try reader.expect("sources")
+        for _ in 0..<(try reader.readCount(max: Database.relationsMax)) {
+            let id = RelationID(try reader.read(UInt32.self))
+            let works = try reader.readFlag()
+            let starts = try reader.readNumbers(Int64.self, max: 1 << 24)
+            let source: SharedSource
+            do throws(SQLError) {
+                source = try bringBackSource(id, at: starts)
+            } catch {
+                throw reader.error(error.message)
+            }
+            try source.restore(from: reader)
+            if !works { source.fail(SQLError(.internalError, "source \"\(source.name)\" failed before the last restart")) }
         }
     }
 

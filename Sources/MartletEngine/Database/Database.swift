@@ -38,8 +38,8 @@ package struct DatabaseSurroundings: @unchecked Sendable {
 ///
 /// One thread drives it (`step`); sessions (`Database+Service`) put requests into a queue and read what is durable
 /// (`VisibleState`). In a tick: requests enter — writes are judged against the tables as they are then, definitions are
-/// carried out —, units step in the order of their making, each fed with what the tick changed in what it reads. What
-/// changed becomes visible, and requests are answered, when the tick is durable (`committed`).
+/// carried out —, sources are read, units step in the order of their making, each fed with what the tick changed in what it
+/// reads. What changed becomes visible, and requests are answered, when the tick is durable (`committed`).
 package final class Database: TickMachine, @unchecked Sendable {
     // Sendable: `queue`, `visible` and `pending` have locks; the rest belongs to the driver's thread.
     package private(set) var tick: UInt64 = 0
@@ -53,6 +53,8 @@ package final class Database: TickMachine, @unchecked Sendable {
     /// As of the last tick, durable or not.
     var catalog = DatabaseCatalog()
     var tables: [RelationID: TableState] = [:]
+    /// What units read from outside, by the relation of the source or table.
+    var sources: [RelationID: SharedSource] = [:]
     /// In the order of their making, so that each comes after those it reads.
     var units: [RunningUnit] = []
     var nextUnit: UInt32 = 1
@@ -100,6 +102,8 @@ package final class Database: TickMachine, @unchecked Sendable {
     /// Whether a tick has something to do at once.
     package var hasWork: Bool { !queue.isEmpty || !carried.isEmpty }
 
+    package var mustStep: Bool { queue.hasDefinition }
+
     /// Carries out definitions and waits until they are durable. Any thread but the driver's. `isRepeatable`: what is
     /// defined already stays as it is, and must not be defined otherwise.
     package func define(_ text: String, isRepeatable: Bool) throws(SQLError) -> [String] {
@@ -129,7 +133,9 @@ package final class Database: TickMachine, @unchecked Sendable {
     }
 
     /// Units that have failed since last asked. Driver's thread.
-    package func takeFailures() -> [SQLError] { units.compactMap { $0.takeFailure() } }
+    package func takeFailures() -> [SQLError] {
+        sources.values.sorted { $0.id < $1.id }.compactMap { $0.takeFailure() } + units.compactMap { $0.takeFailure() }
+    }
 
     // MARK: A tick
 
@@ -145,7 +151,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             enterCarried(&work)
             for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
         }
-        let done = stepUnits(&work, replayed)
+        let done = try stepUnits(&work, replayed)
         if carried.isEmpty {
             work.answers += flushes.map { ($0, .done(Answer(tick: work.tick))) }
             flushes = []
@@ -154,10 +160,10 @@ package final class Database: TickMachine, @unchecked Sendable {
         // A tick without a record has not been: answers alone go with the one before it.
         if needsCommit || replayed != nil { tick = work.tick }
         finish(&work, isReplay: replayed != nil)
-        let standing = (ticks: tick, isFinished: units.allSatisfy { !$0.readsSources || $0.isFinished })
+        let standing = (ticks: tick, isFinished: done.isAtEnd && units.allSatisfy(\.isSettled))
         told.withLock { $0 = standing }
         let report = TickReport(tick: tick, madeProgress: needsCommit, isFinished: false, deadLetters: [], lateRows: [])
-        let encoded = needsCommit && replayed == nil ? DatabaseRecord(events: work.events, units: done.records).encoded() : record
+        let encoded = needsCommit && replayed == nil ? DatabaseRecord(events: work.events, sources: done.sourceRecords, units: done.records).encoded() : record
         return TickStep(report: report, record: encoded, output: done.output)
     }
 
@@ -167,7 +173,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         case .write(let writes): work.answers.append((ticket, enter(writes, &work)))
         case .define(let text):
             do throws(SQLError) {
-                let answer = try define(text, &work)
+                let answer = try define(text, &work, isNew: true)
                 work.events.append(.define(text))
                 work.answers.append((ticket, .done(answer)))
             } catch {
@@ -229,38 +235,50 @@ package final class Database: TickMachine, @unchecked Sendable {
     struct UnitWork {
         var moved = false
         var records: [(unit: UInt32, bytes: [UInt8])] = []
+        var sourceRecords: [(source: RelationID, bytes: [UInt8])] = []
         var output: TickOutput
+        /// Late rows and dead letters, by their relations' names.
+        var sideRows: [(name: String, batch: Batch)] = []
+        /// No source that is read had anything left before the tick.
+        var isAtEnd = true
     }
 
-    /// Units in order; what tables changed is settled first, and enters the record.
-    private func stepUnits(_ work: inout Work, _ replayed: DatabaseRecord?) -> UnitWork {
+    /// Sources, then units in order; what tables changed is settled first, and enters the record.
+    private func stepUnits(_ work: inout Work, _ replayed: DatabaseRecord?) throws(SQLError) -> UnitWork {
         settle(&work)
         var done = UnitWork(output: TickOutput(tick: work.tick, parts: []))
+        try stepSources(&work, replayed, &done)
         for unit in units {
             for (ordinal, relation) in unit.inputs.enumerated() {
                 for batch in work.changes[relation] ?? [] { unit.feed(ordinal, batch) }
                 if let watermark = watermark(of: relation) { unit.setWatermark(ordinal, watermark) }
             }
             let record = replayed?.units.first { $0.unit == unit.id }?.bytes
-            // In a replay a unit without a record did nothing.
-            if replayed != nil, record == nil { continue }
+            if replayed != nil, record == nil {
+                unit.passOver()
+                continue
+            }
             guard let step = unit.step(replaying: record) else { continue }
             done.moved = done.moved || step.record != nil
             if let bytes = step.record { done.records.append((unit.id, bytes)) }
             done.output.pool = done.output.pool ?? step.output.pool
-            done.output.parts += step.output.parts.map { ($0.target + unit.firstTarget, $0.part) }
+            for (target, part) in step.output.parts {
+                if unit.isDropped(target: target) { step.output.pool?.give(part.bytes) } else {
+                    done.output.parts.append((target + unit.firstTarget, part))
+                }
+            }
             for (view, tap) in unit.views {
                 let batches = tap.take()
                 if !batches.isEmpty { work.changes[view, default: []] += batches }
             }
             for (table, tap) in unit.feeds {
-                let batches = tap.take()
+                // Records of a connector come in their own order, a key's all on one shard.
+                let batches = unit.feedsOfSources.contains(table) ? tap.take() : TableState.ordered(tap.take())
                 if !batches.isEmpty { carried[table, default: []] += batches }
             }
-            for (name, batch) in unit.pipeline.sideRows {
-                if let relation = catalog[name] { work.changes[relation.id, default: []].append(batch) }
-            }
+            try keepRefused(by: unit, step.report, &work, &done)
         }
+        finishSources(&work, done)
         return done
     }
 
@@ -292,6 +310,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     private func replay(_ event: DatabaseRecord.Event, _ work: inout Work) throws(SQLError) {
         switch event {
         case .define(let text): _ = try define(text, &work)
+        case .starts(let source, let starts): try sources[source]?.begin(at: starts)
         case .change(let relation, let batch): work.changes[relation, default: []].append(batch)
         case .encodedChange(let relation, let bytes):
             guard let object = catalog.objects[relation] else {

@@ -1,12 +1,13 @@
 package import MartletCore
 internal import MartletDataflow
 
-/// The figures of a database's units in the metrics registry. Units that read the same source, or are of the same name, one after
-/// the other, add to the same counters. Used by the driver's thread.
+/// The figures of a database's sources and units in the metrics registry. What is of the same name, one after the other, adds
+/// to the same counters. Used by the driver's thread.
 package final class DatabaseMetrics {
     private let registry: MetricsRegistry
     private let clock: any Clock
     private var units: [UInt32: PipelineMetrics] = [:]
+    private var sources: [RelationID: SourceFigures] = [:]
     private var updatedNanos: Int64 = .min
 
     package init(_ registry: MetricsRegistry, clock: any Clock) {
@@ -19,6 +20,12 @@ package final class DatabaseMetrics {
         let now = clock.monotonicNanos()
         guard updatedNanos == .min || now - updatedNanos >= DatabaseMetrics.periodNanos else { return }
         updatedNanos = now
+        for (id, source) in database.sources {
+            let figures = sources[id] ?? SourceFigures(source.name, registry: registry)
+            sources[id] = figures
+            figures.update(source.circuit, 0, passedOver: source.dropped, wallMicros: clock.wallMicros())
+        }
+        sources = sources.filter { database.sources[$0.key] != nil }
         for unit in database.units {
             let figures = units[unit.id] ?? PipelineMetrics(unit.pipeline, registry: registry, clock: clock)
             units[unit.id] = figures

@@ -1,27 +1,33 @@
 internal import MartletColumns
 internal import MartletCore
 
-/// What a replay of a database's tick must be given: what statements did, and the records of its units.
+/// What a replay of a database's tick must be given: what statements did, and the records of its sources and units.
 ///
 ///     version (1), events (varint), each: kind (1), then
 ///         change      relation (varint), bytes (run: `BatchCodec`)
 ///         definition  text (run), repeatable (1), search path (varint, runs)
+///         starts      relation (varint), partitions (varint), each: zigzag position (varint)
+///     sources (varint), each: relation (varint), record (run)
 ///     units (varint), each: unit (varint), record (run)
 struct DatabaseRecord {
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     enum Event {
         case change(RelationID, Batch)
         /// As read: the rows' types are the relation's.
         case encodedChange(RelationID, [UInt8])
         case define(DefinitionText)
+        /// Where the partitions of a source begin, all of them.
+        case starts(RelationID, [Int64])
     }
 
     var events: [Event]
+    var sources: [(source: RelationID, bytes: [UInt8])] = []
     var units: [(unit: UInt32, bytes: [UInt8])]
 
-    init(events: [Event], units: [(unit: UInt32, bytes: [UInt8])]) {
+    init(events: [Event], sources: [(source: RelationID, bytes: [UInt8])], units: [(unit: UInt32, bytes: [UInt8])]) {
         self.events = events
+        self.sources = sources
         self.units = units
     }
 
@@ -47,7 +53,17 @@ struct DatabaseRecord {
                 sink.append(definition.isRepeatable ? 1 : 0)
                 sink.append(varint: UInt64(definition.searchPath.count))
                 for name in definition.searchPath { run(Array(name.utf8), into: sink) }
+            case .starts(let source, let starts):
+                sink.append(3)
+                sink.append(varint: UInt64(source.raw))
+                sink.append(varint: UInt64(starts.count))
+                for start in starts { sink.append(varint: UInt64(bitPattern: (start << 1) ^ (start >> 63))) }
             }
+        }
+        sink.append(varint: UInt64(sources.count))
+        for (source, bytes) in sources {
+            sink.append(varint: UInt64(source.raw))
+            run(bytes, into: sink)
         }
         sink.append(varint: UInt64(units.count))
         for (unit, bytes) in units {
@@ -93,8 +109,23 @@ struct DatabaseRecord {
                     definition.searchPath.append(String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self))
                 }
                 events.append(.define(definition))
+            case 3:
+                let source = RelationID(try reader.readVarUInt32())
+                var partitions = try reader.readVarUInt64()
+                var starts: [Int64] = []
+                while partitions > 0 {
+                    partitions -= 1
+                    starts.append(try reader.readVarInt64())
+                }
+                events.append(.starts(source, starts))
             case let kind: throw .badLength(offset: reader.offset, length: Int64(kind))
             }
+        }
+        left = try reader.readVarUInt64()
+        while left > 0 {
+            left -= 1
+            let source = RelationID(try reader.readVarUInt32())
+            sources.append((source, Array(try reader.readRun(limit: reader.remaining))))
         }
         left = try reader.readVarUInt64()
         while left > 0 {

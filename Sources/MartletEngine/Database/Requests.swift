@@ -98,6 +98,9 @@ final class RequestQueue: Sendable {
     }
 
     var isEmpty: Bool { state.withLock { $0.waiting.isEmpty } }
+    var hasDefinition: Bool {
+        state.withLock { $0.waiting.contains { if case .define = $0.0 { true } else { false } } }
+    }
 
     /// As many as fit a tick. A definition comes alone, so that others see a settled catalog.
     func take() -> [(Request, Ticket)] {

@@ -20,6 +20,16 @@ struct UnitPlan {
     init(id: UInt32) { self.id = id }
 }
 
+/// A source among those that a unit reads.
+struct UnitSource {
+    let id: RelationID
+    /// Its ordinal in the unit's circuit, and the columns that its plans want.
+    let ordinal: Int
+    let columns: [Int]
+    /// What the source has read before is read here, up to where it is; nil: its rows are fed.
+    fileprivate(set) var history: [any SourcePartition]?
+}
+
 /// Definitions of one text that run, as one circuit. Driver's thread only.
 final class RunningUnit {
     let id: UInt32
@@ -36,20 +46,28 @@ final class RunningUnit {
     private(set) var objects: [RelationID]
     /// Where its targets begin among the database's.
     let firstTarget: Int
+    /// Its sinks, in the order of its targets.
+    private let sinks: [RelationID]
     /// Ticks may do something though nothing is fed.
     let isSelfMoving: Bool
     /// It failed for good: its views stand still.
     private(set) var failure: SQLError?
     private var isFed = true
+    /// Rows wait to be taken in.
+    private var hasRows = false
     private var isFailureTold = false
-    let readsSources: Bool
-    /// The sources are at their end and everything has come of them, or nothing will.
-    var isFinished: Bool { failure != nil || pipeline.circuit.sourceWatermarks.allSatisfy { $0 == .end } }
+    private(set) var sources: [UnitSource]
+    /// Tables that are fed by the unit's own source of theirs.
+    var feedsOfSources: Set<RelationID> { Set(sources.map(\.id)) }
+    /// Everything has come of what was fed, and it reads nothing by itself; or it failed.
+    var isSettled: Bool { failure != nil || (!isFed && !isCatchingUp) }
+    var isCatchingUp: Bool { sources.contains { $0.history != nil } }
 
     init(
         id: UInt32, pipeline: Pipeline, inputs: [RelationID], inputWidths: [Int], views: [(id: RelationID, tap: PipelineTap)],
-        feeds: [(table: RelationID, tap: PipelineTap)], objects: [RelationID], firstTarget: Int, isSelfMoving: Bool
+        feeds: [(table: RelationID, tap: PipelineTap)], objects: [RelationID], firstTarget: Int, isSelfMoving: Bool, sources: [UnitSource], sinks: [RelationID]
     ) {
+        self.sinks = sinks
         self.id = id
         self.pipeline = pipeline
         self.inputs = inputs
@@ -59,27 +77,95 @@ final class RunningUnit {
         self.objects = objects
         self.firstTarget = firstTarget
         self.isSelfMoving = isSelfMoving
-        readsSources = !pipeline.sources.isEmpty
+        self.sources = sources
     }
 
     func feed(_ ordinal: Int, _ batch: Batch) {
         var batch = batch
         if batch.columns.count > inputWidths[ordinal] { batch.columns.removeSubrange(inputWidths[ordinal]...) }
         pipeline.feed(input: ordinal, batch)
-        isFed = true
+        (isFed, hasRows) = (true, true)
     }
 
     func setWatermark(_ ordinal: Int, _ watermark: Watermark) {
         if pipeline.setWatermark(ofInput: ordinal, watermark) { isFed = true }
     }
 
+    // MARK: Sources
+
+    /// Rows of a source in one tick, by shard, and how far it is now; `columns`: those that the rows have.
+    func feed(_ source: UnitSource, _ rows: [[Batch]], columns: [Int], watermark: Watermark) {
+        guard failure == nil, source.history == nil else { return }
+        let places = source.columns.compactMap { columns.firstIndex(of: $0) }
+        for (shard, batches) in rows.enumerated() {
+            for batch in batches {
+                var narrowed = batch
+                narrowed.columns = places.map { batch.columns[$0] }
+                pipeline.circuit.feed(source: source.ordinal, shard: shard, narrowed)
+                (isFed, hasRows) = (true, true)
+            }
+        }
+        if pipeline.circuit.setWatermark(ofSource: source.ordinal, watermark) { isFed = true }
+    }
+
+    /// It reads by itself what the source has read, then it is fed. Before its first tick.
+    func beginCatchingUp(_ id: RelationID, _ history: [any SourcePartition]) {
+        for at in sources.indices where sources[at].id == id {
+            sources[at].history = history
+            pipeline.circuit.beginCatchingUp(source: sources[at].ordinal, with: history)
+        }
+    }
+
+    /// How far it may read by itself in this tick: where the source is.
+    func setFence(_ shared: SharedSource) throws(SQLError) {
+        for at in sources.indices where sources[at].id == shared.id {
+            guard let history = sources[at].history else { continue }
+            let positions = shared.positions
+            if positions.count > history.count,
+                let more = try shared.history(sources[at].columns, partitions: history.count..<positions.count)
+            {
+                sources[at].history = history + more
+                for partition in more { pipeline.circuit.addPartition(toSource: sources[at].ordinal, partition) }
+            }
+            pipeline.circuit.setFence(source: sources[at].ordinal, positions)
+        }
+    }
+
+    /// At the end of a tick: where it has read all that the source has, it is fed from now on.
+    func joinIfCaughtUp(_ shared: SharedSource) {
+        for at in sources.indices where sources[at].id == shared.id {
+            guard let history = sources[at].history,
+                zip(history, shared.positions).allSatisfy({ reader, position in !reader.isBehind(position) })
+            else { continue }
+            sources[at].history = nil
+            pipeline.circuit.beginFeeding(source: sources[at].ordinal)
+            if pipeline.circuit.setWatermark(ofSource: sources[at].ordinal, shared.watermark) { isFed = true }
+        }
+    }
+
+    func fail(_ error: SQLError) { failure = failure ?? error }
+
     func save(into writer: StateWriter) throws(SQLError) {
         writer.write(failure == nil)
+        // By source: partitions that it reads by itself; all bits set: it is fed.
+        writer.write(sources.map { $0.history.map { UInt32($0.count) } ?? .max })
         try pipeline.save(into: writer)
     }
 
-    func restore(from reader: StateReader) throws(StateError) {
+    /// `history` gives so many readers of a source's partitions, from where they began.
+    func restore(
+        from reader: StateReader, history: (UnitSource, Int) throws(SQLError) -> [any SourcePartition]?
+    ) throws(StateError) {
         if try !reader.readFlag() { failure = SQLError(.internalError, "failed before the last restart") }
+        let counts = try reader.readNumbers(UInt32.self, max: sources.count)
+        guard counts.count == sources.count else { throw reader.error("\(counts.count) sources, not \(sources.count)") }
+        for (source, count) in zip(sources, counts) where count != .max {
+            do throws(SQLError) {
+                if let readers = try history(source, Int(count)) { beginCatchingUp(source.id, readers) }
+            } catch {
+                throw reader.error(error.message)
+            }
+        }
         try pipeline.circuit.restore(from: reader)
     }
 
@@ -87,7 +173,11 @@ final class RunningUnit {
     func forget(_ object: RelationID) {
         views.removeAll { $0.id == object }
         objects.removeAll { $0 == object }
+        if let target = sinks.firstIndex(of: object) { (pipeline.targets[target] as? any ExternalTarget)?.abandon() }
     }
+
+    /// The target's sink was dropped while the rest of the unit goes on.
+    func isDropped(target: Int) -> Bool { target < sinks.count && !objects.contains(sinks[target]) }
 
     func takeFailure() -> SQLError? {
         guard !isFailureTold, let failure else { return nil }
@@ -95,10 +185,15 @@ final class RunningUnit {
         return failure
     }
 
+    /// A tick, in a replay, in which it did nothing: where it had something to do, it was because it failed then.
+    func passOver() {
+        if hasRows { fail(SQLError(.internalError, "failed before the last restart")) }
+    }
+
     /// One tick; nil where there is nothing to do. A failure stops the unit, not the database.
     func step(replaying record: [UInt8]?) -> TickStep? {
-        guard failure == nil, isFed || isSelfMoving || record != nil else { return nil }
-        isFed = false
+        guard failure == nil, isFed || isSelfMoving || isCatchingUp || record != nil else { return nil }
+        (isFed, hasRows) = (false, false)
         do throws(SQLError) {
             return try pipeline.step(replaying: record)
         } catch {

@@ -55,8 +55,7 @@ package final class DurableDriver {
 
     /// A tick that is carried out and that the log had no room for.
     private struct Uncommitted {
-        var record: Append
-        var appends: [Append]
+        var commit: TickCommit
         var tick: Deliveries.Tick
         var report: TickReport
         var reads: [(nanos: Int64, rows: Int)]
@@ -111,6 +110,7 @@ package final class DurableDriver {
     package func recover(wait: (Int64, SQLError?) throws(SQLError) -> Void) throws(SQLError) -> RecoveryReport {
         let start = clock.monotonicNanos()
         var report = RecoveryReport()
+        try ticks.abandonOpen()
         let range = try ticks.range()
         position = range.upperBound
         var marks: [String: SinkMark] = [:]
@@ -270,7 +270,8 @@ package final class DurableDriver {
     /// One tick, committed. Nil: there is no room (too much is on its way, or the log is full); try again after a wake-up.
     package func step() throws(SQLError) -> TickReport? {
         if uncommitted != nil { return try commit() }
-        guard try deliveries.hasRoom() else { return nil }
+        let hasRoom = try deliveries.hasRoom()
+        guard hasRoom || machine.mustStep else { return nil }
         let step = try machine.step(replaying: nil)
         try resume([:], isNew: true)
         guard let record = step.record else {
@@ -282,7 +283,7 @@ package final class DurableDriver {
         let (appends, parts) = try sort(step.output)
         let envelope = TickRecord(tick: machine.tick, marks: deliveries.takeMarkNews(), machine: record)
         uncommitted = Uncommitted(
-            record: try ticks.append(envelope, millis: clock.wallMicros() / 1000), appends: appends,
+            commit: try ticks.commit(envelope, appends, millis: clock.wallMicros() / 1000),
             tick: Deliveries.Tick(tick: machine.tick, parts: parts, pool: step.output.pool), report: step.report,
             reads: latency == nil ? [] : step.output.parts.flatMap(\.part.reads))
         return try commit()
@@ -312,9 +313,14 @@ package final class DurableDriver {
     }
 
     private func commit() throws(SQLError) -> TickReport? {
-        guard let waiting = uncommitted, let committed = try ticks.commit(waiting.record, waiting.appends) else { return nil }
+        guard var waiting = uncommitted else { return nil }
+        // The state of its going on is kept whether or not it came to its end.
         uncommitted = nil
-        position = committed.baseOffsets[0] + 1
+        guard let committed = try ticks.advance(&waiting.commit) else {
+            uncommitted = waiting
+            return nil
+        }
+        position = committed.position
         sequence = committed.sequence
         deliveries.push(waiting.tick, isDurable: false)
         let (tick, deliveries, latency, clock) = (waiting.tick.tick, deliveries, latency, clock)

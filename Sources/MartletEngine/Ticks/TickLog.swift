@@ -24,28 +24,42 @@ package struct TickLog: Sendable {
         return status.logStartOffset..<status.highWatermark
     }
 
-    /// One commit of the log: the record, and what goes to other topics. Nil: the log has no room now; try again with the
-    /// same batches.
-    func commit(_ record: Append, _ appends: [Append]) throws(SQLError) -> Committed? {
-        do throws(LogError) {
-            return try log.commit(Commit(appends: [record] + appends))
+    /// The record, and what goes to other topics, as one.
+    func commit(_ record: TickRecord, _ appends: [Append], millis: Int64) throws(SQLError) -> TickCommit {
+        let bytes = ByteSink(capacity: record.machine.count + 64)
+        record.encode(into: bytes)
+        var batches: [Append] = []
+        do throws(BatchError) {
+            for piece in TickRecord.pieces(bytes, of: record.tick, bytesMax: bytesMax / 2) {
+                let builder = RecordBatchBuilder()
+                piece.withUnsafeBytes { builder.append(timestamp: millis, key: nil, value: $0) }
+                let batch = try builder.finish()
+                batches.append(Append(partition, batch.withUnsafeBytes { ByteSlice(copying: $0) }))
+            }
         } catch {
-            if error.isRetriable { return nil }
+            throw SQLError(.programLimitExceeded, "a tick cannot be committed: \(error)")
+        }
+        return TickCommit(partition, record: batches, appends, bytesMax: bytesMax)
+    }
+
+    /// Goes on with a commit; nil: the log has no room now.
+    func advance(_ commit: inout TickCommit) throws(SQLError) -> (sequence: UInt64, position: Int64)? {
+        do throws(LogError) {
+            return try commit.advance(log)
+        } catch {
             throw SQLError(.ioError, "a tick cannot be committed: \(error)")
         }
     }
 
-    /// The record as a batch for `commit`.
-    func append(_ record: TickRecord, millis: Int64) throws(SQLError) -> Append {
-        let bytes = ByteSink(capacity: record.machine.count + 64)
-        record.encode(into: bytes)
-        let builder = RecordBatchBuilder()
-        builder.append(timestamp: millis, key: nil, value: bytes.bytes)
-        do throws(BatchError) {
-            let batch = try builder.finish()
-            return Append(partition, batch.withUnsafeBytes { ByteSlice(copying: $0) })
+    /// What goes to the log at a time: its limit leaves room for the batches' own frames.
+    private var bytesMax: Int { log.options.commitBytesMax / 2 }
+
+    /// Before anything is read or written: what a crash left half written is taken back.
+    func abandonOpen() throws(SQLError) {
+        do throws(LogError) {
+            try TickCommit.abandonOpen(partition, log)
         } catch {
-            throw SQLError(.programLimitExceeded, "a tick cannot be committed: \(error)")
+            throw SQLError(.ioError, "topic \(topic.name): \(error)")
         }
     }
 
@@ -53,6 +67,7 @@ package struct TickLog: Sendable {
     func forEach(from offset: Int64, _ body: (TickRecord) throws(SQLError) -> Void) throws(SQLError) {
         let end = try range().upperBound
         var next = offset
+        var pieces = TickRecord.Pieces()
         while next < end {
             let data: FetchedData
             do throws(LogError) {
@@ -61,8 +76,11 @@ package struct TickLog: Sendable {
                 throw SQLError(.ioError, "topic \(topic.name): \(error)")
             }
             guard data.nextOffset > next else { return }
+            var visible = CommittedBatches(aborted: data.abortedTransactions)
             for slice in data.slices {
-                for record in try records(in: slice, from: next) { try body(record) }
+                for bytes in try records(in: slice, from: next, &visible) {
+                    if let record = try pieces.add(bytes) { try body(record) }
+                }
             }
             next = data.nextOffset
         }
@@ -70,18 +88,17 @@ package struct TickLog: Sendable {
 
     private static let readBytes = 4 << 20
 
-    private func records(in slice: ByteSlice, from offset: Int64) throws(SQLError) -> [TickRecord] {
-        var records: [TickRecord] = []
+    private func records(
+        in slice: ByteSlice, from offset: Int64, _ visible: inout CommittedBatches
+    ) throws(SQLError) -> [[UInt8]] {
+        var records: [[UInt8]] = []
         do throws(BatchError) {
             for range in try RecordBatch.split(slice.bytes) {
-                var reader = try RecordBatchReader(UnsafeRawBufferPointer(rebasing: slice.bytes[range]))
+                let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[range])
+                guard try visible.admits(batch) else { continue }
+                var reader = try RecordBatchReader(batch)
                 while let record = try reader.next() {
-                    guard record.offset >= offset else { continue }
-                    do throws(StateError) {
-                        records.append(try TickRecord(decoding: record.value ?? UnsafeRawBufferPointer(start: nil, count: 0)))
-                    } catch {
-                        throw BatchError.invalid("offset \(record.offset): \(error)")
-                    }
+                    if record.offset >= offset { records.append(record.value.map { Array($0) } ?? []) }
                 }
             }
             return records

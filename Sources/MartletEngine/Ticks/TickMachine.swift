@@ -20,6 +20,8 @@ package protocol TickMachine: AnyObject {
     func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep
     /// Everything up to `tick` is durable: it may be shown, and answered. Called on any thread, in order.
     func committed(through tick: UInt64)
+    /// It should do a tick though targets lag behind: somebody may be about to drop the one that does.
+    var mustStep: Bool { get }
     /// Begins to save the whole state after the last tick. What other threads may be changing is taken now, under its locks;
     /// what is returned writes the state and takes none, so that a forked copy of the process may call it.
     func beginSave() -> StateSave
@@ -33,6 +35,8 @@ package typealias StateSave = (StateWriter) throws(SQLError) -> Void
 extension TickMachine {
     /// The whole state after the last tick.
     package func save(into writer: StateWriter) throws(SQLError) { try beginSave()(writer) }
+
+    package var mustStep: Bool { false }
 }
 
 /// What one tick did.

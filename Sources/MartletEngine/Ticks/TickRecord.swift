@@ -59,6 +59,68 @@ struct TickRecord: Equatable {
         guard reader.isAtEnd else { throw StateError("a damaged tick record: bytes after its end") }
     }
 
+    // MARK: Pieces
+
+    private static let pieceVersion: UInt8 = 2
+
+    /// The encoded record as one value, or, where it is longer than `bytesMax`, as several.
+    static func pieces(_ record: ByteSink, of tick: UInt64, bytesMax: Int) -> [[UInt8]] {
+        guard record.count > bytesMax else { return [Array(record.bytes)] }
+        let count = (record.count + bytesMax - 1) / bytesMax
+        return (0..<count).map { number in
+            let piece = ByteSink(capacity: bytesMax + 32)
+            piece.append(pieceVersion)
+            piece.append(little: tick)
+            piece.append(little: UInt32(number))
+            piece.append(little: UInt32(count))
+            piece.append(UnsafeRawBufferPointer(rebasing: record.bytes[(number * bytesMax)..<min((number + 1) * bytesMax, record.count)]))
+            return Array(piece.bytes)
+        }
+    }
+
+    private static func decoded(_ bytes: [UInt8]) throws(StateError) -> TickRecord {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(StateError) in try TickRecord(decoding: UnsafeRawBufferPointer(bytes)) }
+    }
+
+    /// Puts records together again.
+    struct Pieces {
+        private var bytes: [UInt8] = []
+        private var tick: UInt64 = 0
+        private var next: UInt32 = 0
+
+        /// The record that is complete with this value; nil: more belongs to it.
+        mutating func add(_ value: [UInt8]) throws(SQLError) -> TickRecord? {
+            do throws(StateError) {
+                guard value.first == TickRecord.pieceVersion else {
+                    guard next == 0 else { throw StateError("a tick record without its end") }
+                    return try TickRecord.decoded(value)
+                }
+                return try addPiece(value)
+            } catch {
+                throw SQLError(.dataCorrupted, "the ticks topic: \(error)")
+            }
+        }
+
+        private mutating func addPiece(_ value: [UInt8]) throws(StateError) -> TickRecord? {
+            let head = value.withUnsafeBytes { value -> (tick: UInt64, number: UInt32, count: UInt32)? in
+                guard value.count > 17 else { return nil }
+                return (
+                    UInt64(littleEndian: value.loadUnaligned(fromByteOffset: 1, as: UInt64.self)),
+                    UInt32(littleEndian: value.loadUnaligned(fromByteOffset: 9, as: UInt32.self)),
+                    UInt32(littleEndian: value.loadUnaligned(fromByteOffset: 13, as: UInt32.self))
+                )
+            }
+            guard let head, head.number == next, head.count > head.number, next == 0 || head.tick == tick else {
+                throw StateError("a tick record with a piece out of place")
+            }
+            bytes += value[17...]
+            (tick, next) = (head.tick, next + 1)
+            guard next == head.count else { return nil }
+            defer { self = Pieces() }
+            return try TickRecord.decoded(bytes)
+        }
+    }
+
     // MARK: Marks, which checkpoints have as well
 
     static func encode(_ marks: [(name: String, mark: SinkMark)], into sink: ByteSink) {

@@ -23,6 +23,16 @@ package enum RecordBatch {
         batch.storeBytes(of: checksum.bigEndian, toByteOffset: 17, as: UInt32.self)
     }
 
+    /// Makes a finished batch one of a producer's transaction.
+    package static func enlist(_ batch: UnsafeMutableRawBufferPointer, producerID: Int64, epoch: Int16, baseSequence: Int32) {
+        var header = RecordBatchHeader(unchecked: UnsafeRawBufferPointer(batch))
+        header.attributes |= BatchAttributes.transactional
+        (header.producerID, header.producerEpoch, header.baseSequence) = (producerID, epoch, baseSequence)
+        header.write(to: batch)
+        let checksum = crc32c(UnsafeRawBufferPointer(rebasing: batch[RecordBatchHeader.checkedFrom...]))
+        batch.storeBytes(of: checksum.bigEndian, toByteOffset: 17, as: UInt32.self)
+    }
+
     /// How `assign` changes the batch's times.
     package enum TimestampChange: Sendable, Equatable {
         case none

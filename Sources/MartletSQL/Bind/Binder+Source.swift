@@ -211,7 +211,7 @@ extension Binder {
         guard let encoding = RecordEncoding(rawValue: syntax.encode.text) else {
             throw unknown("ENCODE", syntax.encode, RecordEncoding.allCases.map(\.rawValue))
         }
-        if format == .debezium, !forSource { throw .notSupported("FORMAT DEBEZIUM of a sink", at: syntax.format.position) }
+        if format == .debezium, encoding != .json { throw .notSupported("FORMAT DEBEZIUM of anything but JSON", at: syntax.encode.position) }
         if encoding == .avro || encoding == .protobuf { throw .notSupported("ENCODE \(encoding.rawValue.uppercasedASCII)", at: syntax.encode.position) }
         var encode = EncodeDefinition(encoding: encoding)
         let known: [String]

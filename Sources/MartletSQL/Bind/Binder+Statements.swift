@@ -165,9 +165,9 @@ extension Binder {
                 hint: "Add primary_key = 'column, …'.")
         }
         (sink.format, sink.encode) = try format(create.format, forSource: false)
-        if sink.format == .upsert, sink.primaryKey.isEmpty {
+        if sink.format != .plain, sink.primaryKey.isEmpty {
             throw SQLError(
-                .invalidParameterValue, "FORMAT UPSERT needs a primary key", at: create.format?.position ?? create.position,
+                .invalidParameterValue, "FORMAT \(sink.format.rawValue.uppercasedASCII) needs a primary key", at: create.format?.position ?? create.position,
                 hint: "Add primary_key = 'column, …'.")
         }
         let known = ConnectorOptions.all[connector]

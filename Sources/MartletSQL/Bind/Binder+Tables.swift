@@ -199,6 +199,10 @@ extension Binder {
             throw SQLError(
                 .invalidTableDefinition, "FORMAT \(definition.format.rawValue.uppercasedASCII) needs a primary key", at: create.name.position)
         }
+        definition.key = table.primaryKey.compactMap { key in definition.columns.firstIndex { $0.name == table.columns[key].name } }
+        if definition.format != .plain, definition.key.count < table.primaryKey.count {
+            throw SQLError(.invalidTableDefinition, "a column of the primary key is computed, and deletions do not say it", at: create.name.position)
+        }
         definition.pipeline = create.pipeline?.text
         table.source = definition
     }

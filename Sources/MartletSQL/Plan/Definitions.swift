@@ -121,6 +121,8 @@ package struct SourceDefinition: Hashable, Sendable {
     package var maxFutureSkew: Int64?
     package var onError = ErrorPolicy.deadLetter
     package var backpressure = Backpressure.block
+    /// Of a table's connector: the columns of the table's primary key.
+    package var key: [Int] = []
     /// Microseconds; nil: the engine's own choice.
     package var latencyTarget: Int64?
     package var pipeline: String?

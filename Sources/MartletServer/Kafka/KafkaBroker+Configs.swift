@@ -182,6 +182,7 @@ extension KafkaBroker {
         _ type: Int8, _ name: String, _ changes: [Change], replacesAll: Bool, validateOnly: Bool
     ) -> Result<UInt64, KafkaRefusal> {
         switch type {
+        case Resource.topic where isOwnTopic(name): return .failure(KafkaRefusal(.topicAuthorizationFailed, ownTopicText(name)))
         case Resource.topic: return alterTopic(name, changes, replacesAll: replacesAll, validateOnly: validateOnly)
         case Resource.broker: return alterBroker(name, changes, replacesAll: replacesAll, validateOnly: validateOnly)
         default: return .failure(KafkaRefusal(.invalidRequest, "resources of type \(type) have no settings here"))

@@ -96,6 +96,10 @@ extension KafkaBroker {
             missing.errorCode = ErrorCode.invalidTopicException.rawValue
             return (missing, 0)
         }
+        guard !isOwnTopic(name) else {
+            missing.errorCode = ErrorCode.topicAuthorizationFailed.rawValue
+            return (missing, 0)
+        }
         guard mayCreate else { return (missing, 0) }
         do throws(LogError) {
             let created = try log.createTopic(name, partitions: Int32(configuration.int(.partitions)))

@@ -128,6 +128,7 @@ extension KafkaBroker {
                 var part = DeleteRecordsResponse.DeleteRecordsPartitionResult(partitionIndex: asked.partitionIndex, lowWatermark: -1)
                 switch partition(topic.name, asked.partitionIndex) {
                 case .failure(let refusal): part.errorCode = refusal.code.rawValue
+                case .success where isOwnTopic(topic.name): part.errorCode = ErrorCode.topicAuthorizationFailed.rawValue
                 case .success(let key):
                     do throws(LogError) {
                         let result = try deleteRecords(key, topic.name, asked.offset)

@@ -30,6 +30,10 @@ extension KafkaBroker {
                 task.refuse(index, isTopicName(part.topic) ? .unknownTopicOrPartition : .invalidTopicException)
                 continue
             }
+            guard !isOwnTopic(topic.name) else {
+                task.refuse(index, .topicAuthorizationFailed, ownTopicText(topic.name))
+                continue
+            }
             task.parts[index].key = TopicPartition(topic: topic.id, partition: part.partition)
             do throws(BatchError) {
                 try examine(part.records, topic.configuration, task, index)
@@ -286,6 +290,12 @@ extension TopicConfiguration {
         compressionType == "producer" ? nil : Compression.allCases.first { $0.name == compressionType } ?? Compression.none
     }
 }
+
+/// Topics in which Martlet keeps what it needs to come back: clients read them, and neither write, change nor make them.
+func isOwnTopic(_ name: String) -> Bool { name.hasPrefix("__martlet_") }
+
+/// What a client is told that tries to.
+func ownTopicText(_ name: String) -> String { "topic \"\(name)\" is Martlet's own; clients may only read it" }
 
 /// Kafka's rule: 1 to 249 of `[a-zA-Z0-9._-]`, and neither "." nor "..".
 func isTopicName(_ name: String) -> Bool {

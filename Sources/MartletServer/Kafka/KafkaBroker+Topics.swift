@@ -43,6 +43,7 @@ extension KafkaBroker {
     private func create(
         _ asked: CreateTopicsRequest.CreatableTopic, _ version: Int16, validateOnly: Bool
     ) -> Result<(Topic, UInt64), KafkaRefusal> {
+        guard !isOwnTopic(asked.name) else { return .failure(KafkaRefusal(.topicAuthorizationFailed, ownTopicText(asked.name))) }
         let partitions: Int32
         switch partitionCount(asked, version) {
         case .success(let count): partitions = count
@@ -124,6 +125,7 @@ extension KafkaBroker {
         guard let topic = log.topic(named: asked.name) else {
             return .failure(KafkaRefusal(.unknownTopicOrPartition, "there is no topic \"\(asked.name)\""))
         }
+        guard !isOwnTopic(topic.name) else { return .failure(KafkaRefusal(.topicAuthorizationFailed, ownTopicText(topic.name))) }
         guard asked.count > topic.partitions, asked.count <= KafkaBroker.topicPartitionsMax else {
             return .failure(
                 KafkaRefusal(
@@ -182,6 +184,7 @@ extension KafkaBroker {
         guard let topic = found else {
             return .failure(KafkaRefusal(state.name == nil ? .unknownTopicId : .unknownTopicOrPartition, "there is no such topic"))
         }
+        guard !isOwnTopic(topic.name) else { return .failure(KafkaRefusal(.topicAuthorizationFailed, ownTopicText(topic.name))) }
         do throws(LogError) {
             let sequence = try log.deleteTopic(topic.id)
             logger.info("topic deleted", ["topic": .string(topic.name)])

@@ -1,0 +1,35 @@
+package import MartletColumns
+internal import MartletCore
+
+/// Sources that several circuits have in common: one circuit reads and judges the records, the others are fed its rows and
+/// told its watermark. One that comes later first reads by itself what the others have had, up to where they are (a
+/// *fence*, which moves on), and is fed from then on. All between ticks, by the driver.
+extension Circuit {
+    /// From now on the source's rows come by `feed`; whatever partitions it had are let go of.
+    package func beginFeeding(source: Int) {
+        setups[source].readers = []
+        partitionCounts[source] = 0
+        fences[source] = nil
+        isFed[source] = true
+        for shard in shards { shard.removePartitions(of: source) }
+    }
+
+    /// The source reads by itself, to catch up with who reads it already. Before its first tick.
+    package func beginCatchingUp(source: Int, with readers: [any PartitionReader]) {
+        isFed[source] = false
+        for reader in readers { addPartition(toSource: source, reader) }
+    }
+
+    /// No partition of the source is read beyond these positions, one for each, until they are given anew.
+    package func setFence(source: Int, _ positions: [Int64]) { fences[source] = positions }
+
+    /// Rows of a source at the shard that read them, judged; they enter with the next tick.
+    package func feed(source: Int, shard: Int, _ batch: Batch) { shards[shard].feed(source: source, batch) }
+
+    /// How far a source is that is fed: from the next tick on, which the rows fed before are part of. Answers whether it moved.
+    package func setWatermark(ofSource source: Int, _ watermark: Watermark) -> Bool {
+        precondition(isFed[source], "the watermark of a source that is read here")
+        defer { sourceWatermarks[source] = max(sourceWatermarks[source], watermark) }
+        return watermark > sourceWatermarks[source]
+    }
+}

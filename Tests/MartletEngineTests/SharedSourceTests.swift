@@ -1,0 +1,121 @@
+import MartletCore
+import MartletTestKit
+import Testing
+
+/// Sources that several units read: statements sent one by one, as psql sends them.
+@Suite("Shared sources")
+struct SharedSourceTests {
+    private static let source = """
+        CREATE SOURCE s (\(ScriptedConnectors.declaration), WATERMARK FOR ts AS ts - INTERVAL '2 seconds')
+        WITH (connector = 'file', path = 'x', late_table = 'late') FORMAT PLAIN ENCODE JSON
+        """
+    private static let windows = """
+        SELECT window_start, count(*) AS n, sum(value) AS v FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start EMIT ON WINDOW CLOSE
+        """
+
+    /// Two partitions; every eighth record has no event time, every tenth is late.
+    private static let rows: [[ScriptedRow]] = (0..<2).map { partition in
+        (0..<40).map { at in
+            let seconds = Int64(at % 10 == 9 ? max(at - 25, 0) : at)
+            return ScriptedRow(
+                id: Int64(partition * 1000 + at), time: at % 8 == 7 ? nil : seconds * 1_000_000, key: Int64(at % 3), value: Int64(at))
+        }
+    }
+
+    private func harness(shards: Int = 1) throws -> DatabaseHarness {
+        let database = try DatabaseHarness(shards: shards)
+        database.connectors.scripts["s"] = Self.rows
+        return database
+    }
+
+    private func ticks(_ database: DatabaseHarness, _ count: Int) { for _ in 0..<count { database.tick() } }
+
+    @Test("a source is read once for all views, whenever they are made, and a bad record makes one dead letter", arguments: [1, 2])
+    func once(shards: Int) throws {
+        let database = try harness(shards: shards)
+        database.run(Self.source)
+        database.run("CREATE MATERIALIZED VIEW a AS SELECT key, count(*) AS n, sum(id) AS ids FROM s GROUP BY key")
+        ticks(database, 10)
+        // Comes later, wants a column more, and has to catch up.
+        database.run("CREATE MATERIALIZED VIEW b AS SELECT key, count(*) AS n, sum(id) AS ids, sum(value) AS v FROM s GROUP BY key")
+        database.run("CREATE MATERIALIZED VIEW c AS SELECT id FROM s")
+        ticks(database, 60)
+        database.run("CREATE MATERIALIZED VIEW d AS SELECT id, key, value FROM s")
+        ticks(database, 60)
+        #expect(database.connectors.opened["s"] == 1)
+        #expect(database.run("SELECT count(*), count(DISTINCT id) FROM c") == "70 70")
+        #expect(database.sorted("SELECT key, n, ids FROM a") == database.sorted("SELECT key, n, ids FROM b"))
+        #expect(database.sorted("SELECT key, n, ids, v FROM b") == database.sorted("SELECT key, count(*), sum(id), sum(value) FROM d GROUP BY key"))
+        #expect(database.run("SELECT count(*), count(DISTINCT partition * 1000 + \"offset\") FROM s_dlq") == "10 10")
+    }
+
+    @Test("late rows of a later view, and dead letters, come to who reads them before; each once")
+    func sidesOfLaterViews() throws {
+        let database = try harness()
+        database.run(Self.source)
+        database.run("CREATE MATERIALIZED VIEW lates AS SELECT late_for, id FROM late")
+        database.run("CREATE MATERIALIZED VIEW letters AS SELECT reason_code, count(*) AS n FROM s_dlq GROUP BY reason_code")
+        ticks(database, 100)
+        // Nobody reads the rows, but the letters.
+        #expect(database.run("SELECT reason_code, n FROM letters") == "null_event_time 10")
+        #expect(database.run("SELECT count(*) FROM lates") == "0")
+        database.run("CREATE MATERIALIZED VIEW w AS \(Self.windows)")
+        ticks(database, 60)
+        database.run("CREATE MATERIALIZED VIEW half AS SELECT 1 / (key - 1) AS x FROM s")
+        ticks(database, 60)
+        #expect(database.run("SELECT reason_code, n FROM letters ORDER BY 1") == "22012 24\nnull_event_time 10")
+        #expect(database.run("SELECT count(*) FROM s_dlq") == "32")
+        #expect(database.sorted("SELECT * FROM lates") == database.sorted("SELECT late_for, id FROM late"))
+        #expect(database.run("SELECT late_for, count(*), count(DISTINCT id) FROM late GROUP BY late_for") == "w 4 4")
+        // In = counted + late + letters.
+        #expect(database.run("SELECT sum(n) FROM w") == "66")
+    }
+
+    @Test("a database comes back with its sources at any moment, also while views catch up", arguments: [1, 2])
+    func comingBack(shards: Int) throws {
+        let database = try harness(shards: shards)
+        var saved: [(state: [UInt8], records: Int)] = []
+        func go(_ count: Int) throws {
+            for _ in 0..<count {
+                database.tick()
+                saved.append((try database.saved(), database.records.count))
+            }
+        }
+        saved.append((try database.saved(), 0))
+        database.run(Self.source)
+        database.run("CREATE MATERIALIZED VIEW a AS SELECT key, count(*) AS n FROM s GROUP BY key")
+        try go(12)
+        database.run("CREATE MATERIALIZED VIEW w AS \(Self.windows)")
+        try go(3)
+        database.run("CREATE MATERIALIZED VIEW lates AS SELECT late_for, id FROM late")
+        try go(50)
+        let questions = [
+            "SELECT * FROM a", "SELECT * FROM w", "SELECT * FROM lates", "SELECT * FROM late", "SELECT * FROM s_dlq",
+        ]
+        let expected = questions.map { database.sorted($0) }
+        for (state, skipped) in saved {
+            let again = try DatabaseHarness.broughtBack(
+                state, database.records.dropFirst(skipped), shards: shards, scripts: ["s": Self.rows])
+            #expect(questions.map { again.sorted($0) } == expected)
+            // And after a part of the records it goes on by itself.
+            let shorter = try DatabaseHarness.broughtBack(
+                state, database.records.dropFirst(skipped).prefix(7), shards: shards, scripts: ["s": Self.rows])
+            guard shorter.run("SELECT count(*) FROM lates") != "42P01 relation \"lates\" does not exist" else { continue }
+            for _ in 0..<80 { shorter.tick() }
+            #expect(questions.map { shorter.sorted($0) }.prefix(3) == expected.prefix(3))
+        }
+    }
+
+    @Test("a view's changes go into a keyed table: of a key's rows the new one stays, on any number of shards", arguments: [1, 2, 3])
+    func sinkIntoKeyedTable(shards: Int) throws {
+        let database = try DatabaseHarness(shards: shards)
+        database.run("CREATE TABLE t (k INT, v INT); CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n, sum(v) AS v FROM t GROUP BY k")
+        database.run("CREATE TABLE copy (k INT PRIMARY KEY, n BIGINT, v BIGINT); CREATE SINK into_copy INTO copy FROM m")
+        for round in 0..<20 {
+            database.run("INSERT INTO t SELECT g % 7, g FROM generate_series(1, \(10 + round)) AS s (g)")
+            if round % 3 == 2 { database.run("DELETE FROM t WHERE k = \(round % 7)") }
+            database.run("FLUSH")
+            #expect(database.sorted("SELECT * FROM copy") == database.sorted("SELECT * FROM m"))
+        }
+    }
+}

@@ -1,0 +1,80 @@
+"""Sinks whose server is away: at their making, while they run, and when Martlet starts again."""
+
+import glob
+import os
+
+import psycopg
+from confluent_kafka import Producer
+
+from changes import send
+from harness import eventually
+
+
+def binaries():
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    return found[-1] if found else None
+
+
+def sink(name, host, table, more=""):
+    return (f"CREATE SINK {name} FROM counts WITH (connector = 'postgres', host = '{host}', database = 'postgres', table = '{table}', "
+            f"type = 'upsert', primary_key = 'k'{more})")
+
+
+def record(at):
+    return (str(at).encode(), {"k": at % 7, "v": at})
+
+
+def away(server, problems):
+    """Views go on while a sink's server is away, at the sink's making, later, and across a restart; then it has every row, once"""
+    if binaries() is None:
+        return
+    from crash_pipelines import Postgres
+
+    postgres = Postgres(binaries(), os.path.join(server.folder, "postgres"))
+    with psycopg.connect(host=postgres.folder, user="postgres", autocommit=True) as connection:
+        connection.execute("CREATE TABLE counts (k int PRIMARY KEY, n bigint, v numeric)")
+    host = postgres.folder
+    server.sql("CREATE SOURCE c (k INT, v INT) WITH (connector = 'kafka', topic = 'c') FORMAT PLAIN ENCODE JSON",
+               "CREATE MATERIALIZED VIEW counts AS SELECT k, count(*) AS n, sum(v) AS v FROM c GROUP BY k")
+
+    def total(n):
+        return [(n, n * (n - 1) // 2)]
+
+    query = "SELECT sum(n), sum(v) FROM counts"
+    try:
+        # A table that is not there is said at once.
+        try:
+            server.sql(sink("wrong", host, "missing"))
+            problems.append("a sink to a table that is not there was made")
+        except psycopg.Error as error:
+            problems.equal(error.sqlstate, "42P01", "the refusal")
+        postgres.stop()
+        server.sql(sink("absent", host, "counts"))
+        problems.equal(send(server, "c", [record(at) for at in range(1000)]), 0, "sent")
+        problems.equal(server.eventually_rows(query, total(1000)), total(1000), "the view while the server is away")
+        postgres.start()
+        problems.check(eventually(lambda: postgres.rows(query) == total(1000), 20), f"after its return: {postgres.rows(query)}")
+        postgres.stop()
+        problems.equal(send(server, "c", [record(at) for at in range(1000, 2000)]), 0, "sent")
+        problems.equal(server.eventually_rows(query, total(2000)), total(2000), "the view")
+        server.kill()
+        server.start()
+        problems.equal(server.eventually_rows(query, total(2000)), total(2000), "the view of a server that came back alone")
+        problems.equal(send(server, "c", [record(at) for at in range(2000, 3000)]), 0, "sent")
+        problems.equal(server.eventually_rows(query, total(3000)), total(3000), "the view")
+        postgres.start()
+        problems.check(eventually(lambda: postgres.rows(query) == total(3000), 20), f"after both: {postgres.rows(query)}")
+        # A dropped sink's rows hold nobody up.
+        postgres.stop()
+        problems.equal(send(server, "c", [record(at) for at in range(3000, 3100)]), 0, "sent")
+        server.eventually_rows(query, total(3100))
+        folder = os.path.join(server.folder, "kept.ndjson")
+        server.sql("DROP SINK absent",
+                   f"CREATE SINK kept AS SELECT v FROM c WITH (connector = 'file', path = '{folder}') FORMAT PLAIN ENCODE JSON")
+        lines = lambda: sum(1 for _ in open(folder)) if os.path.exists(folder) else 0
+        problems.check(eventually(lambda: lines() == 3100, 20), f"lines of another sink: {lines()}")
+    finally:
+        postgres.stop()
+
+
+CASES = [away]

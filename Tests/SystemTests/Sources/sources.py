@@ -1,0 +1,87 @@
+"""Sources that several views read, made one by one as psql makes them; and what clients may not do to topics that are Martlet's."""
+
+import json
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
+
+from changes import read, send
+from harness import eventually
+
+SOURCE = """
+CREATE SOURCE s (id BIGINT, k INT, v INT, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts - INTERVAL '1 second')
+WITH (connector = 'kafka', topic = 's', late_table = 's_late') FORMAT PLAIN ENCODE JSON
+"""
+
+
+def record(at, second):
+    return (str(at).encode(), {"id": at, "k": at % 5, "v": at, "ts": f"2026-01-01T00:00:{second:02d}Z"})
+
+
+def shared(server, problems):
+    """Views made one after the other, with a kill between, see every record once; a bad record makes one dead letter"""
+    server.sql(SOURCE, "CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM s GROUP BY k")
+    bad = [(b"bad", b"{no json %d" % at) for at in range(10)]
+    problems.equal(send(server, "s", [record(at, at % 30) for at in range(1000)] + bad), 0, "sent")
+    server.eventually_rows("SELECT sum(n) FROM a", [(1000,)])
+    server.sql("CREATE MATERIALIZED VIEW letters AS SELECT reason_code, count(*) AS n FROM s_dlq GROUP BY reason_code",
+               "CREATE MATERIALIZED VIEW b AS SELECT k, count(*) AS n, sum(v) AS v FROM s GROUP BY k")
+    server.kill()
+    server.start()
+    server.sql("CREATE MATERIALIZED VIEW c AS SELECT id, v FROM s")
+    problems.equal(send(server, "s", [record(at, 30) for at in range(1000, 2000)] + bad), 0, "sent")
+    expected = [(2000, 2000, sum(range(2000)))]
+    problems.equal(server.eventually_rows("SELECT count(*), count(DISTINCT id), sum(v) FROM c", expected), expected, "c")
+    sums = [(k, 400, sum(range(k, 2000, 5))) for k in range(5)]
+    problems.equal(server.eventually_rows("SELECT k, n, v FROM b ORDER BY k", sums), sums, "b")
+    problems.equal(server.eventually_rows("SELECT k, n FROM a ORDER BY k", [row[:2] for row in sums]), [row[:2] for row in sums], "a")
+    problems.equal(server.eventually_rows("SELECT reason_code, n FROM letters", [("invalid_json", 20)]), [("invalid_json", 20)], "letters")
+    found = read(server, "s_dlq", lambda found: len(found) >= 20, 10)
+    found += read(server, "s_dlq", lambda found: len(found) > 20, 1)[20:]
+    problems.equal(len(found), 20, "records in the dead letters' topic")
+
+
+def late(server, problems):
+    """A later view's late rows come to who reads the late table before it, and no view's twice"""
+    server.sql("CREATE MATERIALIZED VIEW lates AS SELECT late_for, count(*) AS n FROM s_late GROUP BY late_for")
+    for name in ("w1", "w2"):
+        server.sql(f"""
+            CREATE MATERIALIZED VIEW {name} AS SELECT window_start, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '5 seconds')
+            GROUP BY window_start EMIT ON WINDOW CLOSE""")
+    late = server.rows("SELECT late_for, count(*), count(DISTINCT id) FROM s_late GROUP BY late_for ORDER BY 1")
+    eventually(lambda: len(server.rows("SELECT * FROM lates")) == 2, 20)
+    late = server.rows("SELECT late_for, count(*), count(DISTINCT id) FROM s_late GROUP BY late_for ORDER BY 1")
+    problems.equal([row[0] for row in late], ["w1", "w2"], "late rows of both")
+    problems.check(late and all(row[1] == row[2] > 0 for row in late), f"each once: {late}")
+    problems.equal(server.rows("SELECT late_for, n FROM lates ORDER BY 1"), [row[:2] for row in late], "view")
+    counted = server.rows("SELECT sum(n) FROM w1")[0][0] or 0
+    open_windows = 2000 - counted - late[0][1]
+    problems.check(open_windows >= 0, f"in = counted {counted} + late {late[0][1]} + in open windows")
+
+
+def own_topics(server, problems):
+    """Topics in which Martlet keeps what it needs cannot be written, changed, deleted or made by clients"""
+    admin = AdminClient({"bootstrap.servers": server.address})
+    topics = [name for name in admin.list_topics(timeout=10).topics if name.startswith("__martlet_")]
+    problems.check(topics, "there are some")
+    name = topics[0]
+    attempts = {
+        "delete": lambda: admin.delete_topics([name])[name].result(10),
+        "extend": lambda: admin.create_partitions([NewPartitions(name, 9)])[name].result(10),
+        "make": lambda: admin.create_topics([NewTopic("__martlet_mine", 1)])["__martlet_mine"].result(10),
+        "alter": lambda: list(admin.alter_configs([ConfigResource("topic", name, {"retention.ms": "1"})]).values())[0].result(10),
+    }
+    for what, attempt in attempts.items():
+        try:
+            attempt()
+            problems.append(f"{what} was done")
+        except KafkaException as error:
+            problems.equal(error.args[0].name(), "TOPIC_AUTHORIZATION_FAILED", what)
+    said = []
+    producer = Producer({"bootstrap.servers": server.address})
+    producer.produce(name, b"x", on_delivery=lambda error, _: said.append(error and error.name()))
+    producer.flush(10)
+    problems.equal(said, ["TOPIC_AUTHORIZATION_FAILED"], "produce")
+
+
+CASES = [shared, late, own_topics]
