@@ -40,7 +40,8 @@ extension LocalConnectors {
             PostgresSettings(
                 connection: connection, schema: options.text("schema") ?? "public", table: try options.required("table"),
                 columns: definition.fields.map(\.name), key: definition.type == .appendOnly ? [] : definition.primaryKey,
-                ignoresDeletes: definition.ignoresDeletes), isPatient: isPatient)
+                ignoresDeletes: definition.ignoresDeletes), isPatient: isPatient,
+            refused: log.map { RefusedRows(definition.name, log: $0, partitions: topicPartitions, clock: clock) })
     }
 
     package func check(_ definition: SinkDefinition) throws(SQLError) {

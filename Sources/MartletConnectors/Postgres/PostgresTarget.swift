@@ -32,6 +32,8 @@ final class PostgresTarget: ExternalTarget {
     let name: String
     let guarantee = DeliveryGuarantee.transactional
     private let settings: PostgresSettings
+    /// Rows that the server refuses for what is in them go there.
+    private let refused: RefusedRows?
     /// Waits for a server that is away, or that refuses the rows, however long; else the machine learns of it.
     private let isPatient: Bool
     private let isAbandoned = Atomic<Bool>(false)
@@ -57,7 +59,8 @@ final class PostgresTarget: ExternalTarget {
     /// No tick joins a transaction of this many bytes.
     private static let transactionBytesMax = 4 << 20
 
-    init(_ name: String, _ settings: PostgresSettings, isPatient: Bool) {
+    init(_ name: String, _ settings: PostgresSettings, isPatient: Bool, refused: RefusedRows?) {
+        self.refused = refused
         self.isPatient = isPatient
         self.name = name
         self.settings = settings
@@ -137,8 +140,7 @@ final class PostgresTarget: ExternalTarget {
         } catch {
             // Whatever it was, what is left of the transaction goes with the connection.
             connection = nil
-            guard isPatient, !error.isTransient else { throw error }
-            throw SQLError(.connectionException, "the server refuses the rows: \(error.message) (\(error.state.code))")
+            throw error
         }
     }
 
@@ -197,18 +199,58 @@ final class PostgresTarget: ExternalTarget {
     private func commit() throws(SQLError) {
         if ended > durable { try connectPatiently() }
         if ended > durable {
-            try withConnection { connection throws(SQLError) in
-                try connection.execute("BEGIN")
-                for statement in statements() { try connection.execute(statement) }
-                try connection.execute(
-                    """
-                    INSERT INTO \(ticks) VALUES (\(PostgresTarget.literal(owner)), \(PostgresTarget.literal(name)), \(ended)) \
-                    ON CONFLICT (pipeline, sink) DO UPDATE SET tick = EXCLUDED.tick; COMMIT
-                    """)
+            do throws(SQLError) {
+                try withConnection { connection throws(SQLError) in
+                    try connection.execute("BEGIN")
+                    for statement in statements(bytesMax: PostgresTarget.statementBytesMax) { try connection.execute(statement) }
+                    try connection.execute(noteAndCommit)
+                }
+            } catch {
+                guard refused != nil, error.isOfARow else { throw patiently(error) }
+                try sendOneByOne()
             }
             durable = ended
         }
         forget()
+    }
+
+    private var noteAndCommit: String {
+        """
+        INSERT INTO \(ticks) VALUES (\(PostgresTarget.literal(owner)), \(PostgresTarget.literal(name)), \(ended)) \
+        ON CONFLICT (pipeline, sink) DO UPDATE SET tick = EXCLUDED.tick; COMMIT
+        """
+    }
+
+    /// Who is patient waits, too, until somebody has mended what the server objects to.
+    private func patiently(_ error: SQLError) -> SQLError {
+        guard isPatient, !error.isTransient else { return error }
+        return SQLError(.connectionException, "the server refuses the rows: \(error.message) (\(error.state.code))")
+    }
+
+    /// The same changes, each by itself; those that the server refuses become dead letters, which are kept before the rest is
+    /// true. (A crash in between makes them twice; the rows never.)
+    private func sendOneByOne() throws(SQLError) {
+        var letters: [(statement: String, error: SQLError)] = []
+        do throws(SQLError) {
+            try withConnection { connection throws(SQLError) in
+                try connection.execute("BEGIN")
+                for statement in statements(bytesMax: 0) {
+                    try connection.execute("SAVEPOINT row")
+                    do throws(SQLError) {
+                        try connection.execute(statement)
+                        try connection.execute("RELEASE SAVEPOINT row")
+                    } catch {
+                        guard error.isOfARow else { throw error }
+                        try connection.execute("ROLLBACK TO SAVEPOINT row")
+                        letters.append((statement, error))
+                    }
+                }
+                try refused?.keep(letters)
+                try connection.execute(noteAndCommit)
+            }
+        } catch {
+            throw patiently(error)
+        }
     }
 
     private func forget() {
@@ -219,12 +261,13 @@ final class PostgresTarget: ExternalTarget {
         bytes = 0
     }
 
-    private func statements() -> [String] {
+    /// - Parameter bytesMax: a statement is complete when it has so many; 0: each row is one.
+    private func statements(bytesMax: Int) -> [String] {
         var statements: [String] = []
         let columns = settings.columns.map(PostgresTarget.quoted)
         let insert = "INSERT INTO \(target) (\(columns.joined(separator: ", "))) VALUES "
         if settings.key.isEmpty {
-            batched(added, into: &statements, insert, "")
+            batched(added, into: &statements, insert, "", bytesMax)
             return statements
         }
         let keyColumns = settings.key.map { columns[$0] }.joined(separator: ", ")
@@ -234,17 +277,17 @@ final class PostgresTarget: ExternalTarget {
             ? "DO NOTHING" : "DO UPDATE SET " + others.map { "\(columns[$0]) = EXCLUDED.\(columns[$0])" }.joined(separator: ", ")
         let gone = keys.filter { changes[$0] == .some(nil) }
         let present = keys.compactMap { changes[$0] ?? nil }
-        batched(gone, into: &statements, "DELETE FROM \(target) WHERE (\(keyColumns)) IN (", ")")
-        batched(present, into: &statements, insert, " ON CONFLICT (\(keyColumns)) \(update)")
+        batched(gone, into: &statements, "DELETE FROM \(target) WHERE (\(keyColumns)) IN (", ")", bytesMax)
+        batched(present, into: &statements, insert, " ON CONFLICT (\(keyColumns)) \(update)", bytesMax)
         return statements
     }
 
-    private func batched(_ rows: [String], into statements: inout [String], _ head: String, _ tail: String) {
+    private func batched(_ rows: [String], into statements: inout [String], _ head: String, _ tail: String, _ bytesMax: Int) {
         var text = ""
         for row in rows {
             text += text.isEmpty ? head : ", "
             text += "(\(row))"
-            if text.utf8.count >= PostgresTarget.statementBytesMax {
+            if text.utf8.count >= bytesMax {
                 statements.append(text + tail)
                 text = ""
             }
@@ -269,6 +312,11 @@ final class PostgresTarget: ExternalTarget {
         guard text.contains(quote) else { return text }
         return text.split(separator: quote, omittingEmptySubsequences: false).joined(separator: "\(quote)\(quote)")
     }
+}
+
+extension SQLError {
+    /// The values of a row are at fault (data exceptions, violated constraints): another row may be taken.
+    fileprivate var isOfARow: Bool { ["22", "23"].contains(state.code.prefix(2)) }
 }
 
 /// Encodes rows as frames: a kind, then each column's text behind its length u32, which is 2³² − 1 for NULL.

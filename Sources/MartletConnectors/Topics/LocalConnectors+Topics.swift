@@ -157,6 +157,12 @@ extension Log {
     ) throws(LogError) -> Topic {
         if let topic = topic(named: name) { return topic }
         let (topic, sequence) = try createTopic(name, partitions: partitions, overrides: overrides, isInternal: isInternal)
+        try waitUntilDurable(sequence)
+        return topic
+    }
+
+    /// Returns when a commit is durable. Not for the journal's thread.
+    func waitUntilDurable(_ sequence: UInt64) throws(LogError) {
         let done = WakeSignal()
         let ticket = done.ticket
         whenDurable(sequence) { done.notify() }
@@ -164,6 +170,5 @@ extension Log {
         while !done.wait(after: ticket, timeoutNanos: 1_000_000_000) {
             if let failure { throw failure }
         }
-        return topic
     }
 }

@@ -4,9 +4,8 @@ import glob
 import os
 
 import psycopg
-from confluent_kafka import Producer
 
-from changes import send
+from changes import read, send
 from harness import eventually
 
 
@@ -77,4 +76,28 @@ def away(server, problems):
         postgres.stop()
 
 
-CASES = [away]
+def poison(server, problems):
+    """A row that the server refuses for its values is a dead letter, and the others are there"""
+    if binaries() is None:
+        return
+    from crash_pipelines import Postgres
+
+    postgres = Postgres(binaries(), os.path.join(server.folder, "poison"))
+    try:
+        with psycopg.connect(host=postgres.folder, user="postgres", autocommit=True) as connection:
+            connection.execute("CREATE TABLE small (v smallint CHECK (v <> 13))")
+        server.sql("CREATE TABLE given (v INT) APPEND ONLY",
+                   f"CREATE SINK picky FROM given WITH (connector = 'postgres', host = '{postgres.folder}', database = 'postgres', table = 'small')",
+                   "INSERT INTO given SELECT * FROM generate_series(10, 20)", "INSERT INTO given VALUES (70000), (1)")
+        expected = [(v,) for v in [1, 10, 11, 12, *range(14, 21)]]
+        problems.check(eventually(lambda: postgres.rows("SELECT v FROM small ORDER BY v") == expected, 20),
+                       f"rows: {postgres.rows('SELECT v FROM small ORDER BY v')}")
+        found = read(server, "picky_dlq", lambda found: len(found) >= 2, 10)
+        reasons = sorted(dict(message.headers())["martlet.reason"].decode() for message in found)
+        problems.equal(reasons, ["22003", "23514"], "dead letters")
+    finally:
+        server.sql("DROP SINK picky")
+        postgres.stop()
+
+
+CASES = [away, poison]
