@@ -87,10 +87,10 @@ final class PostgresTarget: ExternalTarget {
 
     /// Throws what a server that is there says against this sink: no such table, wrong password. One that is away may come.
     func check(timeoutSeconds: Int) throws(SQLError) {
-        let parameters = settings.connection.map { $0.0 == "connect_timeout" ? ($0.0, "\(timeoutSeconds)") : $0 }
-        let opened: PostgresConnection
+        var parameters = settings.connection.filter { $0.0 != "connect_timeout" }
+        parameters.append(("connect_timeout", "\(timeoutSeconds)"))
         do throws(SQLError) {
-            opened = try PostgresConnection(parameters, subject: "sink \"\(name)\"")
+            connection = try PostgresConnection(parameters, subject: "sink \"\(name)\"")
         } catch {
             // libpq gives no SQLSTATE for a connection that was refused by the server itself.
             let passing = ["starting up", "shutting down", "recovery", "too many", "slots are reserved"]
@@ -98,7 +98,7 @@ final class PostgresTarget: ExternalTarget {
             throw SQLError(SQLState("08004"), error.message)
         }
         do throws(SQLError) {
-            try opened.execute(readable)
+            try withConnection { connection throws(SQLError) in try connection.execute(readable) }
         } catch {
             if !error.isTransient { throw error }
         }

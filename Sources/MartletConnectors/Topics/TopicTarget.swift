@@ -78,9 +78,13 @@ final class TopicTarget: CommittedTarget {
 
     private static func event(_ change: Change) -> [UInt8] {
         let null = Array("null".utf8)
+        var event = Array("{\"before\":".utf8)
+        event += change.before ?? null
+        event += Array(",\"after\":".utf8)
+        event += change.after ?? null
         let operation = change.before == nil ? "c" : change.after == nil ? "d" : "u"
-        return Array("{\"before\":".utf8) + (change.before ?? null) + Array(",\"after\":".utf8) + (change.after ?? null)
-            + Array(",\"op\":\"\(operation)\"}".utf8)
+        event += Array(",\"op\":\"\(operation)\"}".utf8)
+        return event
     }
 }
 
