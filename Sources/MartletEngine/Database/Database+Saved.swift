@@ -5,7 +5,9 @@ package import MartletState
 /// A database's whole state: the texts that define, from which the catalog is made again, the rows of what is kept, and the
 /// states of its units (docs/formats/database.md has the bytes).
 extension Database {
-    private static let savedVersion: UInt64 = 2
+    /// What a saved state begins with; and what it began with when units read their sources by themselves.
+    private static let savedForm = "database 2"
+    private static let firstForm = "database"
     private static let textsMax = 1 << 24
     private static let relationsMax = 1 << 24
 
@@ -18,8 +20,7 @@ extension Database {
     private func save(
         _ rows: [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])], into writer: StateWriter
     ) throws(SQLError) {
-        writer.begin("database")
-        writer.write(Database.savedVersion)
+        writer.begin(Database.savedForm)
         writer.write(tick)
         writer.write(UInt64(definitions.count))
         for definition in definitions {
@@ -74,10 +75,9 @@ extension Database {
     }
 
     private func read(_ reader: StateReader) throws(StateError) {
-        try reader.expect("database")
-        let version = try reader.read(UInt64.self)
-        guard version == Database.savedVersion else {
-            throw reader.error("a database saved in another form than version \(Database.savedVersion), which this program reads")
+        let form = try reader.readText()
+        guard form == Database.savedForm || form == Database.firstForm else {
+            throw reader.error("a state of \"\(form.prefix(40))\", not of a database as this program saves it")
         }
         let restored = try reader.read(UInt64.self)
         var texts: [DefinitionText] = []
@@ -95,13 +95,13 @@ extension Database {
         }
         try readRelations(reader, stores)
         try readCarried(reader, stores)
-        try readSources(reader)
+        if form == Database.savedForm { try readSources(reader) }
         try reader.expect("units")
         let count = try reader.readCount(max: Database.relationsMax)
         guard count == units.count else { throw reader.error("the states of \(count) units, for \(units.count)") }
         for unit in units {
             guard try reader.read(UInt32.self) == unit.id else { throw reader.error("the state of another unit than \(unit.id)") }
-            try unit.restore(from: reader) { (source, count) throws(SQLError) in
+            try unit.restore(from: reader, isOfFirstForm: form == Database.firstForm) { (source, count) throws(SQLError) in
                 try self.sources[source.id]?.history(source.columns, partitions: 0..<count)
             }
         }

@@ -3,7 +3,7 @@ internal import MartletCore
 
 /// What a replay of a database's tick must be given: what statements did, and the records of its sources and units.
 ///
-///     version (1), events (varint), each: kind (1), then
+///     version (2), events (varint), each: kind (1), then
 ///         change      relation (varint), bytes (run: `BatchCodec`)
 ///         definition  text (run), repeatable (1), search path (varint, runs)
 ///         starts      relation (varint), partitions (varint), each: zigzag position (varint)
@@ -88,7 +88,8 @@ struct DatabaseRecord {
 
     private init(_ reader: inout ByteReader) throws(ByteError) {
         let found = try reader.readUInt8()
-        guard found == DatabaseRecord.version else { throw .badLength(offset: 0, length: Int64(found)) }
+        // Of version 1 are records of databases without sources.
+        guard found == DatabaseRecord.version || found == 1 else { throw .badLength(offset: 0, length: Int64(found)) }
         events = []
         units = []
         // Each takes bytes, so that a count that is not true ends with them.
@@ -121,7 +122,7 @@ struct DatabaseRecord {
             case let kind: throw .badLength(offset: reader.offset, length: Int64(kind))
             }
         }
-        left = try reader.readVarUInt64()
+        left = found == 1 ? 0 : try reader.readVarUInt64()
         while left > 0 {
             left -= 1
             let source = RelationID(try reader.readVarUInt32())

@@ -154,10 +154,13 @@ final class RunningUnit {
 
     /// `history` gives so many readers of a source's partitions, from where they began.
     func restore(
-        from reader: StateReader, history: (UnitSource, Int) throws(SQLError) -> [any SourcePartition]?
+        from reader: StateReader, isOfFirstForm: Bool, history: (UnitSource, Int) throws(SQLError) -> [any SourcePartition]?
     ) throws(StateError) {
         if try !reader.readFlag() { failure = SQLError(.internalError, "failed before the last restart") }
-        let counts = try reader.readNumbers(UInt32.self, max: sources.count)
+        if isOfFirstForm, !sources.isEmpty {
+            throw reader.error("of version 1, in which sources were read by each view for itself; begin anew (--reset)")
+        }
+        let counts = isOfFirstForm ? [] : try reader.readNumbers(UInt32.self, max: sources.count)
         guard counts.count == sources.count else { throw reader.error("\(counts.count) sources, not \(sources.count)") }
         for (source, count) in zip(sources, counts) where count != .max {
             do throws(SQLError) {
