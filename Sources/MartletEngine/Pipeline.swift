@@ -94,8 +94,8 @@ package final class Pipeline: TickMachine {
             let opened = sourcesAreFed ? [] : try connectors.openSource(source.definition, ordinal: ordinal, columns: source.columns)
             partitions.append(opened)
             var setup = Pipeline.setup(source.definition, columns: source.columns, readers: opened)
-            // What it reads itself to catch up was judged before.
-            if sourcesAreFed { setup.errors = .skip }
+            // What it reads itself to catch up was judged before, as far as somebody wanted the same columns.
+            if sourcesAreFed, setup.errors == .fail { setup.errors = .skip }
             setups.append(setup)
         }
         self.partitions = partitions

@@ -12,7 +12,7 @@ extension Database {
         /// It is opened for it.
         case opened(SharedSource)
         /// It is at work: `widened` where it lacks columns, `history` where it has read something.
-        case joined(RelationID, widened: SharedSource.Widened?, history: [any SourcePartition]?)
+        case joined(RelationID, widened: SharedSource.Widened?, history: [any SourcePartition]?, judged: [Int])
     }
 
     func unitSources(_ pipeline: Pipeline, _ names: [String: RelationID]) -> [UnitSource] {
@@ -54,7 +54,7 @@ extension Database {
             let widened = try shared.has(columns) ? nil : shared.prepareWidening(columns)
             let readsRows = unit.sources.contains { $0.id == id }
             let history = try readsRows && !shared.hasNoHistory ? shared.history(columns, partitions: shared.partitions.indices) : nil
-            readings.append(.joined(id, widened: widened, history: history))
+            readings.append(.joined(id, widened: widened, history: history, judged: shared.columns))
         }
         return readings
     }
@@ -65,9 +65,9 @@ extension Database {
             case .opened(let shared):
                 targets += shared.sides.targets
                 sources[shared.id] = shared
-            case .joined(let id, let widened, let history):
+            case .joined(let id, let widened, let history, let judged):
                 if let widened { sources[id]?.enter(widened) }
-                if let history { unit.beginCatchingUp(id, history) }
+                if let history { unit.beginCatchingUp(id, history, judged: judged) }
             }
         }
     }
@@ -128,7 +128,11 @@ extension Database {
         guard !report.lateRows.isEmpty || !report.deadLetters.isEmpty else { return }
         for source in unit.sources {
             guard let shared = sources[source.id] else { continue }
-            let refused = unit.pipeline.refusals(report, of: unit.pipeline.sources[source.ordinal].name, number: Int(source.id.raw))
+            let definition = unit.pipeline.sources[source.ordinal]
+            var refused = unit.pipeline.refusals(report, of: definition.name, number: Int(source.id.raw))
+            // Of records read to catch up, those that fail by what nobody looked at before.
+            let judged = source.judged.map { definition.columns[$0] }.map { ($0.jsonPath ?? [$0.name]).joined(separator: ".") }
+            refused.letters.removeAll { letter in letter.view == nil && letter.field.map { judged.contains($0) } ?? true }
             try keep(refused, of: shared, &work, &done)
         }
     }

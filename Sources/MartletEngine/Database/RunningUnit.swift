@@ -28,6 +28,9 @@ struct UnitSource {
     let columns: [Int]
     /// What the source has read before is read here, up to where it is; nil: its rows are fed.
     fileprivate(set) var history: [any SourcePartition]?
+    /// Of the history: columns that the source had when it read it, so that records which do not fit them are dead letters
+    /// already. By their places among the declared.
+    fileprivate(set) var judged: [Int] = []
 }
 
 /// Definitions of one text that run, as one circuit. Driver's thread only.
@@ -109,9 +112,10 @@ final class RunningUnit {
     }
 
     /// It reads by itself what the source has read, then it is fed. Before its first tick.
-    func beginCatchingUp(_ id: RelationID, _ history: [any SourcePartition]) {
+    func beginCatchingUp(_ id: RelationID, _ history: [any SourcePartition], judged: [Int]) {
         for at in sources.indices where sources[at].id == id {
             sources[at].history = history
+            sources[at].judged = judged
             pipeline.circuit.beginCatchingUp(source: sources[at].ordinal, with: history)
         }
     }
@@ -149,6 +153,7 @@ final class RunningUnit {
         writer.write(failure == nil)
         // By source: partitions that it reads by itself; all bits set: it is fed.
         writer.write(sources.map { $0.history.map { UInt32($0.count) } ?? .max })
+        for source in sources where source.history != nil { writer.write(source.judged.map { UInt32(truncatingIfNeeded: $0) }) }
         try pipeline.save(into: writer)
     }
 
@@ -163,8 +168,9 @@ final class RunningUnit {
         let counts = isOfFirstForm ? [] : try reader.readNumbers(UInt32.self, max: sources.count)
         guard counts.count == sources.count else { throw reader.error("\(counts.count) sources, not \(sources.count)") }
         for (source, count) in zip(sources, counts) where count != .max {
+            let judged = try reader.readNumbers(UInt32.self, max: 1 << 16).map { Int($0) }
             do throws(SQLError) {
-                if let readers = try history(source, Int(count)) { beginCatchingUp(source.id, readers) }
+                if let readers = try history(source, Int(count)) { beginCatchingUp(source.id, readers, judged: judged) }
             } catch {
                 throw reader.error(error.message)
             }

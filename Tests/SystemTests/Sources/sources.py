@@ -89,4 +89,19 @@ def own_topics(server, problems):
     problems.equal(said, ["TOPIC_AUTHORIZATION_FAILED"], "produce")
 
 
-CASES = [shared, late, own_topics]
+def unwanted(server, problems):
+    """A record with a value that does not fit is a dead letter as soon as somebody wants the column, also when it was read before; once"""
+    server.sql("CREATE SOURCE u (k INT, v INT) WITH (connector = 'kafka', topic = 'u') FORMAT PLAIN ENCODE JSON",
+               "CREATE MATERIALIZED VIEW u1 AS SELECT k, count(*) AS n FROM u GROUP BY k")
+    records = [(b"%d" % at, {"k": 1, "v": "no number" if at % 3 == 0 else at}) for at in range(30)] + [(b"x", b"no json")]
+    problems.equal(send(server, "u", records), 0, "sent")
+    problems.equal(server.eventually_rows("SELECT n FROM u1", [(30,)]), [(30,)], "a view that does not want it")
+    for name in ("u2", "u3"):
+        server.sql(f"CREATE MATERIALIZED VIEW {name} AS SELECT count(*) AS n, sum(v) AS v FROM u")
+        expected = [(20, sum(at for at in range(30) if at % 3))]
+        problems.equal(server.eventually_rows(f"SELECT n, v FROM {name}", expected), expected, name)
+    query = "SELECT field, count(*) FROM u_dlq GROUP BY field ORDER BY field"
+    problems.equal(server.eventually_rows(query, [("v", 10), (None, 1)]), [("v", 10), (None, 1)], "dead letters")
+
+
+CASES = [shared, late, own_topics, unwanted]
