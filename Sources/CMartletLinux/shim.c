@@ -167,6 +167,14 @@ void martlet_lower_priority(void) {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 5);
 }
 
+int martlet_thread_niceness(void) {
+    return getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+}
+
+int martlet_set_thread_niceness(int niceness) {
+    return setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), niceness) == 0 ? 0 : -errno;
+}
+
 int martlet_write_back(int descriptor, int64_t offset, int64_t count) {
     return sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0 ? 0 : -errno;
 }

@@ -44,6 +44,8 @@ enum CommandLineTool {
             run: ServeCommand.run),
         Command(name: "sql", summary: "ask a running server", help: SQLCommand.help, run: SQLCommand.run),
         Command(
+            name: "why", summary: "say why a view shows nothing or stands still", help: WhyCommand.help, run: WhyCommand.run),
+        Command(
             name: "query", summary: "ask once: files, or what a data directory keeps", help: QueryCommand.help, run: QueryCommand.run),
         Command(
             name: "topic", summary: "make, list, change, write and read topics of a server", help: TopicCommand.help,

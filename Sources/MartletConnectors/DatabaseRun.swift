@@ -27,6 +27,14 @@ package final class DatabaseRun: Sendable {
         func callAsFunction() { body.withLock { $0 }?() }
     }
 
+    /// Says what becomes of ticks, once there is somebody who knows.
+    private final class Standing: Sendable {
+        private let body = Mutex<(@Sendable () -> DriverStanding)?>(nil)
+
+        func set(_ given: @escaping @Sendable () -> DriverStanding) { body.withLock { $0 = given } }
+        func callAsFunction() -> DriverStanding { body.withLock { $0 }?() ?? DriverStanding() }
+    }
+
     package init(_ options: RunOptions, registry: MetricsRegistry?) throws(SQLError) {
         self.registry = registry
         let clock = SystemClock()
@@ -43,14 +51,18 @@ package final class DatabaseRun: Sendable {
             throw SQLError(.configurationLimitExceeded, "\(error)")
         }
         let wake = Wake()
-        let surroundings = DatabaseSurroundings(
+        var surroundings = DatabaseSurroundings(
             clock: clock, connectors: connectors, executor: executor, makeSignal: { WakeSignal() }, wake: { wake() },
             makeReaders: { LocalConnectors(outDirectory: outDirectory, clock: SystemClock(), log: log, readsToNow: true) })
+        surroundings.yield = { BlockingPool.yieldUntilDone() }
+        let standing = Standing()
+        surroundings.driverStanding = { standing() }
         database = Database(settings, surroundings)
         if let durable = options.durable {
             let run = try DurableRun(
                 database, durable.place, options: durable.options, resets: durable.resets, logger: durable.logger, registry: registry)
             wake.set { run.wake() }
+            standing.set { run.standing }
             way = .durable(run, durable, connectors.interest)
         } else {
             let signal = WakeSignal()
@@ -75,6 +87,7 @@ package final class DatabaseRun: Sendable {
                     onRecovered()
                 },
                 betweenTicks: { () throws(SQLError) in
+                    database.giveObservation()
                     for failure in database.takeFailures() { onUnitFailure(failure) }
                     metrics?.update(database)
                 })

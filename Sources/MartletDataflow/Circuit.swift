@@ -68,7 +68,7 @@ package final class Circuit {
     package private(set) var shards: [Shard]
 
     let executor: any ShardExecutor
-    private let clock: any Clock
+    let clock: any Clock
     var setups: [SourceSetup]
     /// By source: another circuit reads it and this one is fed, watermark included (`Circuit+Feeds`).
     var isFed: [Bool]
@@ -105,11 +105,10 @@ package final class Circuit {
         isFed = Array(repeating: false, count: sources.count)
         fences = Array(repeating: nil, count: sources.count)
         shards = []
-        let now = clock.monotonicNanos()
         for index in 0..<shardCount {
             shards.append(
                 try Shard(
-                    index: index, of: shardCount, graph: graph, sources: sources, evaluation: evaluation, nowNanos: now))
+                    index: index, of: shardCount, graph: graph, sources: sources, evaluation: evaluation, clock: clock))
         }
     }
 

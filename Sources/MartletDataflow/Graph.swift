@@ -31,6 +31,11 @@ package struct Graph {
         package var consumers: [(node: NodeID, input: Int)] = []
         /// What the watermark loses on its way through the operator: rows may leave this much behind its input's watermark.
         package var watermarkDelay: Int64 = 0
+        /// The view or sink for which it was made; nil: for all.
+        package var view: Int?
+        /// What it computes, for people; made when somebody asks.
+        package var detail: String { details?() ?? "" }
+        fileprivate var details: (() -> String)?
     }
 
     package enum Kind {
@@ -90,6 +95,14 @@ package struct Graph {
         var node = Node(name: name, kind: .operation(make), inputs: inputs, stage: stage + (startsStage ? 1 : 0))
         node.watermarkDelay = watermarkDelay
         return append(node)
+    }
+
+    /// Says of the nodes from position `first` on that have not been described yet what they are for.
+    package mutating func describe(from first: Int, view: Int, detail: @autoclosure @escaping () -> String) {
+        for position in first..<nodes.count where nodes[position].view == nil {
+            nodes[position].view = view
+            nodes[position].details = detail
+        }
     }
 
     private func stageAfter(_ id: NodeID) -> Int {

@@ -37,6 +37,10 @@ package protocol Operator: AnyObject {
     func flush(into output: any Output)
     /// Everything that a later tick's results hang on, between ticks. What keeps nothing is a `StatelessOperator`.
     func save(into writer: StateWriter)
+    /// What it keeps, about, for people and limits: between ticks and, by its own thread, within one. O(tables), not O(rows).
+    var stateSize: StateSize { get }
+    /// How far the watermark must come before something that it keeps leaves; nil: nothing waits for that. Between ticks.
+    var awaited: Watermark? { get }
     /// Into one just made from the same definition. When it throws, the operator is good for nothing any more.
     func restore(from reader: StateReader) throws(StateError)
     /// Takes over what this shard is to have of `other`, an operator of the same definition restored as one of another number
@@ -64,11 +68,13 @@ extension StatelessOperator {
     package func save(into writer: StateWriter) {}
     package func restore(from reader: StateReader) throws(StateError) {}
     package func adopt(_ other: any Operator, _ move: ShardMove) {}
+    package var stateSize: StateSize { .none }
 }
 
 extension Operator {
     package func advance(to watermark: Watermark, into output: any Output) {}
     package func flush(into output: any Output) {}
+    package var awaited: Watermark? { nil }
 }
 
 /// Makes an operator for one shard.
@@ -175,12 +181,25 @@ package final class ShardContext {
     var hasMoved = false
     /// A failure that stops the pipeline (`on_error = 'fail'`, state limits).
     package var failure: SQLError?
+    /// Asked now and then within a tick: why it is not to be finished. nil in a pipeline, which nobody interrupts.
+    package var interruption: (() -> SQLError?)?
+    package let meter: ShardMeter
 
-    package init(shard: Int, shardCount: Int, views: Int, evaluation: EvaluationContext = .utc) {
+    package init(shard: Int, shardCount: Int, views: Int, evaluation: EvaluationContext = .utc, meter: ShardMeter) {
         self.shard = shard
+        self.meter = meter
         self.shardCount = shardCount
         self.evaluation = evaluation
         counters = Array(repeating: ViewCounters(), count: views)
+    }
+
+    /// Whether nothing that is still computed in this tick will be looked at. Operators ask within work that may take longer
+    /// than a millisecond without giving rows, and leave off; what they give is dropped anyway.
+    package var isStopped: Bool {
+        if failure != nil { return true }
+        guard let interruption else { return false }
+        failure = interruption()
+        return failure != nil
     }
 
     /// Turns the rows of `batch` that `errors` names into dead letters of `view`. A source row that stands in the batch

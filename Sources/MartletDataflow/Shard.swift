@@ -18,11 +18,13 @@ package final class Shard {
     var advanced: [Watermark]
 
     init(
-        index: Int, of count: Int, graph: Graph, sources: [SourceSetup], evaluation: EvaluationContext, nowNanos: Int64
+        index: Int, of count: Int, graph: Graph, sources: [SourceSetup], evaluation: EvaluationContext, clock: any Clock
     ) throws(SQLError) {
         self.index = index
         self.graph = graph
-        context = ShardContext(shard: index, shardCount: count, views: graph.views.count, evaluation: evaluation)
+        context = ShardContext(
+            shard: index, shardCount: count, views: graph.views.count, evaluation: evaluation,
+            meter: ShardMeter(nodes: graph.nodes.count, clock: clock))
         operators = Array(repeating: nil, count: graph.nodes.count)
         exchanges = Array(repeating: nil, count: graph.nodes.count)
         advanced = Array(repeating: .start, count: graph.nodes.count)
@@ -32,7 +34,7 @@ package final class Shard {
             case .exchange(let keys): exchanges[position] = ExchangeSender(keys: keys, shards: count)
             case .source, .relation: break
             }
-            outputs.append(NodeOutput(context))
+            outputs.append(NodeOutput(context, node: position))
         }
         for (position, node) in graph.nodes.enumerated() {
             for (consumer, input) in node.consumers {
@@ -45,7 +47,7 @@ package final class Shard {
         }
         for (ordinal, setup) in sources.enumerated() {
             for (partition, reader) in setup.readers.enumerated() {
-                addPartition(partition, of: ordinal, setup, reader, nowNanos: nowNanos)
+                addPartition(partition, of: ordinal, setup, reader, nowNanos: clock.monotonicNanos())
             }
         }
     }
@@ -70,9 +72,11 @@ package final class Shard {
     ) {
         madeProgress = !fedSources.isEmpty
         context.hasMoved = false
+        defer { context.meter.move(to: ShardMeter.outside) }
         for (source, batch) in fedSources { outputs[graph.sources[source].index].emit(batch) }
         fedSources = []
         for (reader, intake) in partitions where !intake.time.isFinished && context.failure == nil {
+            context.meter.move(to: graph.sources[intake.source].index)
             intake.nowNanos = nowNanos
             intake.wallMicros = wallMicros
             do throws(SQLError) {
@@ -119,6 +123,14 @@ package final class Shard {
         for (relation, batch) in fed {
             outputs[graph.relations[relation].index].emit(batch)
         }
+        context.meter.move(to: ShardMeter.outside)
+    }
+
+    /// Of each node, so far.
+    var figures: [NodeFigures] {
+        var figures = context.meter.nodes
+        for (node, target) in operators.enumerated() { if let target { figures[node].state = target.stateSize } }
+        return figures
     }
 
     /// Completes a stage: what came across, then for each of its nodes, in order, what the watermark passes and what changed.
@@ -128,8 +140,10 @@ package final class Shard {
         for (exchange, batch) in arrived {
             outputs[exchange.index].emit(batch)
         }
+        defer { context.meter.move(to: ShardMeter.outside) }
         for (position, node) in graph.nodes.enumerated() where node.stage == stage {
-            guard let target = operators[position] else { continue }
+            guard let target = operators[position], !context.isStopped else { continue }
+            context.meter.move(to: position)
             if watermarks[position] > advanced[position] {
                 advanced[position] = watermarks[position]
                 target.advance(to: watermarks[position], into: outputs[position])
@@ -155,8 +169,12 @@ package final class Shard {
 /// Passes a node's batches to its consumers, in the graph's order.
 final class NodeOutput: Output {
     private let context: ShardContext
+    private let node: Int
 
-    init(_ context: ShardContext) { self.context = context }
+    init(_ context: ShardContext, node: Int) {
+        self.context = context
+        self.node = node
+    }
 
     enum Target {
         case operation(any Operator, Int, NodeOutput)
@@ -166,11 +184,17 @@ final class NodeOutput: Output {
     var targets: [Target] = []
 
     func emit(_ batch: Batch) {
-        guard batch.count > 0 else { return }
+        guard batch.count > 0, !context.isStopped else { return }
         context.hasMoved = true
+        let meter = context.meter
+        meter.gave(node, batch.count)
         for target in targets {
             switch target {
-            case .operation(let consumer, let input, let output): consumer.process(batch, from: input, into: output)
+            case .operation(let consumer, let input, let output):
+                let giver = meter.move(to: output.node)
+                meter.took(output.node, batch.count)
+                consumer.process(batch, from: input, into: output)
+                meter.move(to: giver)
             case .exchange(let sender): sender.send(batch)
             }
         }

@@ -85,7 +85,7 @@ package struct PartitionTime: Sendable {
     package private(set) var floor: Watermark = .start
     package var isFinished = false
     package var isIdle = false
-    private var activeAtNanos: Int64
+    private(set) var activeAtNanos: Int64
 
     package init(nowNanos: Int64) { activeAtNanos = nowNanos }
 

@@ -101,6 +101,8 @@ struct WindowEnds {
     /// A binary heap: each element is at most its children, at 2i + 1 and 2i + 2.
     private var heap: [Int64] = []
 
+    var first: Int64? { heap.first }
+
     /// Ascending.
     var all: [Int64] { heap.sorted() }
 

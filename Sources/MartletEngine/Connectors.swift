@@ -13,11 +13,14 @@ package protocol SourcePartition: PartitionReader {
     /// Another reader of the same partition, at `start`, where one of it began, or (nil) for `restore` to say where; it delivers
     /// other columns. Nil: what was read cannot be read again.
     func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)?
+    /// What it has yet to read; nil: nobody knows. By the thread that polls, between ticks.
+    var backlog: SourceBacklog? { get }
 }
 
 extension SourcePartition {
     package var dropped: UInt64 { 0 }
     package func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { nil }
+    package var backlog: SourceBacklog? { nil }
 }
 
 /// What a sink's reader may rely on across crashes.

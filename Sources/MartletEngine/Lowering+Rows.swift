@@ -21,11 +21,24 @@ extension Lowering {
         settle(&below, view: view, onClose: onClose)
         let width = below.fields.count
         let own = below.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
-        let named = below.fields + lists.map { Field(name: "", type: $0.type) }
-        var unnested = project(below, own + lists, named, view: view)
+        var kinds: [Unnest.List] = []
+        var parts: [Expression] = []
+        for list in lists {
+            if case .call(.generateSeries, let arguments, _) = list {
+                kinds.append(.series(arguments: arguments.count))
+                parts += arguments
+            } else {
+                kinds.append(.array)
+                parts.append(list)
+            }
+        }
+        let named = below.fields + parts.map { Field(name: "", type: $0.type) }
+        var unnested = project(below, own + parts, named, view: view)
         let elements = lists.map { $0.type.element ?? .text }
-        unnested.node = graph.addOperator("unnest", inputs: [unnested.node]) { _ in
-            Unnest(width: width, elements: elements, isOuter: isOuter, hasOrdinality: hasOrdinality)
+        let made = kinds
+        unnested.node = graph.addOperator("unnest", inputs: [unnested.node]) {
+            Unnest(
+                width: width, lists: made, elements: elements, isOuter: isOuter, hasOrdinality: hasOrdinality, view: view, context: $0)
         }
         unnested.watermarks = below.watermarks
         unnested.fields = fields

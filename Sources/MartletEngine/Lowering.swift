@@ -74,6 +74,8 @@ struct Lowering {
     /// The end of a view or sink: counts source rows that came so far, and shows of changing rows what a tick comes to.
     private mutating func finished(_ name: String, _ plan: Plan, _ given: Lowered, view: Int) -> Lowered {
         var lowered = given
+        let first = graph.nodes.count
+        defer { graph.describe(from: first, view: view, detail: "Changes of \(name)") }
         if lowered.isSourceRows {
             lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
         }
@@ -107,7 +109,9 @@ struct Lowering {
         let view = graph.addView(name)
         let lowered = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
         views[name] = lowered
+        let first = graph.nodes.count
         if let tap { _ = graph.addOperator("tap", inputs: [lowered.node], make: tap) }
+        graph.describe(from: first, view: view, detail: "Rows of \(name)")
         return lowered
     }
 
@@ -118,12 +122,22 @@ struct Lowering {
         let view = graph.addView(name)
         let lowered = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
         let end = try make(lowered)
+        let first = graph.nodes.count
         _ = graph.addOperator(name, inputs: [lowered.node], make: end)
+        graph.describe(from: first, view: view, detail: "Rows of \(name)")
     }
 
     // MARK: Nodes
 
     mutating func lower(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
+        let first = graph.nodes.count
+        let lowered = try lowerNode(plan, view: view, onClose: onClose)
+        // Those that the plan's inputs made are described by now.
+        graph.describe(from: first, view: view, detail: plan.title)
+        return lowered
+    }
+
+    private mutating func lowerNode(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
         switch plan {
         case .source(let name, let columns, let fields):
             return lowerSource(name, columns: columns, fields: fields, view: view)

@@ -23,7 +23,7 @@ package final class Pipeline: TickMachine {
     package let targets: [any SinkTarget]
     package let pool = BytePool()
 
-    private var partitions: [[any SourcePartition]]
+    private(set) var partitions: [[any SourcePartition]]
     private let connectors: any ConnectorProvider
     private var lookedNanos: Int64
     private let collectors: [SinkCollector]

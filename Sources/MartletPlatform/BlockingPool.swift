@@ -9,21 +9,81 @@ package final class BlockingPool: Sendable {
         var isStopped = false
     }
 
+    /// By number, those that have not left.
+    private struct Threads {
+        var present: [Int: WorkerThread] = [:]
+        var next = 0
+        /// Left, and not replaced yet.
+        var missing = 0
+    }
+
     private let queue = Mutex(Queue())
     private let signal = WakeSignal()
-    private let threads = Mutex<[WorkerThread]>([])
+    private let threads = Mutex(Threads())
+    private let name: String
+    private let stackBytes: Int
+    private let yields: Bool
+    /// How far whoever made the pool stands back for others; threads inherit it from whoever makes them.
+    private let niceness = martlet_thread_niceness()
 
     /// - Parameters:
     ///   - stackBytes: of each thread; address space until it is used.
     ///   - yields: the threads leave the processor to everybody else's, as work that nobody waits for at once should.
     package init(name: String, threads count: Int, stackBytes: Int = 1 << 20, yields: Bool = false) throws(ThreadError) {
-        for _ in 0..<max(count, 1) {
-            // Weak would end with the last reference while work waits; `stop` breaks the circle.
-            let thread = try WorkerThread(name: name, stackBytes: stackBytes) { [self] in
-                if yields { martlet_lower_priority() }
-                work()
+        self.name = name
+        self.stackBytes = stackBytes
+        self.yields = yields
+        for _ in 0..<max(count, 1) { try addThread() }
+    }
+
+    private func addThread() throws(ThreadError) {
+        let number = threads.withLock { threads in
+            threads.next += 1
+            return threads.next
+        }
+        // Weak would end with the last reference while work waits; `stop` breaks the circle.
+        let thread = try WorkerThread(name: name, stackBytes: stackBytes) { [self] in
+            if yields { martlet_lower_priority() }
+            work(number)
+        }
+        threads.withLock { $0.present[number] = thread }
+    }
+
+    // MARK: Standing back
+
+    /// From one of a pool's threads: the rest of the body leaves the processor to everybody else.
+    package static func yieldUntilDone() {
+        _ = martlet_set_thread_niceness(max(martlet_thread_niceness(), yieldingNiceness))
+    }
+
+    /// A tenth of what a thread beside it gets.
+    private static let yieldingNiceness: Int32 = 10
+
+    /// After a body that stood back: false where the system does not let the thread come forward again, and it is to leave,
+    /// since `run` can make another one. While work waits it stays as it is.
+    private func comesForward(_ number: Int, to niceness: Int32) -> Bool {
+        if martlet_thread_niceness() == niceness || martlet_set_thread_niceness(niceness) == 0 { return true }
+        guard queue.withLock({ $0.head == $0.bodies.count && !$0.isStopped }) else { return true }
+        threads.withLock { threads in
+            threads.present[number] = nil
+            threads.missing += 1
+        }
+        return false
+    }
+
+    private func replaceMissing() {
+        guard threads.withLock({ $0.missing > 0 }), martlet_thread_niceness() == niceness else { return }
+        while threads.withLock({ threads in
+            guard threads.missing > 0 else { return false }
+            threads.missing -= 1
+            return true
+        }) {
+            do throws(ThreadError) {
+                try addThread()
+            } catch {
+                threads.withLock { $0.missing += 1 }
+                return
             }
-            threads.withLock { $0.append(thread) }
         }
     }
 
@@ -35,6 +95,7 @@ package final class BlockingPool: Sendable {
             queue.bodies.append(body)
             return true
         }
+        if isTaken { replaceMissing() }
         // Every thread takes whatever is next: one is enough.
         if isTaken { signal.notifyOne() }
         return isTaken
@@ -47,11 +108,12 @@ package final class BlockingPool: Sendable {
     package func stop() {
         queue.withLock { $0.isStopped = true }
         signal.notify()
-        for thread in threads.withLock({ $0 }) { thread.join() }
-        threads.withLock { $0 = [] }
+        for (_, thread) in threads.withLock({ $0.present }) { thread.join() }
+        threads.withLock { $0.present = [:] }
     }
 
-    private func work() {
+    private func work(_ number: Int) {
+        let niceness = martlet_thread_niceness()
         while true {
             let ticket = signal.ticket
             let (body, isStopped) = queue.withLock { queue -> ((@Sendable () -> Void)?, Bool) in
@@ -66,6 +128,7 @@ package final class BlockingPool: Sendable {
             }
             if let body {
                 body()
+                guard comesForward(number, to: niceness) else { return }
             } else if isStopped {
                 return
             } else {

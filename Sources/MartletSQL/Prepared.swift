@@ -101,7 +101,7 @@ extension BoundStatement {
         case .session(.insert(let insert)): insert.returning?.fields
         case .session(.update(let update)): update.returning?.fields
         case .session(.delete(let delete)): delete.returning?.fields
-        case .explain, .session(.explainAnalyze): [Field(name: "QUERY PLAN", type: .text)]
+        case .explain, .session(.explainAnalyze), .session(.analyze): [Field(name: "QUERY PLAN", type: .text)]
         case .show(let name): [Field(name: name, type: .text)]
         case .createSource, .createView, .createMaterializedView, .createSink, .set, .session, .skipped: nil
         }

@@ -37,6 +37,12 @@ void martlet_name_thread(const char *name);
 /// The calling thread gets a third of the processor time that others get, while they want it.
 void martlet_lower_priority(void);
 
+/// How far the calling thread stands back for others: −20 … 19.
+int martlet_thread_niceness(void);
+
+/// Standing back farther is everybody's right, coming forward again not. Returns 0 or −errno.
+int martlet_set_thread_niceness(int niceness);
+
 /// 64 bits from the kernel's generator.
 uint64_t martlet_random(void);
 

@@ -33,25 +33,7 @@ enum SQLCommand {
             printer.format = format
         }
         printer.isExpanded = arguments.has("x")
-        let address: ListenAddress
-        do throws(ListenError) {
-            address = try ListenAddress(parsing: arguments.value("server") ?? "127.0.0.1:4566")
-        } catch {
-            throw UsageError("--server: \(error.message)")
-        }
-        let identity = ClientIdentity(
-            user: arguments.value("user") ?? "martlet", database: arguments.value("database") ?? "dev",
-            password: environment("PGPASSWORD"), parameters: [("application_name", "martlet sql"), ("client_encoding", "UTF8")])
-        let transport = try SQLTransport(address)
-        let entropy = SystemEntropy()
-        let nonce = (0..<3).flatMap { _ in withUnsafeBytes(of: entropy.next()) { Array($0) } }
-        let client: PostgresClient
-        do throws(SQLError) {
-            client = try PostgresClient(transport, identity, nonce: nonce)
-        } catch {
-            printError("martlet sql: \(error.message)")
-            return ExitCode.failure
-        }
+        guard let client = try connect(arguments, command: "sql") else { return ExitCode.failure }
         let shell = SQLShell(client, printer)
         defer { client.close() }
         let commands = arguments.all("command")
@@ -65,6 +47,28 @@ enum SQLCommand {
             return shell.converse(LineEditor(historyPath: home.map { $0 + "/.martlet_history" })) ? ExitCode.done : ExitCode.failure
         }
         return shell.run(try LineSource(path: "-")) ? ExitCode.done : ExitCode.failure
+    }
+
+    /// A connection to the server that the arguments name; nil: it refused, and that was said.
+    static func connect(_ arguments: Arguments, command: String) throws -> PostgresClient? {
+        let address: ListenAddress
+        do throws(ListenError) {
+            address = try ListenAddress(parsing: arguments.value("server") ?? "127.0.0.1:4566")
+        } catch {
+            throw UsageError("--server: \(error.message)")
+        }
+        let identity = ClientIdentity(
+            user: arguments.value("user") ?? "martlet", database: arguments.value("database") ?? "dev",
+            password: environment("PGPASSWORD"), parameters: [("application_name", "martlet \(command)"), ("client_encoding", "UTF8")])
+        let transport = try SQLTransport(address)
+        let entropy = SystemEntropy()
+        let nonce = (0..<3).flatMap { _ in withUnsafeBytes(of: entropy.next()) { Array($0) } }
+        do throws(SQLError) {
+            return try PostgresClient(transport, identity, nonce: nonce)
+        } catch {
+            printError("martlet \(command): \(error.message)")
+            return nil
+        }
     }
 }
 

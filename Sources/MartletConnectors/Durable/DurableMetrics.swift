@@ -1,5 +1,6 @@
 internal import MartletCore
 internal import MartletEngine
+internal import Synchronization
 
 /// Figures of a durable run in the metrics registry. Any thread.
 final class DurableMetrics: Sendable {
@@ -17,6 +18,15 @@ final class DurableMetrics: Sendable {
     private let undurable: Gauge
     private let waitingTicks: Gauge
     private let waitingBytes: Gauge
+    /// Nanoseconds so far.
+    let times = Times()
+
+    /// What the driver's time went into. Any thread.
+    final class Times: Sendable {
+        let busy = Atomic<Int64>(0)
+        let idle = Atomic<Int64>(0)
+        let blocked = Atomic<Int64>(0)
+    }
 
     init(_ registry: MetricsRegistry, pipeline: String) {
         let label = [MetricLabel("pipeline", pipeline)]
@@ -53,6 +63,9 @@ final class DurableMetrics: Sendable {
 
     /// The driver's time since the last call, in nanoseconds, one of them above 0.
     func spent(busy busyNanos: Int64 = 0, idle idleNanos: Int64 = 0, blocked blockedNanos: Int64 = 0) {
+        times.busy.wrappingAdd(max(busyNanos, 0), ordering: .relaxed)
+        times.idle.wrappingAdd(max(idleNanos, 0), ordering: .relaxed)
+        times.blocked.wrappingAdd(max(blockedNanos, 0), ordering: .relaxed)
         busy.add(UInt64(max(busyNanos, 0)))
         idle.add(UInt64(max(idleNanos, 0)))
         blocked.add(UInt64(max(blockedNanos, 0)))

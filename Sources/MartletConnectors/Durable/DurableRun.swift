@@ -84,6 +84,15 @@ package final class DurableRun: Sendable {
         deliveries = durable.deliveries
     }
 
+    /// What the driver's time went into, and what waits. Any thread.
+    package var standing: DriverStanding {
+        var standing = deliveries.standing
+        standing.busyNanos = metrics.times.busy.load(ordering: .relaxed)
+        standing.idleNanos = metrics.times.idle.load(ordering: .relaxed)
+        standing.blockedNanos = metrics.times.blocked.load(ordering: .relaxed)
+        return standing
+    }
+
     /// Ends the driver's wait: there is something to be done. Any thread.
     package func wake() { signal.notify() }
 

@@ -61,6 +61,19 @@ final class TopicPartitionReader: SourcePartition {
     /// positions is always the same, records or nothing.
     var position: Int64 { next << 1 | (hasPassedOver ? 1 : 0) }
 
+    /// Records that transactions hide are counted too. The first one's time is read from memory only.
+    var backlog: SourceBacklog? {
+        guard let status = log.status(partition) else { return nil }
+        let records = max(min(status.lastStableOffset, end ?? .max) - max(next, status.logStartOffset), 0)
+        var oldest: Int64?
+        if records > 0, case .found(let data)? = try? log.readTail(partition, from: next, maxBytes: 1, isolation: .readCommitted),
+            let slice = data.slices.first
+        {
+            oldest = (try? RecordBatchHeader(reading: slice.bytes))?.baseTimestamp
+        }
+        return SourceBacklog(position: next, records: records, oldestMillis: oldest)
+    }
+
     func save(into writer: StateWriter) { writer.write(position) }
 
     func restore(from reader: StateReader) throws(StateError) { move(to: try reader.read()) }

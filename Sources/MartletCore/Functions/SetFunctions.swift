@@ -26,60 +26,14 @@ enum SetFunctions {
         throw Evaluation.wrongArguments(function, arguments)
     }
 
-    // MARK: Series
-
     private static func series(_ arguments: [Value], _ context: EvaluationContext) throws(SQLError) -> [Value] {
-        switch (arguments[0], arguments[1]) {
-        case (.integer(let start), .integer(let stop)):
-            var step: Int64 = 1
-            if arguments.count > 2, case .integer(let given) = arguments[2] { step = Int64(given) }
-            return try integers(Int64(start), Int64(stop), step).map { .integer(Int32($0)) }
-        case (.bigint(let start), .bigint(let stop)):
-            var step: Int64 = 1
-            if arguments.count > 2, case .bigint(let given) = arguments[2] { step = given }
-            return try integers(start, stop, step).map { .bigint($0) }
-        default:
-            let zero: Value
-            let step: Value
-            switch arguments[0] {
-            case .numeric:
-                zero = .numeric(Decimal(0))
-                step = arguments.count > 2 ? arguments[2] : .numeric(Decimal(1))
-            default:
-                zero = .interval(Interval(micros: 0))
-                step = arguments[2]
-            }
-            return try others(arguments[0], arguments[1], step, zero, context)
-        }
-    }
-
-    private static let zeroStep = SQLError(.invalidParameterValue, "step size cannot equal zero")
-    private static let tooLong = SQLError(.programLimitExceeded, "a series has more than \(elementsMax) elements")
-
-    private static func integers(_ start: Int64, _ stop: Int64, _ step: Int64) throws(SQLError) -> [Int64] {
-        guard step != 0 else { throw zeroStep }
-        guard step > 0 ? start <= stop : start >= stop else { return [] }
-        // Wide enough for any difference of two 64-bit integers.
-        let count = (Int128(stop) - Int128(start)) / Int128(step) + 1
-        guard count <= Int128(elementsMax) else { throw tooLong }
-        return (0..<Int64(count)).map { start &+ $0 &* step }
-    }
-
-    /// Numerics and points in time: by repeated addition, as PostgreSQL has it (a month is not a fixed length).
-    private static func others(
-        _ start: Value, _ stop: Value, _ step: Value, _ zero: Value, _ context: EvaluationContext
-    ) throws(SQLError) -> [Value] {
-        let sign = Value.compare(step, zero)
-        guard sign != 0 else { throw zeroStep }
+        var series = try ValueSeries(arguments, context)
         var values: [Value] = []
-        var current = start
-        while sign > 0 ? Value.compare(current, stop) <= 0 : Value.compare(current, stop) >= 0 {
-            guard values.count < elementsMax else { throw tooLong }
-            values.append(current)
-            let next = try Arithmetic.evaluate(.add, [current, step], context)
-            // Adding days and taking months may stand still.
-            guard Value.compare(next, current) != 0 else { throw tooLong }
-            current = next
+        while let value = try series.next() {
+            guard values.count < elementsMax else {
+                throw SQLError(.programLimitExceeded, "a series has more than \(elementsMax) elements")
+            }
+            values.append(value)
         }
         return values
     }

@@ -73,6 +73,8 @@ package final class Changelog: Operator {
 
     package func save(into writer: StateWriter) { writer.write(next) }
 
+    package var stateSize: StateSize { .none }
+
     package func restore(from reader: StateReader) throws(StateError) { next = try reader.read() }
 
     /// Beyond every number that any of the shards has given.

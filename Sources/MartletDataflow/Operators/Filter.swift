@@ -125,6 +125,8 @@ package final class ConstantRows: Operator {
 
     package func save(into writer: StateWriter) { writer.write(rows == nil) }
 
+    package var stateSize: StateSize { .none }
+
     package func restore(from reader: StateReader) throws(StateError) {
         if try reader.readFlag() { rows = nil }
     }

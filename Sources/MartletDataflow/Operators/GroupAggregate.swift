@@ -146,6 +146,16 @@ package final class GroupAggregate: Operator {
         writer.write(changed.sorted())
     }
 
+    package var awaited: Watermark? {
+        guard emission == .onClose, let timeKey, earliest < .max else { return nil }
+        return (timeKey.isExclusive ? earliest : earliest + 1).delayed(by: 0 - timeKey.allowedLateness)
+    }
+
+    package var stateSize: StateSize {
+        let groups = tables.values.reduce(.none) { $0 + StateSize(rows: $1.groupCount, bytes: $1.memoryBytes) }
+        return histories.values.reduce(groups) { $0 + StateSize(rows: 0, bytes: $1.memoryBytes) }
+    }
+
     package func restore(from reader: StateReader) throws(StateError) {
         tables = [:]
         histories = [:]
@@ -222,7 +232,7 @@ package final class GroupAggregate: Operator {
     private func emitAll(_ table: AggregateTable, into output: any Output) {
         let groups = layout.keys.isEmpty ? Array(0..<table.groupCount) : table.liveGroups
         var from = 0
-        while from < groups.count {
+        while from < groups.count, !context.isStopped {
             let part = Array(groups[from..<min(from + 4096, groups.count)])
             let errors = RowErrors()
             let columns = table.emit(part, errors: errors)

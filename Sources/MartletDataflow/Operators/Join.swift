@@ -93,6 +93,8 @@ package final class Join: Operator {
     private var watermark: Watermark = .start
     /// What this tick has found, until it is net of the tick.
     private var found: [Batch] = []
+    /// About what that takes, long texts left out.
+    private var foundBytes = 0
     private let needsNet: Bool
 
     package init(_ layout: JoinLayout, view: Int, context: ShardContext) throws(SQLError) {
@@ -136,6 +138,8 @@ package final class Join: Operator {
         table.save(into: writer)
         writer.write(watermark)
     }
+
+    package var stateSize: StateSize { StateSize(rows: table.rowCount(0) + table.rowCount(1), bytes: table.memoryBytes + foundBytes) }
 
     package func restore(from reader: StateReader) throws(StateError) {
         try table.restore(from: reader)
@@ -183,12 +187,12 @@ package final class Join: Operator {
         let right = take(1)
         let newRight = right.map { table.apply(1, $0.batch.columns, keys: $0.keys, weights: $0.weights) }
         if layout.isLookup {
-            if let left { lookUp(left) }
+            if let left { lookUp(left, into: output) }
             table.settle(searched: [left?.keys ?? [], right?.keys ?? []])
             return emit(into: output)
         }
-        let leftMatches = left.map { probe($0, from: 0) } ?? []
-        if let right, let newRight { addMatches(1, newRight, probe(right, from: 1)) }
+        let leftMatches = left.map { probe($0, from: 0, into: output) } ?? []
+        if let right, let newRight { addMatches(1, newRight, probe(right, from: 1, into: output)) }
         if let left {
             addMatches(0, table.apply(0, left.batch.columns, keys: left.keys, weights: left.weights), leftMatches)
         }
@@ -199,8 +203,8 @@ package final class Join: Operator {
     }
 
     /// Pairs as rows that stay, and the left rows that have none.
-    private func lookUp(_ left: Delta) {
-        let matches = probe(left, from: 0)
+    private func lookUp(_ left: Delta, into output: any Output) {
+        let matches = probe(left, from: 0, into: output)
         found = found.map { batch in
             var rows = Consolidation.repeated(batch)
             rows.weights = nil
@@ -218,14 +222,15 @@ package final class Join: Operator {
         table.addMatches(side, fresh.map { applied.slots[$0] }, fresh.map { matches[$0] })
     }
 
-    /// Meets one side's changes with the rows kept of the other: pairs go to `found`, the others' matches are counted.
-    /// The answer: matches of each changed row, where the side counts them.
-    private func probe(_ delta: Delta, from side: Int) -> [Int64] {
+    /// Meets one side's changes with the rows kept of the other: pairs leave, or go to `found` where they may come to nothing;
+    /// the others' matches are counted. The answer: matches of each changed row, where the side counts them.
+    private func probe(_ delta: Delta, from side: Int, into output: any Output) -> [Int64] {
         let other = 1 - side
         let needsColumns = layout.kind.emitsPairs || condition != nil
         let weights = delta.weights?.int64s
         var matches = [Int64](repeating: 0, count: countsMatches(side) ? delta.batch.count : 0)
         table.probe(other, keys: delta.keys) { pairs in
+            guard !context.isStopped else { return false }
             var pairs = pairs
             var columns: [Column] = []
             if needsColumns {
@@ -236,14 +241,14 @@ package final class Join: Operator {
                 columns = side == 0 ? mine + theirs : theirs + mine
                 if let condition { restrict(&pairs, &columns, by: condition) }
             }
-            guard !pairs.rows.isEmpty else { return }
+            guard !pairs.rows.isEmpty else { return true }
             if !matches.isEmpty {
                 for at in pairs.rows.indices { matches[Int(pairs.rows[at])] += pairs.weights[at] }
             }
             if countsMatches(other) {
                 table.addMatches(other, pairs.slots, pairs.rows.map { weights?[Int($0)] ?? 1 })
             }
-            guard layout.kind.emitsPairs else { return }
+            guard layout.kind.emitsPairs else { return true }
             var batch = Batch(count: pairs.rows.count, columns: columns)
             if weights != nil || isChanging(other) {
                 let products = Column(.bigint, capacity: batch.count)
@@ -251,7 +256,8 @@ package final class Join: Operator {
                 for at in 0..<batch.count { products.int64s[at] = pairs.weights[at] &* (weights?[Int(pairs.rows[at])] ?? 1) }
                 batch.weights = products
             }
-            found.append(batch)
+            if needsNet || layout.isLookup { find(batch) } else { output.emit(batch) }
+            return true
         }
         withExtendedLifetime(delta.weights) {}
         return matches
@@ -285,7 +291,12 @@ package final class Join: Operator {
             let others = (side == 0 ? layout.right.types : layout.left.types).map { Column.nulls($0, count: count) }
             all = side == 0 ? columns + others : others + columns
         }
-        found.append(Batch(count: count, columns: all, weights: weights))
+        find(Batch(count: count, columns: all, weights: weights))
+    }
+
+    private func find(_ batch: Batch) {
+        found.append(batch)
+        foundBytes += batch.columns.reduce(0) { $0 + $1.count * $1.physical.stride }
     }
 
     /// Rows whose being there depends on whether they have a match: what the tick changed about that.
@@ -323,6 +334,7 @@ package final class Join: Operator {
     private func emit(into output: any Output) {
         let batches = found
         found = []
+        foundBytes = 0
         if needsNet, batches.count > 1 || batches.first?.weights != nil {
             if let net = Consolidation.net(batches) { output.emit(net) }
         } else {

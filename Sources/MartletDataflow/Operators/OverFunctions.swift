@@ -70,11 +70,17 @@ struct OrderedPartitions {
     private(set) var peerStart: [Int]
     private(set) var peerEnd: [Int]
     let order: [SortedRelease.Order]
+    /// Nobody wants the results any more: what is left may be NULL.
+    private let isStopped: () -> Bool
 
     /// - Parameters:
     ///   - permutation: of the rows, in order.
     ///   - partitions: by row before the permutation.
-    init(_ columns: [Column], permutation: [Int], partitions: [UInt32], order: [SortedRelease.Order]) {
+    init(
+        _ columns: [Column], permutation: [Int], partitions: [UInt32], order: [SortedRelease.Order],
+        isStopped: @escaping () -> Bool = { false }
+    ) {
+        self.isStopped = isStopped
         let selection = Selection(permutation)
         let sorted = columns.map { $0.gather(selection) }
         self.columns = sorted
@@ -338,6 +344,7 @@ struct OrderedPartitions {
     private func aggregates(_ call: OverFunctionCall, _ spec: AggregateSpec, _ errors: RowErrors) -> Column {
         let result = Column(call.type, capacity: count)
         eachPartition { range in
+            guard !isStopped() else { return result.append(rowsOf: .nulls(call.type, count: range.count), from: 0, count: range.count) }
             let frames = frames(call.frame, range)
             if frames.allSatisfy({ $0 == range }) {
                 let whole = total(call, spec, [range], errors, first: range.lowerBound)
@@ -350,6 +357,10 @@ struct OrderedPartitions {
                 var from = 0
                 while from < frames.count {
                     let to = min(from + 256, frames.count)
+                    guard !isStopped() else {
+                        result.append(rowsOf: .nulls(call.type, count: frames.count - from), from: 0, count: frames.count - from)
+                        break
+                    }
                     let part = total(call, spec, Array(frames[from..<to]), errors, first: range.lowerBound + from)
                     result.append(rowsOf: part, from: 0, count: part.count)
                     from = to
@@ -404,6 +415,9 @@ struct OrderedPartitions {
         let first = taken
         var at = 0
         while at < frames.count {
+            if at & 1023 == 0, isStopped() {
+                return result.append(rowsOf: .nulls(call.type, count: frames.count - at), from: 0, count: frames.count - at)
+            }
             let end = frames[at].upperBound
             if end > taken {
                 table.update(

@@ -100,6 +100,17 @@ package final class OverPartitions: Operator {
         }
     }
 
+    package var awaited: Watermark? {
+        guard layout.emission == .onClose, let end = times.first else { return nil }
+        switch layout.completion {
+        case .never: return nil
+        case .column(_, let delay, let isExclusive): return (isExclusive || end == .max ? end : end + 1).delayed(by: 0 - delay)
+        case .session(_, let delay): return (end == .max ? end : end + 1).delayed(by: 0 - delay)
+        }
+    }
+
+    package var stateSize: StateSize { StateSize(rows: table.rowCount, bytes: table.memoryBytes) }
+
     package func restore(from reader: StateReader) throws(StateError) {
         try table.restore(from: reader)
         watermark = try reader.read()
@@ -187,11 +198,11 @@ package final class OverPartitions: Operator {
         let places = Dictionary(uniqueKeysWithValues: numbers.enumerated().map { ($0.element, $0.offset) })
         let place = rows.partitions.map { places[$0] ?? 0 }
         let (columns, order) = (rows.columns, layout.order)
-        permutation.sort { left, right in
+        permutation.sort(in: context) { left, right in
             if place[left] != place[right] { return place[left] < place[right] }
             return OrderedPartitions.precedes(columns, order, left, right)
         }
-        let ordered = OrderedPartitions(columns, permutation: permutation, partitions: rows.partitions, order: order)
+        let ordered = OrderedPartitions(columns, permutation: permutation, partitions: rows.partitions, order: order, isStopped: { [context] in context.isStopped })
         let errors = RowErrors()
         let values = layout.calls.map { ordered.evaluate($0, errors: errors) }
         var batch = Batch(count: ordered.count, columns: ordered.columns.prefix(layout.width) + layout.shown.map { values[$0] })

@@ -206,6 +206,12 @@ package final class SliceAggregate: Operator {
         writer.write(pending.all)
     }
 
+    package var awaited: Watermark? { pending.first.map { $0.delayed(by: 0 - allowedLateness) } }
+
+    package var stateSize: StateSize {
+        slices.values.reduce(.none) { $0 + StateSize(rows: $1.groupCount, bytes: $1.memoryBytes) }
+    }
+
     package func restore(from reader: StateReader) throws(StateError) {
         for _ in 0..<(try reader.readCount(max: 1 << 40)) {
             let key = SliceKey(start: try reader.read(), firstEnd: try reader.read())

@@ -129,6 +129,14 @@ package final class SortedRelease: Operator {
         for state in states.joined() { state.save(into: writer) }
     }
 
+    package var awaited: Watermark? { earliest < .max ? (earliest + 1).delayed(by: 0 - layout.slack) : nil }
+
+    /// Long texts are not looked at.
+    package var stateSize: StateSize {
+        let rowBytes = waiting.reduce(MemoryLayout<Position>.stride) { $0 + $1.physical.stride }
+        return StateSize(rows: positions.count, bytes: positions.count * rowBytes + partitions.memoryBytes)
+    }
+
     package func restore(from reader: StateReader) throws(StateError) {
         var columns: [Column] = []
         for column in waiting { columns.append(try reader.readColumn(column.type)) }
@@ -180,7 +188,7 @@ package final class SortedRelease: Operator {
                 earliest = min(earliest, times[row])
             }
         }
-        leaving.sort { precedes($0, $1) }
+        leaving.sort(in: context) { precedes($0, $1) }
         if !leaving.isEmpty { release(Selection(leaving), into: output) }
         let rest = Selection(staying)
         // Detached, so that the bytes of rows that left are let go.
@@ -246,7 +254,7 @@ package final class SortedRelease: Operator {
         return layout.calls.indices.map { index in
             let call = layout.calls[index]
             var values = [Value](repeating: .null, count: count)
-            for row in 0..<count {
+            for row in 0..<count where row & 1023 != 0 || !context.isStopped {
                 let partition = Int(numbers[row])
                 let argument = call.argument.map { columns[$0].value(at: row) }
                 do throws(SQLError) {

@@ -26,6 +26,8 @@ package final class TemporalFilter: Operator {
 
     package func save(into writer: StateWriter) { rows.save(into: writer) }
 
+    package var stateSize: StateSize { StateSize(rows: rows.rowCount, bytes: rows.memoryBytes) }
+
     package func restore(from reader: StateReader) throws(StateError) { try rows.restore(from: reader) }
 
     package func adopt(_ other: any Operator, _ move: ShardMove) {

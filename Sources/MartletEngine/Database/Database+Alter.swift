@@ -12,6 +12,9 @@ extension Database {
         for change in statement.changes {
             guard var object = building.catalog[name] else { throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist") }
             switch change {
+            case .setRunning(let isRunning):
+                try setRunning(isRunning, object, &building)
+                continue
             case .rename(let next), .setSchema(let next):
                 try checkRenaming(object, to: next, building.catalog)
                 rename(object, to: next, &building)
@@ -57,6 +60,27 @@ extension Database {
             building.catalog.put(object)
             building.catalog.sql.replace(object.entry)
             name = object.name
+        }
+    }
+
+    /// What was defined together runs together, and stands still together.
+    private func setRunning(_ isRunning: Bool, _ object: CatalogObject, _ building: inout Building) throws(SQLError) {
+        guard let unit = object.unit else {
+            throw SQLError(
+                .wrongObjectType, "\(object.noun) \"\(object.name)\" does not run",
+                hint: "Materialized views, sinks, and tables with a connector can be paused.")
+        }
+        if object.isPaused != isRunning {
+            building.notices.append("\"\(object.name)\" is \(isRunning ? "running" : "paused") already")
+        }
+        // When the catalog is brought back nothing is at work yet, and it was checked then.
+        if let running = units.first(where: { $0.id == unit }) { try checkMeeting(running, paused: !isRunning) }
+        for var member in building.catalog.all where member.unit == unit {
+            if member.id != object.id, member.isPaused == isRunning {
+                building.notices.append("\"\(member.name)\" was defined together with it, and \(isRunning ? "goes on" : "pauses") as well")
+            }
+            member.isPaused = !isRunning
+            building.catalog.put(member)
         }
     }
 

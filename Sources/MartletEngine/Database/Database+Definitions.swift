@@ -24,6 +24,7 @@ extension Database {
         let building = try fold(definition)
         for case .createSink(let sink) in building.plan?.statements ?? [] where isNew { try surroundings.connectors.check(sink) }
         let unit = try building.plan.flatMap { (plan) throws(SQLError) in try compile(plan, building.catalog) }
+        if let unit { try checkMeeting(unit, paused: false) }
         let readings = try unit.map { (unit) throws(SQLError) in try prepareReading(unit, building.catalog) }
         // Nothing fails from here on.
         enter(building, definition)
@@ -52,6 +53,11 @@ extension Database {
             }
         }
         building.plan = unitPlan(building)
+        for id in building.plan?.objects ?? [] {
+            guard var object = building.catalog.objects[id] else { continue }
+            object.unit = building.plan?.id
+            building.catalog.put(object)
+        }
         return building
     }
 
@@ -71,6 +77,11 @@ extension Database {
         definitions.append(definition)
         tables.merge(building.tables) { $1 }
         for id in building.dropped { forget(id) }
+        settlePauses()
+    }
+
+    private func settlePauses() {
+        for unit in units { unit.isPaused = unit.objects.contains { catalog.objects[$0]?.isPaused ?? false } }
     }
 
     /// Brings back the catalog that definitions made, and what they set to work and was not dropped since: units as they
@@ -89,6 +100,7 @@ extension Database {
             for at in plans.indices { plans[at].objects.removeAll { building.dropped.contains($0) } }
         }
         for plan in plans where !plan.objects.isEmpty { begin(try compile(plan, catalog), feeding: false) }
+        settlePauses()
         return stores.filter { catalog.objects[$0.key] != nil }
     }
 
@@ -327,8 +339,15 @@ extension Database {
     /// Puts a unit to work: it gets what is there of its inputs, then what the tick changes.
     private func begin(_ unit: RunningUnit, feeding: Bool = true) {
         targets += unit.pipeline.targets
-        for (ordinal, relation) in unit.inputs.enumerated() where feeding {
-            for batch in current(relation) { unit.feed(ordinal, batch) }
+        unit.began = (surroundings.clock.monotonicNanos(), surroundings.driverStanding().blockedNanos)
+        if feeding {
+            let rows = unit.inputs.map { current($0) }
+            // A few rows are there at once; many would hold up the others.
+            let count = rows.joined().reduce(0) { $0 + $1.count }
+            if count > Backfill.rowsPerTick, unit.mayBackfill { unit.beginBackfill() }
+            for (ordinal, batches) in rows.enumerated() {
+                for batch in batches { unit.feed(ordinal, batch) }
+            }
         }
         units.append(unit)
     }

@@ -106,6 +106,7 @@ extension Database {
             }
         }
         try reader.expect("end of database")
+        _ = markComing()
         setTick(restored)
         visible.locked { content in
             content.catalog = catalog

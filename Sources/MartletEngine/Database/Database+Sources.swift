@@ -90,11 +90,31 @@ extension Database {
     /// The sources whose rows or letters a unit at work wants.
     private func wantedSources() -> Set<RelationID> {
         var wanted: Set<RelationID> = []
-        for unit in units where unit.failure == nil {
+        for unit in units where unit.failure == nil && !unit.isPaused {
             wanted.formUnion(unit.sources.map(\.id))
             wanted.formUnion(unit.inputs.compactMap { Database.home(of: $0, catalog) })
         }
         return wanted
+    }
+
+    /// Who would not get a source's rows, or stop others from getting them, if `unit` were paused or not, whichever it is not
+    /// now: rows for a paused unit are kept nowhere, so that its sources stand still with it.
+    func checkMeeting(_ unit: RunningUnit, paused isPaused: Bool) throws(SQLError) {
+        func wants(_ other: RunningUnit, _ source: RelationID) -> Bool {
+            other.sources.contains { $0.id == source } || other.inputs.contains { Database.home(of: $0, catalog) == source }
+        }
+        for source in unit.sources {
+            guard let other = units.first(where: { $0.id != unit.id && $0.failure == nil && $0.isPaused != isPaused && wants($0, source.id) }),
+                let name = catalog.objects[source.id]?.name, let reader = other.objects.first.flatMap({ catalog.objects[$0]?.name })
+            else { continue }
+            if !isPaused {
+                throw SQLError(
+                    SQLState("55000"), "source \"\(name)\" stands still, since \"\(reader)\" is paused", hint: "Resume that first.")
+            }
+            throw SQLError(
+                .featureNotSupported, "source \"\(name)\" cannot stand still, since \"\(reader)\" reads it too",
+                hint: "What is defined in one text is paused together.")
+        }
     }
 
     /// One tick of each source that is wanted; its rows are fed to the units.
@@ -139,6 +159,9 @@ extension Database {
 
     private func keep(_ refused: Refusals, of shared: SharedSource, _ work: inout Work, _ done: inout UnitWork) throws(SQLError) {
         guard !refused.isEmpty else { return }
+        ledger.refused(
+            refused.letters.map { ($0.view.map { refused.views[$0] } ?? shared.name, $0.reasonCode, $0.reason) },
+            at: surroundings.clock.wallMicros())
         let collected = try shared.collect(refused)
         done.output.parts += collected.parts
         done.sideRows += collected.rows

@@ -18,6 +18,10 @@ package struct DatabaseSurroundings: @unchecked Sendable {
     package var wake: @Sendable () -> Void
     /// For a session's thread: sources read to their end as of now.
     package var makeReaders: @Sendable () -> any ConnectorProvider
+    /// For a session's thread: what takes long leaves the processor to ticks from now on, until the statement's end.
+    package var yield: @Sendable () -> Void = {}
+    /// What becomes of ticks once they are carried out. Any thread.
+    package var driverStanding: @Sendable () -> DriverStanding = { DriverStanding() }
 
     package init(
         clock: any Clock, connectors: any ConnectorProvider, executor: any ShardExecutor,
@@ -49,6 +53,8 @@ package final class Database: TickMachine, @unchecked Sendable {
     let queue = RequestQueue()
     let visible = VisibleState()
     let hub = ChangeHub()
+    let observer = Observer()
+    let ledger = Ledger()
 
     /// As of the last tick, durable or not.
     var catalog = DatabaseCatalog()
@@ -62,6 +68,10 @@ package final class Database: TickMachine, @unchecked Sendable {
     var definitions: [DefinitionText] = []
     /// What feeds made in the last tick, by table: enters with the next.
     var carried: [RelationID: [Batch]] = [:]
+    /// Those who wait until what they defined is filled. Driver's thread.
+    var creations: [Creation] = []
+    /// Some relation cannot be read yet.
+    var hasComing = false
     /// Answered once nothing is carried any more.
     private var flushes: [Ticket] = []
     private let pending = Mutex(Pending())
@@ -129,7 +139,10 @@ package final class Database: TickMachine, @unchecked Sendable {
 
     /// Nothing more is carried out: who asks from now on, or waits for the next tick, is told so.
     package func close() {
-        queue.close(SQLError(SQLState("57P01"), "the server is stopping"))
+        let stopping = SQLError(SQLState("57P01"), "the server is stopping")
+        queue.close(stopping)
+        for creation in creations { creation.ticket.answer(.refused(stopping)) }
+        creations = []
     }
 
     /// Units that have failed since last asked. Driver's thread.
@@ -140,6 +153,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     // MARK: A tick
 
     package func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep {
+        giveObservation()
         var work = Work(tick: tick + 1)
         var replayed: DatabaseRecord?
         if let record {
@@ -152,6 +166,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
         }
         let done = try stepUnits(&work, replayed)
+        settleCreations(&work)
         if carried.isEmpty {
             work.answers += flushes.map { ($0, .done(Answer(tick: work.tick))) }
             flushes = []
@@ -170,12 +185,17 @@ package final class Database: TickMachine, @unchecked Sendable {
     private func carryOut(_ request: Request, _ ticket: Ticket, _ work: inout Work) {
         switch request {
         case .flush: flushes.append(ticket)
+        case .abandon(let abandoned): work.answers.append((ticket, .done(abandon(abandoned, &work))))
         case .write(let writes): work.answers.append((ticket, enter(writes, &work)))
         case .define(let text):
             do throws(SQLError) {
                 let answer = try define(text, &work, isNew: true)
                 work.events.append(.define(text))
-                work.answers.append((ticket, .done(answer)))
+                if let unit = units.last, unit.backfill != nil, unit.isNew, !text.isRepeatable, !text.isBackground {
+                    creations.append(Creation(unit: unit.id, ticket: ticket, answer: answer))
+                } else {
+                    work.answers.append((ticket, .done(answer)))
+                }
             } catch {
                 work.answers.append((ticket, .refused(error)))
             }
@@ -261,6 +281,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             guard let step = unit.step(replaying: record) else { continue }
             done.moved = done.moved || step.record != nil
             if let bytes = step.record { done.records.append((unit.id, bytes)) }
+            if unit.sources.isEmpty { note(step.report.deadLetters, of: unit) }
             done.output.pool = done.output.pool ?? step.output.pool
             for (target, part) in step.output.parts {
                 if unit.isDropped(target: target) { step.output.pool?.give(part.bytes) } else {
@@ -280,6 +301,16 @@ package final class Database: TickMachine, @unchecked Sendable {
         }
         finishSources(&work, done)
         return done
+    }
+
+    /// Reasons of dead letters that no source's record made, for those who ask.
+    private func note(_ letters: [DeadLetter], of unit: RunningUnit) {
+        guard !letters.isEmpty else { return }
+        let views = unit.pipeline.circuit.graph.views
+        ledger.refused(
+            letters.map { letter in
+                (letter.view.map { views[$0] } ?? "", letter.reasonCode, letter.reason)
+            }, at: surroundings.clock.wallMicros())
     }
 
     /// How far a relation is: a table by its rows, a view by what its unit has promised.
@@ -372,6 +403,8 @@ package final class Database: TickMachine, @unchecked Sendable {
                 }
                 for (relation, batch) in tick.changes { content.stores[relation]?.apply(batch) }
                 content.tick = tick.tick
+                ledger.committed(
+                    tick.tick, now, rows: tick.changes.reduce(0) { $0 + $1.batch.count }, relations: tick.changes.count)
                 if let catalog = tick.catalog { hub.retain(catalog.retentions, from: tick.tick) }
                 hub.publish(tick.changes, tick: tick.tick, micros: now)
             }

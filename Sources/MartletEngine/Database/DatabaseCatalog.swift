@@ -22,6 +22,12 @@ struct CatalogObject: Sendable {
     var isAppendOnly: Bool
     /// What its definition names.
     var uses: [RelationID]
+    /// What computes it stands still until it is resumed; what it would have taken in waits.
+    var isPaused = false
+    /// Its rows are being made of what was there before it, and cannot be read yet.
+    var isComing = false
+    /// With what else it runs, if it does.
+    var unit: UInt32?
 
     /// Rows are kept for it.
     var isStored: Bool {

@@ -8,6 +8,8 @@ package final class DatabaseMetrics {
     private let clock: any Clock
     private var units: [UInt32: PipelineMetrics] = [:]
     private var sources: [RelationID: SourceFigures] = [:]
+    private var operators: [UInt32: OperatorMetrics] = [:]
+    private var operatorsNanos: Int64 = .min
     private var updatedNanos: Int64 = .min
 
     package init(_ registry: MetricsRegistry, clock: any Clock) {
@@ -26,6 +28,7 @@ package final class DatabaseMetrics {
             figures.update(source.circuit, 0, passedOver: source.dropped, wallMicros: clock.wallMicros())
         }
         sources = sources.filter { database.sources[$0.key] != nil }
+        updateOperators(database, now)
         for unit in database.units {
             let figures = units[unit.id] ?? PipelineMetrics(unit.pipeline, registry: registry, clock: clock)
             units[unit.id] = figures
@@ -37,6 +40,25 @@ package final class DatabaseMetrics {
         }
     }
 
+    private func updateOperators(_ database: Database, _ now: Int64) {
+        guard operatorsNanos == .min || now - operatorsNanos >= DatabaseMetrics.operatorsPeriodNanos else { return }
+        operatorsNanos = now
+        let blocked = database.surroundings.driverStanding().blockedNanos
+        for unit in database.units {
+            let known = operators[unit.id]
+                ?? OperatorMetrics(
+                    unit.pipeline.circuit, unit: unit.id, registry: registry, nanos: unit.began.nanos, blockedNanos: unit.began.blockedNanos)
+            operators[unit.id] = known
+            known.update(unit.pipeline.circuit, nanos: now, blockedNanos: blocked)
+        }
+        guard operators.count > database.units.count else { return }
+        let living = Set(database.units.map(\.id))
+        for (id, gone) in operators where !living.contains(id) { gone.end() }
+        operators = operators.filter { living.contains($0.key) }
+    }
+
+    /// There are many, and their state is summed up for it.
+    private static let operatorsPeriodNanos: Int64 = 1_000_000_000
     /// They are looked at by people and scrapers.
     private static let periodNanos: Int64 = 50_000_000
 }

@@ -28,6 +28,15 @@ enum Request: Sendable {
     case define(DefinitionText)
     /// Nothing but to be answered: all that was asked before is then visible.
     case flush
+    /// What is being filled is not to come.
+    case abandon(Abandoned)
+}
+
+enum Abandoned: Sendable {
+    /// What was defined with this ticket.
+    case creation(Ticket)
+    /// Units, by number.
+    case jobs([Int64])
 }
 
 /// Definitions as text, with what their meaning depends on besides the catalog.
@@ -37,6 +46,8 @@ struct DefinitionText: Sendable {
     var searchPath: [String]
     /// Skips what exists already (files given at every start).
     var isRepeatable = false
+    /// Who defines does not wait until it is filled. Not kept: it changes nothing.
+    var isBackground = false
 }
 
 /// What became of a request.
@@ -112,7 +123,7 @@ final class RequestQueue: Sendable {
                 case .write(let writes):
                     rows += writes.reduce(0) { $0 + $1.rowCount }
                     if count > 0, rows > RequestQueue.rowsPerTickMax { break taking }
-                case .define:
+                case .define, .abandon:
                     if count > 0 { break taking }
                     count = 1
                     break taking

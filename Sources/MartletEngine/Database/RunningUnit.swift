@@ -53,6 +53,16 @@ final class RunningUnit {
     private let sinks: [RelationID]
     /// Ticks may do something though nothing is fed.
     let isSelfMoving: Bool
+    /// When it was set to work in this process (monotonic), and how long ticks had waited by then.
+    var began: (nanos: Int64, blockedNanos: Int64) = (0, 0)
+    /// It takes in nothing until it is resumed; rows from other relations wait in its circuit.
+    var isPaused = false
+    /// What it has yet to take in of other relations before it joins; nil: it has joined.
+    private(set) var backfill: Backfill?
+    /// No tick has seen it yet.
+    private(set) var isNew = true
+    /// By input: how far it has come meanwhile.
+    private var heldWatermarks: [Int: Watermark] = [:]
     /// It failed for good: its views stand still.
     private(set) var failure: SQLError?
     private var isFed = true
@@ -86,11 +96,19 @@ final class RunningUnit {
     func feed(_ ordinal: Int, _ batch: Batch) {
         var batch = batch
         if batch.columns.count > inputWidths[ordinal] { batch.columns.removeSubrange(inputWidths[ordinal]...) }
+        if backfill != nil {
+            backfill?.add(batch, to: ordinal)
+            return
+        }
         pipeline.feed(input: ordinal, batch)
         (isFed, hasRows) = (true, true)
     }
 
     func setWatermark(_ ordinal: Int, _ watermark: Watermark) {
+        if backfill != nil {
+            heldWatermarks[ordinal] = max(heldWatermarks[ordinal] ?? .start, watermark)
+            return
+        }
         if pipeline.setWatermark(ofInput: ordinal, watermark) { isFed = true }
     }
 
@@ -147,10 +165,37 @@ final class RunningUnit {
         }
     }
 
+    // MARK: Backfill
+
+    /// What is fed from now on is taken in piece by piece. Before its first tick.
+    func beginBackfill() { backfill = Backfill(inputs: inputs.count) }
+
+    /// Rows that wait leave in an order that lookups would see.
+    var mayBackfill: Bool { !pipeline.circuit.graph.nodes.contains { $0.name == "look up" } }
+
+    private func takePiece() {
+        guard var left = backfill else { return }
+        for (input, batch) in left.take() { pipeline.feed(input: input, batch) }
+        backfill = left
+    }
+
+    /// At the end of a tick: with nothing left it joins, and is fed from then on.
+    func joinIfFilled() {
+        guard let backfill, backfill.isDone else { return }
+        self.backfill = nil
+        for (input, watermark) in heldWatermarks.sorted(by: { $0.key < $1.key }) { setWatermark(input, watermark) }
+        heldWatermarks = [:]
+    }
+
     func fail(_ error: SQLError) { failure = failure ?? error }
 
     func save(into writer: StateWriter) throws(SQLError) {
-        writer.write(failure == nil)
+        // 0: it failed; 1: it works; 2: it works, and is being filled.
+        writer.write(failure != nil ? 0 as UInt8 : backfill != nil ? 2 : 1)
+        if failure == nil, let backfill {
+            backfill.save(into: writer)
+            for input in inputs.indices { writer.write(heldWatermarks[input] ?? .start) }
+        }
         // By source: partitions that it reads by itself; all bits set: it is fed.
         writer.write(sources.map { $0.history.map { UInt32($0.count) } ?? .max })
         for source in sources where source.history != nil { writer.write(source.judged.map { UInt32(truncatingIfNeeded: $0) }) }
@@ -161,7 +206,14 @@ final class RunningUnit {
     func restore(
         from reader: StateReader, isOfFirstForm: Bool, history: (UnitSource, Int) throws(SQLError) -> [any SourcePartition]?
     ) throws(StateError) {
-        if try !reader.readFlag() { failure = SQLError(.internalError, "failed before the last restart") }
+        switch try reader.read(UInt8.self) {
+        case 0: failure = SQLError(.internalError, "failed before the last restart")
+        case 1: break
+        case 2:
+            backfill = try Backfill(inputs: inputs.count, from: reader)
+            for input in inputs.indices { heldWatermarks[input] = try reader.read() }
+        default: throw reader.error("a unit that stands otherwise than any can")
+        }
         if isOfFirstForm, !sources.isEmpty {
             throw reader.error("of version 1, in which sources were read by each view for itself; begin anew (--reset)")
         }
@@ -196,13 +248,14 @@ final class RunningUnit {
 
     /// A tick, in a replay, in which it did nothing: where it had something to do, it was because it failed then.
     func passOver() {
-        if hasRows { fail(SQLError(.internalError, "failed before the last restart")) }
+        if hasRows, !isPaused { fail(SQLError(.internalError, "failed before the last restart")) }
     }
 
     /// One tick; nil where there is nothing to do. A failure stops the unit, not the database.
     func step(replaying record: [UInt8]?) -> TickStep? {
-        guard failure == nil, isFed || isSelfMoving || isCatchingUp || record != nil else { return nil }
-        (isFed, hasRows) = (false, false)
+        guard failure == nil, !isPaused, isFed || isSelfMoving || isCatchingUp || backfill != nil || record != nil else { return nil }
+        takePiece()
+        (isFed, hasRows, isNew) = (false, false, false)
         do throws(SQLError) {
             return try pipeline.step(replaying: record)
         } catch {

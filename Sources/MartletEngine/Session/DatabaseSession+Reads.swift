@@ -7,6 +7,11 @@ extension DatabaseSession {
 
     /// The relation as the transaction sees it, its own changes included.
     func snapshot(of object: CatalogObject) throws(SQLError) -> StoreSnapshot {
+        if object.isComing {
+            throw SQLError(
+                SQLState("55000"), "\(object.noun) \"\(CatalogNames.parts(object.name).name)\" is still being filled with what was there before it",
+                hint: "martlet_ddl_progress tells how far it is.")
+        }
         let view = currentView(needing: [object.id])
         guard let snapshot = view.snapshots[object.id] else {
             throw SQLError(.undefinedTable, "relation \"\(object.name)\" does not exist")
@@ -55,7 +60,8 @@ extension DatabaseSession {
     // MARK: Queries
 
     func run(_ inputs: QueryInputs) -> QueryRun {
-        QueryRun(inputs: inputs, evaluation: evaluation, limits: limits, clock: database.surroundings.clock)
+        QueryRun(
+            inputs: inputs, evaluation: evaluation, limits: limits, clock: database.surroundings.clock, yield: database.surroundings.yield)
     }
 
     func rows(_ plan: Plan) throws(SQLError) -> [Batch] { try run(try inputs(of: plan)).rows(plan) }
@@ -75,7 +81,7 @@ extension DatabaseSession {
 
     /// The row (or none) of a scan that names a key's values, where the transaction has nothing of its own to see.
     private func lookedUp(_ scan: RelationScan, _ object: CatalogObject) throws(SQLError) -> Batch? {
-        guard !current.isExplicit, !current.hasChanges, let values = scan.lookup(object.key) else { return nil }
+        guard !current.isExplicit, !current.hasChanges, !object.isComing, let values = scan.lookup(object.key) else { return nil }
         let key = zip(object.key, values).map { Column(object.fields[$0].type, [$1]) }
         return database.lookUp(object.id, key)
     }

@@ -15,6 +15,9 @@ extension DatabaseSession {
             let functions = boundCatalog().sql.functions(named: name)
             if functions.isEmpty { throw SQLError(.undefinedFunction, "function \"\(name)\" does not exist") }
             return list(["Name", "Create Sql"], functions.map { [$0.name, $0.text] })
+        case .create(.subscription, let name):
+            guard let subscription = boundCatalog().subscriptions[name] else { throw DatabaseSession.unknown(name) }
+            return list(["Name", "Create Sql"], [[name, subscription.text]])
         case .create(_, let name):
             guard let object = boundCatalog()[name] else { throw DatabaseSession.unknown(name) }
             return list(["Name", "Create Sql"], [[object.name, object.text]])
@@ -51,9 +54,32 @@ extension DatabaseSession {
         case .indexes: return list(["Name", "On", "Key"], catalog.indexes.map { [$0.name, $0.table, ""] })
         case .parameters: return list(["Name", "Setting"], parameters.all.map { [$0.name, $0.value] })
         case .cursors, .subscriptionCursors: return list(["Name"], cursors.keys.sorted().map { [$0] })
-        case .jobs: return list(["Id", "Statement", "Progress"], [])
-        case .subscriptions, .pipelines, .connections, .secrets: return list(["Name"], [])
-        case .processlist: return list(["Id", "User", "Database"], [["\(client.processID)", client.user, client.database]])
+        case .jobs:
+            let jobs = database.observer.ask(signal) { database.surroundings.wake() }?.jobs ?? []
+            let rows = jobs.map { job -> [String?] in
+                let texts = job.unit.objects.compactMap { catalog.objects[$0]?.text }
+                let percent = (Double(job.done) / Double(max(job.total, 1)) * 10_000).rounded(.down) / 100
+                return ["\(job.unit.id)", texts.joined(separator: "; "), "FOREGROUND", "\(percent)%"]
+            }
+            return list(["Id", "Statement", "Create Type", "Progress"], rows)
+        case .subscriptions:
+            let all = catalog.subscriptions.values.filter { schemas.contains(CatalogNames.parts($0.name).schema) }
+            return list(["Name"], all.map { CatalogNames.parts($0.name).name }.sorted().filter { matches($0, pattern) }.map { [$0] })
+        case .pipelines: return list(["Name"], (["default"] + catalog.sql.pipelineNames).filter { matches($0, pattern) }.map { [$0] })
+        case .connections, .secrets: return list(["Name"], [])
+        case .cluster:
+            let shards = database.options.shards
+            return list(
+                ["Id", "Addr", "State", "Parallelism", "Is Streaming", "Is Serving"], [["1", "localhost", "RUNNING", "\(shards)", "true", "true"]])
+        case .processlist:
+            let now = database.surroundings.clock.wallMicros()
+            let rows = database.ledger.sessions.map { session -> [String?] in
+                [
+                    "\(session.number)", session.client.user, "\(session.client.processID)", session.client.database,
+                    session.state == "active" ? "\((now - session.sinceMicros) / 1000)ms" : nil, session.state == "active" ? session.statement : nil,
+                ]
+            }
+            return list(["Id", "User", "Pid", "Database", "Time", "Info"], rows)
         }
     }
 

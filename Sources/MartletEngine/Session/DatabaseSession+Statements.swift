@@ -21,6 +21,7 @@ extension DatabaseSession {
         case .show(let show): return .rows(try self.show(show))
         case .describe(let name): return .rows(try describe(name))
         case .explainAnalyze(let inner, _): return .rows(try analyze(inner, text: text))
+        case .analyze(let kind, let name): return .rows(try analyzeRunning(kind, name))
         case .copy(let copy): return try carryOut(copy)
         case .prepare(let name, let types, let text):
             if statements[name] != nil {
@@ -43,7 +44,9 @@ extension DatabaseSession {
         case .closeCursor(let name): return try closeCursor(name)
         case .subscribe(let statement): return try subscribe(statement)
         case .declareSubscriptionCursor(let cursor): return try declare(cursor)
-        case .cancelJobs: return .done(tag: "CANCEL JOBS")
+        case .cancelJobs(let numbers):
+            _ = try request(.abandon(.jobs(numbers)))
+            return .done(tag: "CANCEL JOBS")
         case .discard(let target):
             if target == .all {
                 statements = [:]
@@ -106,6 +109,7 @@ extension DatabaseSession {
         case "timezone": if database.options.evaluation.zone(named: value) == nil { throw invalid() }
         case "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout":
             if SessionParameters.micros(value) == nil { throw invalid() }
+        case "statement_memory_limit": if SessionParameters.bytes(value) == nil { throw invalid() }
         case "client_encoding":
             let known = ["utf8", "utf-8", "unicode", "sql_ascii"]
             if !known.contains(value.lowercased()) {
@@ -139,24 +143,6 @@ extension DatabaseSession {
         return words.count == 3 && words[1] == "MATERIALIZED" ? words.joined(separator: " ") : words.prefix(2).joined(separator: " ")
     }
 
-    /// Carries a statement out and tells what it took.
-    func analyze(_ statement: BoundStatement, text: String) throws(SQLError) -> any RowCursor {
-        let clock = database.surroundings.clock
-        let start = clock.monotonicNanos()
-        var lines: [String] = []
-        switch statement {
-        case .select(let query):
-            let rows = try run(try inputs(of: query.plan)).rows(query).reduce(0) { $0 + $1.count }
-            lines = query.explain().split(separator: "\n").map(String.init) + ["Rows: \(rows)"]
-        default:
-            let outcome = try carryOut(statement, text: text)
-            if case .done(let tag) = outcome { lines = [tag] }
-        }
-        let micros = (clock.monotonicNanos() - start) / 1000
-        lines.append("Execution Time: \(micros / 1000).\(String(micros % 1000 + 1000).dropFirst()) ms")
-        return list(["QUERY PLAN"], lines.map { [$0] }, tag: "EXPLAIN")
-    }
-
     /// The fields of a statement's rows; nil: it gives none.
     func fields(of statement: BoundStatement) throws(SQLError) -> [Field]? {
         switch statement {
@@ -171,7 +157,7 @@ extension DatabaseSession {
             case .delete(let delete): return delete.returning?.fields
             case .show(let show): return try self.show(show).fields
             case .describe(let name): return try describe(name).fields
-            case .explainAnalyze: return [Field(name: "QUERY PLAN", type: .text)]
+            case .explainAnalyze, .analyze: return [Field(name: "QUERY PLAN", type: .text)]
             case .execute(let name, _): return statements[name]?.fields
             case .fetch(let fetch): return fetch.isMove ? nil : places[fetch.cursor]?.fields ?? cursors[fetch.cursor]?.fields
             default: return nil

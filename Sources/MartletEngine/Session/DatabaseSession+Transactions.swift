@@ -91,6 +91,7 @@ extension DatabaseSession {
     }
 
     func endImplicit(failed: Bool) throws(SQLError) {
+        defer { rest() }
         guard !current.isExplicit else { return }
         defer {
             current = Transaction(isExplicit: false)

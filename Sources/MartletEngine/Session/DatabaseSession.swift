@@ -57,16 +57,16 @@ final class DatabaseSession: SQLSession {
     private var notices: [SQLNotice] = []
     /// What `evaluation` made last, and of what.
     private var seenEvaluation: (version: UInt64, generation: Int, context: EvaluationContext)?
+    private let number: Int
     /// The instant that now() means: the transaction's beginning.
     var now: Int64 = 0
-
-    static let memoryMax = 1 << 30
 
     init(_ database: Database, _ client: SessionClient) {
         self.database = database
         self.client = client
-        limits = StatementLimits(clock: database.surroundings.clock, memoryMax: DatabaseSession.memoryMax)
+        limits = StatementLimits(clock: database.surroundings.clock)
         signal = database.surroundings.makeSignal()
+        number = database.ledger.opened(client, at: database.surroundings.clock.wallMicros())
         parameters = SessionParameters(user: client.user)
         for (name, value) in client.parameters.sorted(by: { $0.key < $1.key }) where SessionParameters.defaults[name] != nil {
             parameters.begin(name, value)
@@ -129,11 +129,18 @@ final class DatabaseSession: SQLSession {
     }
 
     func close() {
+        database.ledger.closed(number)
         for place in places.values { database.hub.unfollow(place.relation) }
         places = [:]
         current = Transaction(isExplicit: false)
         cursors = [:]
         statements = [:]
+    }
+
+    /// The client is to speak next.
+    func rest() {
+        let state = !current.isExplicit ? "idle" : current.isFailed ? "idle in transaction (aborted)" : "idle in transaction"
+        database.ledger.entered(number, state, at: database.surroundings.clock.wallMicros())
     }
 
     func notice(_ message: String, severity: String = "NOTICE", state: SQLState = .successfulCompletion) {
@@ -183,8 +190,11 @@ final class DatabaseSession: SQLSession {
             throw SQLError(.internalError, "a statement of another session")
         }
         startClock()
-        limits.begin(timeoutMicros: SessionParameters.micros(parameters["statement_timeout"] ?? "0") ?? 0)
+        limits.begin(
+            timeoutMicros: SessionParameters.micros(parameters["statement_timeout"] ?? "0") ?? 0,
+            memoryMax: SessionParameters.bytes(parameters["statement_memory_limit"] ?? "") ?? .max)
         if let rows = keyedRows(prepared, values) { return .rows(rows) }
+        database.ledger.entered(number, "active", statement: prepared.text, at: now)
         do throws(SQLError) {
             guard let bound = try prepared.prepared.bound(values, catalog: boundCatalog().sql, context: evaluation) else {
                 return .done(tag: "")
@@ -217,7 +227,7 @@ final class DatabaseSession: SQLSession {
             notice("definitions take effect at once and are not undone by ROLLBACK", severity: "WARNING", state: .warning)
         }
         try commitChanges()
-        let answer = try request(.define(DefinitionText(text: text, searchPath: parameters.searchPath)))
+        let answer = try request(.define(DefinitionText(text: text, searchPath: parameters.searchPath, isBackground: parameters["background_ddl"] == "true")))
         for message in answer.notices { notice(message) }
         return .done(tag: answer.tag)
     }
@@ -235,6 +245,25 @@ final class DatabaseSession: SQLSession {
         let ticket = Ticket(signal)
         database.queue.put(request, ticket)
         database.surroundings.wake()
+        if case .define = request {
+            // Filling may take long: who no longer wants it says so, and learns what became of it.
+            while true {
+                if let verdict = ticket.wait(timeoutNanos: 20_000_000, while: { limits.reason == nil }) { return verdict }
+                guard let reason = limits.reason else { continue }
+                database.queue.put(.abandon(.creation(ticket)), Ticket(database.surroundings.makeSignal()))
+                database.surroundings.wake()
+                guard let verdict = ticket.wait() else { throw reason }
+                if case .refused = verdict { throw reason }
+                return verdict
+            }
+        }
+        if case .flush = request {
+            // It changes nothing: whoever no longer wants to wait may go.
+            while true {
+                try limits.check()
+                if let verdict = ticket.wait(timeoutNanos: 20_000_000, while: { limits.reason == nil }) { return verdict }
+            }
+        }
         // Once it is on its way nobody can call it back: the answer tells what became of it.
         guard let verdict = ticket.wait() else { throw SQLError(.internalError, "a request without an answer") }
         return verdict

@@ -14,13 +14,14 @@ struct SessionParameters {
     ]
 
     static let defaults = [
-        "application_name": "", "bytea_output": "hex", "client_encoding": "UTF8", "client_min_messages": "notice",
+        "application_name": "", "background_ddl": "false", "bytea_output": "hex", "client_encoding": "UTF8", "client_min_messages": "notice",
         "datestyle": "ISO, MDY", "default_transaction_isolation": "repeatable read", "default_transaction_read_only": "off",
         "extra_float_digits": "1", "idle_in_transaction_session_timeout": "0", "in_hot_standby": "off", "integer_datetimes": "on",
         "intervalstyle": "postgres", "is_superuser": "on", "lock_timeout": "0", "max_identifier_length": "63",
         "rw_implicit_flush": "true", "scram_iterations": "4096", "search_path": "public", "server_encoding": "UTF8",
         "server_version": "16.0 (Martlet)", "server_version_num": "160000", "session_authorization": "martlet",
-        "standard_conforming_strings": "on", "statement_timeout": "0", "timezone": "UTC", "transaction_isolation": "repeatable read",
+        "standard_conforming_strings": "on", "statement_memory_limit": "1GB",
+        "statement_timeout": "0", "timezone": "UTC", "transaction_isolation": "repeatable read",
         "transaction_read_only": "off",
     ]
 
@@ -76,6 +77,24 @@ struct SessionParameters {
         }
         let known = names.filter { !$0.isEmpty && $0 != "$user" }
         return known.isEmpty ? [CatalogNames.defaultSchema] : known
+    }
+
+    /// Kibibytes, or a number with a unit, in bytes; nil where it is no size.
+    static func bytes(_ text: String) -> Int? {
+        let digits = text.prefix { $0.isNumber }
+        guard let number = Int(digits) else { return nil }
+        let shift: Int? =
+            switch text.dropFirst(digits.count).filter({ $0 != " " }) {
+            case "B": 0
+            case "", "kB": 10
+            case "MB": 20
+            case "GB": 30
+            case "TB": 40
+            default: nil
+            }
+        guard let shift else { return nil }
+        let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
+        return overflow ? nil : bytes
     }
 
     /// Milliseconds, or a number with a unit, in microseconds; nil where it is no duration.

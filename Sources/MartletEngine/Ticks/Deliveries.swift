@@ -18,12 +18,14 @@ package final class Deliveries: Sendable {
 
         /// Fixed when the tick is pushed: buffers go back to the pool before it is forgotten.
         let bytes: Int
+        let shares: [(target: String, bytes: Int)]
 
         init(tick: UInt64, parts: [(target: any ExternalTarget, part: SinkCollector.Part)] = [], pool: BytePool? = nil) {
             self.tick = tick
             self.parts = parts
             self.pool = pool
-            bytes = parts.reduce(0) { $0 + $1.part.bytes.count }
+            shares = parts.map { ($0.target.name, $0.part.bytes.count) }
+            bytes = shares.reduce(0) { $0 + $1.bytes }
         }
     }
 
@@ -48,6 +50,8 @@ package final class Deliveries: Sendable {
         /// The last tick that was pushed before the draft: those after it up to the draft's took and gave nothing.
         var draftAfter: UInt64 = 0
         var failure: SQLError?
+        /// The target that could not be written to the last time.
+        var away: SinkAway?
     }
 
     /// Used by whoever delivers.
@@ -143,6 +147,45 @@ package final class Deliveries: Sendable {
     /// Ticks not yet delivered, for the metrics.
     package var lag: (undurable: Int, waiting: Int, bytes: Int) {
         state.withLock { ($0.undurable, $0.waiting.count, $0.waitingBytes) }
+    }
+
+    /// What waits, target by target. Any thread.
+    package var standing: DriverStanding {
+        state.withLock { state in
+            var standing = DriverStanding()
+            standing.ticksInFlight = state.undurable
+            standing.waitingBytesMax = bytesMax
+            standing.away = state.away
+            for tick in state.waiting {
+                var counted: Set<String> = []
+                for (target, bytes) in tick.shares {
+                    let isFirst = counted.insert(target).inserted
+                    if let at = standing.waiting.firstIndex(where: { $0.target == target }) {
+                        standing.waiting[at].ticks += isFirst ? 1 : 0
+                        standing.waiting[at].bytes += bytes
+                    } else {
+                        standing.waiting.append((target, 1, bytes))
+                    }
+                }
+            }
+            return standing
+        }
+    }
+
+    /// A call to a target; whether it is away is remembered for those who ask.
+    private func calling<Result>(_ target: any ExternalTarget, _ body: () throws(SQLError) -> Result) throws(SQLError) -> Result {
+        do throws(SQLError) {
+            let result = try body()
+            state.withLock { if $0.away?.target == target.name { $0.away = nil } }
+            return result
+        } catch {
+            let now = clock.monotonicNanos()
+            state.withLock { state in
+                let since = state.away.flatMap { $0.target == target.name ? $0.sinceNanos : nil } ?? now
+                state.away = SinkAway(target: target.name, error: error, sinceNanos: since)
+            }
+            throw error
+        }
     }
 
     /// The checkpoint counts when its state is written, and its tick durable and delivered.
@@ -251,7 +294,8 @@ package final class Deliveries: Sendable {
     private func deliver(_ tick: Tick) throws(SQLError) {
         var written = outside.withLock { $0.progress.tick == tick.tick ? $0.progress.parts : 0 }
         while written < tick.parts.count {
-            try tick.parts[written].target.write(tick.parts[written].part.bytes.bytes)
+            let (target, part) = tick.parts[written]
+            try calling(target) { () throws(SQLError) in try target.write(part.bytes.bytes) }
             written += 1
             let reached = written
             outside.withLock { $0.progress = (tick.tick, reached) }
@@ -260,7 +304,7 @@ package final class Deliveries: Sendable {
             state.waiting.count > 1 && state.waiting[1].tick <= state.durable && !state.waiting[1].parts.isEmpty
         }
         for (target, _) in tick.parts {
-            try target.endTick(tick.tick, isFollowed: isFollowed)
+            try calling(target) { () throws(SQLError) in try target.endTick(tick.tick, isFollowed: isFollowed) }
             outside.withLock { outside in
                 if !outside.unsynced.contains(where: { $0.target === target }) { outside.unsynced.append((target.name, target)) }
             }
@@ -277,7 +321,7 @@ package final class Deliveries: Sendable {
 
     private func syncTargets() throws(SQLError) {
         for (name, target) in outside.withLock({ $0.unsynced }) {
-            let mark = try target.sync()
+            let mark = try calling(target) { () throws(SQLError) in try target.sync() }
             state.withLock { state in
                 state.marks[name] = mark
                 state.markNews.removeAll { $0.name == name }

@@ -58,6 +58,7 @@ extension Binder {
             }
             throw SQLError(.invalidCatalogName, "database \"\(name.text)\" does not exist", at: name.position)
         case .describe(let name): return .session(.describe(try entry(name).name))
+        case .analyze(let kind, let name): return .session(.analyze(kind, try entry(name).name))
         case .copy(let copy): return .session(.copy(try self.copy(copy)))
         case .prepare(let name, let types, let statement):
             var bound: [DataType] = []
@@ -344,7 +345,8 @@ package enum SessionParameters {
     package static let known = [
         "application_name", "bytea_output", "client_encoding", "client_min_messages", "datestyle", "default_transaction_isolation",
         "default_transaction_read_only", "extra_float_digits", "idle_in_transaction_session_timeout", "intervalstyle", "lock_timeout",
-        "search_path", "standard_conforming_strings", "statement_timeout", "timezone", "transaction_isolation", "transaction_read_only",
+        "search_path", "standard_conforming_strings", "statement_memory_limit", "statement_timeout", "timezone", "transaction_isolation",
+        "transaction_read_only", "background_ddl",
         "row_security", "idle_session_timeout", "default_with_oids", "xmloption", "check_function_bodies", "synchronous_commit",
     ]
 

@@ -330,6 +330,7 @@ extension Binder {
                 throw SQLError(.wrongObjectType, "\"\(name.last.text)\" is not a \(entry.noun)", at: name.position)
             }
             return other.name == entry.name ? nil : .swap(with: other.name)
+        case .setRunning(let isRunning): return .setRunning(isRunning)
         case .withoutEffect(let what):
             notices.append("\(what) has no effect")
             return nil

@@ -122,6 +122,7 @@ package struct SQLCatalog: CatalogReader {
     package var allRelations: [RelationEntry] { entries.values.sorted { $0.name < $1.name } }
     package var schemaNames: [String] { schemas.sorted() }
     package var databaseNames: [String] { ([databaseName] + (objects[.database] ?? [])).sorted() }
+    package var pipelineNames: [String] { (objects[.pipeline] ?? []).sorted() }
     package var allFunctions: [FunctionDefinition] {
         userFunctions.sorted { $0.key < $1.key }.flatMap(\.value)
     }

@@ -10,6 +10,8 @@ enum Simplifier {
         case .call(let function, let arguments, let type):
             // NULL decides a strict function whatever the others are.
             if function.isStrict, arguments.contains(where: { $0.literalValue?.isNull == true }) { return .null }
+            // A series may be long: whoever reads it takes it value by value.
+            if function == .generateSeries { return nil }
             var values: [Value] = []
             values.reserveCapacity(arguments.count)
             for argument in arguments {

@@ -34,9 +34,18 @@ extension Parser {
             options.analyze = acceptWords("analyze")
             options.verbose = acceptWords("verbose")
         }
+        if options.analyze, isAtRunningObject {
+            return .session(.analyze(try objectKind(), try objectName()))
+        }
         let inner = try nested { (parser) throws(SQLError) in try parser.statement() }
         if case .explain = inner.kind { throw unexpected() }
         return .explain(inner, options)
+    }
+
+    /// EXPLAIN ANALYZE MATERIALIZED VIEW v, SINK s: what runs already.
+    private var isAtRunningObject: Bool {
+        isWord(current, "materialized") && isWord(ahead(1), "view") || isWord(current, "sink")
+            || at(.table) && ahead(1).kind == .identifier && ahead(2).kind == .endOfInput
     }
 
     private var isExplainedQuery: Bool {

@@ -383,6 +383,8 @@ extension Parser {
             if !isCascade { _ = acceptWords("restrict") }
             return .dropColumn(name, ifExists: exists, isCascade: isCascade)
         }
+        if acceptWords("pause") { return .setRunning(false) }
+        if acceptWords("resume") { return .setRunning(true) }
         if acceptWords("set", "schema") { return .setSchema(try identifier()) }
         if acceptWords("owner", "to") {
             _ = try label()

@@ -14,7 +14,8 @@ extension Plan {
         for input in inputs { input.describe(indent: indent + 1, into: &lines) }
     }
 
-    private var title: String {
+    /// The plan's own node, on one line.
+    package var title: String {
         let names = inputs.count == 2 ? inputs.flatMap(\.fields).map(\.name) : inputs.first?.fields.map(\.name) ?? []
         func sql(_ expression: Expression) -> String { expression.sql(names) }
         switch self {
@@ -171,13 +172,15 @@ extension Plan {
                 .bound(left.eventTimeColumns(in: catalog), right.eventTimeColumns(in: catalog))
             let moving = [left, right].filter(\.readsStream)
             if bound == nil, !moving.isEmpty {
-                notes.append("the join keeps every row of \(moving.count == 2 ? "both inputs" : "one input")")
+                let each = moving.map { "\(Plan.stateBytes($0.fields))" }.joined(separator: " and ")
+                notes.append("the join keeps every row of \(moving.count == 2 ? "both inputs" : "one input"), about \(each) bytes each")
             }
         case .aggregate(let input, let keys, _, _, let fields):
             let times = input.eventTimeColumns(in: catalog)
             let isTimed = keys.contains { $0.columnOrdinal.map(times.contains) ?? false }
             if !keys.isEmpty, input.readsStream, !isTimed {
-                notes.append("the aggregation keeps a group for each " + fields.prefix(keys.count).map { quoted($0.name) }.joined(separator: ", "))
+                let names = fields.prefix(keys.count).map { quoted($0.name) }.joined(separator: ", ")
+                notes.append("the aggregation keeps a group for each \(names), about \(Plan.stateBytes(fields)) bytes each")
             }
         case .over(let input, let partition, let order, _, let limit, _):
             let times = input.eventTimeColumns(in: catalog)
@@ -185,13 +188,24 @@ extension Plan {
             let isBound = partition.contains(where: isTime) || onClose && isTime(order.first?.expression)
             if input.readsStream, !isBound {
                 let what = limit == nil || !input.isAppendOnly(in: catalog, onClose: onClose) ? "every row" : "\(limit?.rank ?? 0) rows a partition"
-                notes.append("OVER keeps \(what)")
+                notes.append("OVER keeps \(what), about \(Plan.stateBytes(input.fields)) bytes each")
             }
         case .source, .relation, .view, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
             .changelog, .stamped:
             break
         }
         return notes + inputs.flatMap { $0.unboundedState(in: catalog, onClose: onClose) }
+    }
+
+    /// About what a row takes where it is kept: its values, a place in an index, and what links it to its key.
+    private static func stateBytes(_ fields: [Field]) -> Int {
+        fields.reduce(40) { sum, field in
+            switch field.type {
+            case .boolean, .smallint, .integer, .bigint, .real, .double, .date, .time, .timestamp, .timestamptz: sum + 8
+            // Long values lie outside of the row, and are not known here.
+            default: sum + 24
+            }
+        }
     }
 
     var readsSource: Bool {

@@ -46,6 +46,8 @@ package indirect enum SessionStatement: Sendable {
     case show(ShowStatement)
     /// DESCRIBE: the relation's columns.
     case describe(String)
+    /// EXPLAIN ANALYZE of what runs already.
+    case analyze(ObjectKind, String)
     /// EXPLAIN ANALYZE: the statement is carried out.
     case explainAnalyze(BoundStatement, ExplainOptions)
     case copy(CopyStatement)
@@ -85,7 +87,7 @@ extension SessionStatement {
         case .createSubscription, .declareSubscriptionCursor: "a subscription"
         case .declareCursor, .fetch, .closeCursor: "a cursor"
         case .prepare, .execute, .deallocate: "a prepared statement"
-        case .explainAnalyze: "EXPLAIN ANALYZE"
+        case .explainAnalyze, .analyze: "EXPLAIN ANALYZE"
         case .drop, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline, .comment, .transaction, .show, .describe,
             .flush, .wait, .cancelJobs, .discard, .accepted:
             nil
@@ -126,6 +128,8 @@ package struct AlterStatement: Sendable {
         case setSchema(to: String)
         /// Each takes the other's name (canonical).
         case swap(with: String)
+        /// What computes it goes on, or stands still.
+        case setRunning(Bool)
     }
     package var kind: ObjectKind
     package var name: String
@@ -179,7 +183,7 @@ package enum TransactionStatement: Hashable, Sendable {
 package enum ShowStatement: Sendable {
     package enum Listing: String, Sendable, CaseIterable {
         case tables, views, sources, sinks, schemas, databases, functions, jobs, subscriptions, indexes, pipelines, connections, secrets
-        case parameters, processlist, cursors
+        case parameters, processlist, cursors, cluster
         case materializedViews = "materialized views"
         case internalTables = "internal tables"
         case subscriptionCursors = "subscription cursors"

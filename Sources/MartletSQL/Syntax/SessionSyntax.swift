@@ -18,6 +18,8 @@ package indirect enum SessionSyntax: Sendable {
     case show(ShowSyntax)
     case describe(ObjectName)
     case use(Identifier)
+    /// EXPLAIN ANALYZE of what runs.
+    case analyze(ObjectKind, ObjectName)
     case copy(CopySyntax)
     case prepare(Identifier, types: [TypeSyntax], statement: StatementSyntax)
     case execute(Identifier, [ExpressionSyntax])
@@ -130,6 +132,8 @@ package struct AlterSyntax: Sendable {
         case dropColumn(Identifier, ifExists: Bool, isCascade: Bool)
         case setSchema(Identifier)
         case swap(with: ObjectName)
+        /// RESUME, PAUSE.
+        case setRunning(Bool)
         /// OWNER TO, SET PARALLELISM and the like: accepted, without effect.
         case withoutEffect(String)
     }

@@ -139,8 +139,8 @@ package final class JoinTable {
     }
 
     /// Finds the rows of `side` that have the keys numbered `numbers`, and hands them over in pieces of about
-    /// `piece` pairs, in the batch's order.
-    package func probe(_ side: Int, keys numbers: [UInt32], piece: Int = 4096, _ body: (Pairs) -> Void) {
+    /// `piece` pairs, in the batch's order, for as long as `body` answers that it wants more.
+    package func probe(_ side: Int, keys numbers: [UInt32], piece: Int = 4096, _ body: (Pairs) -> Bool) {
         let groups = groups[side]
         var pairs = Pairs()
         for row in numbers.indices {
@@ -152,14 +152,14 @@ package final class JoinTable {
                     pairs.slots.append(slot - 1)
                     pairs.weights.append(weight)
                     if pairs.rows.count == piece {
-                        body(pairs)
+                        guard body(pairs) else { return }
                         pairs = Pairs()
                     }
                 }
                 slot = groups.next(slot - 1)
             }
         }
-        if !pairs.rows.isEmpty { body(pairs) }
+        if !pairs.rows.isEmpty { _ = body(pairs) }
     }
 
     /// The rows in `slots` of `side`, column by column.

@@ -69,6 +69,8 @@ package final class TimedRows {
 
     package var rowCount: Int { rows.count }
 
+    package var memoryBytes: Int { rows.memoryBytes }
+
     package func save(into writer: StateWriter) {
         rows.save(into: writer)
         writer.write(now)

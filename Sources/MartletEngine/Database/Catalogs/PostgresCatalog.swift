@@ -253,7 +253,13 @@ enum PostgresCatalog {
             ]
         },
         SystemTable("pg_catalog.pg_description", "objoid:o classoid:o objsubid:i description:t") { facts in
-            facts.catalog.all.flatMap { object -> [[Value]] in
+            let system = SystemTable.all.enumerated().flatMap { at, table -> [[Value]] in
+                guard !table.comment.isEmpty else { return [] }
+                return ([table.comment] + table.columnComments).enumerated().map {
+                    [.integer(SystemOID.systemTable + Int32(truncatingIfNeeded: at)), .integer(1259), .integer(Int32($0)), .text($1)]
+                }
+            }
+            return system + facts.catalog.all.flatMap { object -> [[Value]] in
                 let columns = [nil] + object.fields.map { Optional($0.name) }
                 return columns.enumerated().compactMap { at, column in
                     facts.catalog.comment(on: object.name, column: column).map {

@@ -128,8 +128,14 @@ struct SessionFunctions: CatalogFunctions {
             return .text(index.definition)
         case "pg_get_constraintdef":
             return PostgresCatalog.index(oid, facts.catalog).map { .text("PRIMARY KEY (\($0.columns.joined(separator: ", ")))") } ?? .null
-        case "obj_description": return found.flatMap { facts.catalog.comment(on: $0.name, column: nil) }.map { .text($0) } ?? .null
+        case "obj_description":
+            if let table = SystemTable.table(oid), !table.comment.isEmpty { return .text(table.comment) }
+            return found.flatMap { facts.catalog.comment(on: $0.name, column: nil) }.map { .text($0) } ?? .null
         case "col_description":
+            if let table = SystemTable.table(oid) {
+                guard case .integer(let column) = arguments[1], table.columnComments.indices.contains(Int(column) - 1) else { return .null }
+                return .text(table.columnComments[Int(column) - 1])
+            }
             guard let found, case .integer(let column) = arguments[1], column > 0, Int(column) <= found.fields.count else { return .null }
             return facts.catalog.comment(on: found.name, column: found.fields[Int(column) - 1].name).map { .text($0) } ?? .null
         case "pg_table_size", "pg_relation_size", "pg_total_relation_size":

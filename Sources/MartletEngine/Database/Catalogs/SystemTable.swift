@@ -17,6 +17,9 @@ struct SystemTable: Sendable {
     var fields: [Field]
     /// One value a field. nil: known to clients, and empty here.
     var rows: (@Sendable (SystemFacts) -> [[Value]])?
+    /// What it is, and what each column is: shown by `\d+`. Empty: nothing to say.
+    var comment = ""
+    var columnComments: [String] = []
 
     /// - Parameter columns: names, each with its type behind a colon (`o`: see `types`), separated by blanks.
     init(_ name: String, _ columns: String, rows: (@Sendable (SystemFacts) -> [[Value]])? = nil) {
@@ -26,6 +29,22 @@ struct SystemTable: Sendable {
             return Field(name: String(parts[0]), type: SystemTable.types[String(parts[1])] ?? .text)
         }
         self.rows = rows
+    }
+
+    /// - Parameter columns: each as above, with what it is.
+    init(_ name: String, about comment: String, _ columns: [(column: String, comment: String)], rows: @escaping @Sendable (SystemFacts) -> [[Value]]) {
+        self.init(name, columns.map(\.column).joined(separator: " "), rows: rows)
+        self.comment = comment
+        columnComments = columns.map(\.comment)
+    }
+
+    /// How the list of columns names a type.
+    static func letter(of type: DataType) -> String { types.filter { $0.value == type }.keys.sorted().last ?? "t" }
+
+    /// The system table of an object id.
+    static func table(_ oid: Int32) -> SystemTable? {
+        let at = Int(oid) - Int(SystemOID.systemTable)
+        return all.indices.contains(at) ? all[at] : nil
     }
 
     /// Tables without rows: a line each, name and columns.

@@ -18,10 +18,14 @@ struct QueryRun {
     let evaluation: EvaluationContext
     let limits: StatementLimits
     let clock: any Clock
+    /// Leaves the processor to others: for statements that take long.
+    var yield: @Sendable () -> Void = {}
+    /// Sees the circuit when everything has come of it.
+    var onEnd: ((Circuit) -> Void)?
 
     /// All rows of a plan, in no order.
     func rows(_ plan: Plan) throws(SQLError) -> [Batch] {
-        if let scan = RelationScan(plan), let snapshot = inputs.snapshots[scan.name] {
+        if onEnd == nil, let scan = RelationScan(plan), let snapshot = inputs.snapshots[scan.name] {
             let pages = try ScanEvaluator(scan, context: evaluation)
             var result: [Batch] = []
             var bytes = 0
@@ -55,6 +59,10 @@ struct QueryRun {
         let circuit = try Circuit(
             graph: lowering.graph, sources: setups, shards: 1, executor: SequentialExecutor(shards: 1), clock: clock,
             evaluation: evaluation)
+        let watch = StatementWatch(limits, clock: clock, yield: yield) { [unowned circuit] in
+            result.bytes + circuit.figures.reduce(0) { $0 + $1.state.bytes }
+        }
+        circuit.shards[0].context.interruption = { watch.reason }
         for (ordinal, name) in names.enumerated() {
             for batch in inputs.snapshots[name]?.batches ?? [] { circuit.feed(relation: ordinal, batch) }
         }
@@ -67,6 +75,7 @@ struct QueryRun {
                 throw SQLError(SQLState(letter.reasonCode), letter.reason)
             }
         }
+        onEnd?(circuit)
         return result.rows
     }
 
@@ -87,8 +96,10 @@ struct QueryRun {
             keys.append((column, key.descending, key.nullsFirst))
         }
         try limits.check()
-        // Rows that sort equal keep their order.
-        let places = (0..<whole.count).sorted { left, right in
+        var compared = 0
+        let comparison = { [limits] (left: Int, right: Int) throws -> Bool in
+            compared &+= 1
+            if compared & 4095 == 0 { try limits.check() }
             for (column, descending, nullsFirst) in keys {
                 let isNull = (column.isNull(left), column.isNull(right))
                 if isNull.0 || isNull.1 {
@@ -98,9 +109,14 @@ struct QueryRun {
                 let sign = column.compare(left, column, right)
                 if sign != 0 { return (sign < 0) != descending }
             }
+            // Rows that sort equal keep their order.
             return left < right
         }
-        return [whole.rows(places)]
+        do {
+            return [whole.rows(try (0..<whole.count).sorted(by: comparison))]
+        } catch {
+            throw error as? SQLError ?? SQLError(.internalError, "\(error)")
+        }
     }
 
     static func cut(_ batches: [Batch], offset: Int64, limit: Int64?) -> [Batch] {
@@ -131,7 +147,7 @@ extension Batch {
 /// What a query's circuit gives. Filled and read by one thread.
 final class QueryResult {
     private var batches: [Batch] = []
-    private var bytes = 0
+    private(set) var bytes = 0
     private let limits: StatementLimits
 
     init(_ limits: StatementLimits) { self.limits = limits }

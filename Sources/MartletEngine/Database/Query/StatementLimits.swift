@@ -9,17 +9,17 @@ final class StatementLimits: Sendable {
     private let isCancelled = Atomic<Bool>(false)
     private let hooks = Mutex<[@Sendable () -> Void]>([])
     private let deadlineNanos = Atomic<Int64>(.max)
+    private let memoryLimit = Atomic<Int>(.max)
     private let clock: any Clock
-    /// Bytes that results and operators of one statement may take.
-    let memoryMax: Int
 
-    init(clock: any Clock, memoryMax: Int) {
-        self.clock = clock
-        self.memoryMax = memoryMax
-    }
+    init(clock: any Clock) { self.clock = clock }
 
-    func begin(timeoutMicros: Int64) {
+    /// Bytes that results and operators of the statement may take.
+    var memoryMax: Int { memoryLimit.load(ordering: .relaxed) }
+
+    func begin(timeoutMicros: Int64, memoryMax: Int) {
         isCancelled.store(false, ordering: .relaxed)
+        memoryLimit.store(memoryMax, ordering: .relaxed)
         let (nanos, overflow) = timeoutMicros.multipliedReportingOverflow(by: 1000)
         let now = clock.monotonicNanos()
         deadlineNanos.store(timeoutMicros == 0 || overflow ? .max : now.addingReportingOverflow(nanos).partialValue, ordering: .relaxed)
@@ -53,8 +53,46 @@ final class StatementLimits: Sendable {
 
     static func outOfMemory(_ limit: Int) -> SQLError {
         SQLError(
-            .outOfMemory, "the statement needs more than \(limit >> 20) MiB of memory",
+            .outOfMemory, "the statement needs more than \(max(limit >> 10, 1)) kB of memory",
             hint: "Read less at once, or raise statement_memory_limit.")
+    }
+}
+
+/// Looks after a statement's circuit from within: whether it is to go on, and whether it has been at it for so long that it
+/// should leave the processor to ticks. Asked after every batch and every millisecond of other work. One thread.
+final class StatementWatch {
+    private let limits: StatementLimits
+    private let clock: any Clock
+    private let startNanos: Int64
+    private let yield: @Sendable () -> Void
+    private var hasYielded = false
+    private var asked = 0
+    /// What the answer takes so far, and what the operators do.
+    private let memory: () -> Int
+
+    /// Statements that take longer are not what somebody waits for with a key in his hand.
+    private static let yieldNanos: Int64 = 3_000_000
+    /// Memory is summed up over all operators, which takes longer than a look at a flag.
+    private static let memoryPeriod = 16
+
+    init(_ limits: StatementLimits, clock: any Clock, yield: @escaping @Sendable () -> Void, memory: @escaping () -> Int) {
+        self.limits = limits
+        self.clock = clock
+        self.yield = yield
+        self.memory = memory
+        startNanos = clock.monotonicNanos()
+    }
+
+    /// The error with which the statement ends now; nil: it may go on.
+    var reason: SQLError? {
+        if let reason = limits.reason { return reason }
+        asked &+= 1
+        guard asked % StatementWatch.memoryPeriod == 1 else { return nil }
+        if !hasYielded, clock.monotonicNanos() - startNanos > StatementWatch.yieldNanos {
+            hasYielded = true
+            yield()
+        }
+        return memory() > limits.memoryMax ? StatementLimits.outOfMemory(limits.memoryMax) : nil
     }
 }
 
