@@ -73,7 +73,7 @@ final class RunningUnit {
     /// Tables that are fed by the unit's own source of theirs.
     var feedsOfSources: Set<RelationID> { Set(sources.map(\.id)) }
     /// Everything has come of what was fed, and it reads nothing by itself; or it failed.
-    var isSettled: Bool { failure != nil || (!isFed && !isCatchingUp) }
+    var isSettled: Bool { failure != nil || (!isFed && !isCatchingUp && backfill == nil) }
     var isCatchingUp: Bool { sources.contains { $0.history != nil } }
 
     init(
