@@ -27,7 +27,7 @@ final class KeyedRead {
         for round in 0..<2 {
             let marks = types.indices.compactMap { KeyedRead.mark(types[$0], 2 * $0 + round) }
             guard marks.count == types.count, case .select(let query)? = bind(marks), query.order.isEmpty, query.limit == nil, query.offset == 0,
-                let scan = RelationScan(query.plan), let object = catalog[scan.name], scan.steps.count <= 2,
+                let scan = RelationScan(query.plan), let object = catalog[scan.name], !object.isComing, scan.steps.count <= 2,
                 let values = scan.lookup(object.key), values.count == types.count, scan.comparisons == types.count
             else { return nil }
             var pairs: [(column: Int, parameter: Int)] = []
