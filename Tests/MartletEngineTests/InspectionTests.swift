@@ -114,7 +114,7 @@ struct InspectionTests {
         #expect(database.run("SELECT sum(state_rows) FROM martlet_operators WHERE view = 'big'") == "5")
         #expect(database.run("SELECT bool_and(state_bytes > 0) FROM martlet_operators WHERE view = 'big' AND state_rows > 0") == "t")
         #expect(database.run("SELECT bool_and(abs(busy + idle + backpressured - 1) < 0.000001), count(*) > 3 FROM martlet_operators") == "t t")
-        #expect(database.run("SELECT detail FROM martlet_operators WHERE view = 'big' AND name = 'filter'") == "Filter (v > 10)")
+        #expect(database.run("SELECT detail FROM martlet_operators WHERE view = 'big' AND name = 'filter'") == "Filter v > 10")
     }
 
     @Test("system views say what they are, for describe commands")
@@ -163,7 +163,7 @@ struct InspectionTests {
         let query = database.run("EXPLAIN ANALYZE SELECT k, count(*) FROM t WHERE v > 10 GROUP BY k")
         #expect(query.hasPrefix("Operators, the busiest first:"))
         #expect(query.contains("100 in  90 out") || query.contains("100 in   90 out"))
-        #expect(query.contains("Filter (v > 10)") && query.contains("Rows: 5") && query.contains("Execution Time:"))
+        #expect(query.contains("Filter v > 10") && query.contains("Rows: 5") && query.contains("Execution Time:"))
         let view = database.run("EXPLAIN ANALYZE MATERIALIZED VIEW sums")
         #expect(view.contains("state 5 rows") && view.contains("Aggregate sum(v)") && view.contains("busy"))
         #expect(database.run("EXPLAIN ANALYZE TABLE t").hasPrefix("42809"))
@@ -178,7 +178,7 @@ struct InspectionTests {
         #expect(code("v") == "no_rows")
         database.run("INSERT INTO t VALUES (1, 1), (2, 2)")
         #expect(code("v") == "filtered")
-        #expect(database.run("SELECT explanation FROM martlet_why WHERE name = 'v'") == "Filter (v > 10) lets none of 2 rows pass.")
+        #expect(database.run("SELECT explanation FROM martlet_why WHERE name = 'v'") == "Filter v > 10 lets none of 2 rows pass.")
         database.run("CREATE MATERIALIZED VIEW j AS SELECT a.k FROM t a JOIN t b ON a.k = b.v + 100")
         #expect(code("j") == "no_match")
         database.run("CREATE MATERIALIZED VIEW behind AS SELECT * FROM v")
@@ -251,9 +251,10 @@ struct InspectionTests {
         #expect(database.run("SELECT m FROM x").hasPrefix("42P01"))
         database.run("SET background_ddl = true; CREATE MATERIALIZED VIEW y AS SELECT min(v) AS m FROM t")
         let job = database.run("SELECT ddl_id FROM martlet_ddl_progress")
-        #expect(database.run("SHOW JOBS").contains("CREATE MATERIALIZED VIEW y"))
         #expect(database.run("CANCEL JOBS \(job)") == "CANCEL JOBS")
         #expect(database.run("SELECT m FROM y").hasPrefix("42P01"))
+        database.run("CREATE MATERIALIZED VIEW z AS SELECT min(v) AS m FROM t")
+        #expect(database.run("SHOW JOBS").contains("CREATE MATERIALIZED VIEW z"))
         #expect(database.run("CREATE MATERIALIZED VIEW x AS SELECT min(v) AS m FROM t; DROP MATERIALIZED VIEW x").hasSuffix("DROP MATERIALIZED VIEW"))
     }
 

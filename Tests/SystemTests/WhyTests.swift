@@ -31,7 +31,7 @@ struct WhyTests {
         let open = try server.why("w", until: "watermark reaches")
         #expect(open.contains("when the watermark reaches 2026-01-01 12:01:00+00; it stands at 2026-01-01 12:00:10+00: 50 s of event time are missing"), "\(open)")
         let filtered = try server.why("f", until: "left out")
-        #expect(filtered.contains("None of the 3 rows that came to f passed: 3 by its filters (Filter (v > 1000)) were left out."), "\(filtered)")
+        #expect(filtered.contains("None of the 3 rows that came to f passed: 3 by its filters (Filter v > 1000) were left out."), "\(filtered)")
 
         // One partition goes on, the other is silent.
         try server.produce("events", partition: 0, [event(4, "12:03:00")])
