@@ -63,7 +63,7 @@ struct SharedSourceTests {
         ticks(database, 60)
         database.run("CREATE MATERIALIZED VIEW half AS SELECT 1 / (key - 1) AS x FROM s")
         ticks(database, 60)
-        #expect(database.run("SELECT reason_code, n FROM letters ORDER BY 1") == "22012 24\nnull_event_time 10")
+        #expect(database.run("SELECT reason_code, n FROM letters ORDER BY 1") == "22012 22\nnull_event_time 10")
         #expect(database.run("SELECT count(*) FROM s_dlq") == "32")
         #expect(database.sorted("SELECT * FROM lates") == database.sorted("SELECT late_for, id FROM late"))
         #expect(database.run("SELECT late_for, count(*), count(DISTINCT id) FROM late GROUP BY late_for") == "w 4 4")
@@ -93,7 +93,8 @@ struct SharedSourceTests {
             "SELECT * FROM a", "SELECT * FROM w", "SELECT * FROM lates", "SELECT * FROM late", "SELECT * FROM s_dlq",
         ]
         let expected = questions.map { database.sorted($0) }
-        for (state, skipped) in saved {
+        // From every tick in which views catch up, and from some of the others.
+        for (at, (state, skipped)) in saved.enumerated() where (11...20).contains(at) || at % 8 == 0 {
             let again = try DatabaseHarness.broughtBack(
                 state, database.records.dropFirst(skipped), shards: shards, scripts: ["s": Self.rows])
             #expect(questions.map { again.sorted($0) } == expected)
