@@ -57,6 +57,8 @@ package final class DatabaseRun: Sendable {
         surroundings.yield = { BlockingPool.yieldUntilDone() }
         let standing = Standing()
         surroundings.driverStanding = { standing() }
+        surroundings.changes = options.durable.map { ChangeTopics($0.place.log, database: $0.place.name, makeSignal: { WakeSignal() }) }
+        if options.durable?.resets == true { try surroundings.changes?.forgetAll() }
         database = Database(settings, surroundings)
         if let durable = options.durable {
             let run = try DurableRun(

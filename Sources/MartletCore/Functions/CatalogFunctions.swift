@@ -11,7 +11,9 @@ package protocol CatalogFunctions: Sendable {
 package enum CatalogFunctionTable {
     /// Kinds of objects that have a type of their own for their identifiers: `regclass` and so on. `NAMEin` finds the
     /// identifier of a name (42P01 or 42704 where there is none), `NAMEout` the name, or the number where it is nobody's.
-    package static let registered = ["regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole", "regoper", "regcollation", "regconfig"]
+    package static let registered = [
+        "regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole", "regoper", "regoperator", "regcollation", "regconfig",
+    ]
 
     private static let oid = DataType.bigint
 

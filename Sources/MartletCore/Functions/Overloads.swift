@@ -241,6 +241,8 @@ extension OverloadTable.Builder {
         add(.toHex, "to_hex", taking: [.integer], giving: .text)
         add(.toHex, "to_hex", taking: [.bigint], giving: .text)
         add(.quoteIdent, "quote_ident", taking: [.text], giving: .text)
+        add(.parseIdent, "parse_ident", taking: [.text], giving: .array(.text))
+        add(.parseIdent, "parse_ident", taking: [.text, .boolean], giving: .array(.text))
         add(.quoteLiteral, "quote_literal", taking: [.text], giving: .text)
         add(.encode, "encode", taking: [.bytea, .text], giving: .text)
         add(.decode, "decode", taking: [.text, .text], giving: .bytea)

@@ -32,7 +32,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
     case substring, trim, trimLeft, trimRight, replace, position
     case left, right, padLeft, padRight, splitPart, startsWith, reverse, `repeat`
     case concat, concatWithSeparator
-    case md5, sha256, ascii, chr, translate, overlay, toHex, quoteIdent, quoteLiteral
+    case md5, sha256, ascii, chr, translate, overlay, toHex, quoteIdent, quoteLiteral, parseIdent
     case encode, decode, getByte, convertFrom, convertTo
 
     // Date and time.
@@ -109,7 +109,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
         case .concatenate, .like, .notLike, .ilike, .notIlike, .length, .octetLength, .bitLength, .lower, .upper,
             .initcap, .substring, .trim, .trimLeft, .trimRight, .replace, .position, .left, .right, .padLeft, .padRight,
             .splitPart, .startsWith, .reverse, .repeat, .concat, .concatWithSeparator, .md5, .sha256, .ascii, .chr,
-            .translate, .overlay, .toHex, .quoteIdent, .quoteLiteral, .encode, .decode, .getByte, .convertFrom,
+            .translate, .overlay, .toHex, .quoteIdent, .quoteLiteral, .parseIdent, .encode, .decode, .getByte, .convertFrom,
             .convertTo:
             return try Strings.evaluate(self, arguments, context)
         case .dateTrunc, .datePart, .extract, .dateBin, .age, .toTimestamp, .toTimestampFormat, .toDate, .toChar,

@@ -115,6 +115,9 @@ package enum Strings {
             let (head, tail) = try overlayRanges(start, length, count: scalars.count)
             return .text(string(scalars[head]) + replacement + string(scalars[tail]))
         case .quoteIdent: return .text(quotedIdentifier(text))
+        case .parseIdent:
+            let isStrict = arguments.count < 2 || arguments[1] == .boolean(true)
+            return .array(ArrayValue(.text, try identifiers(text, isStrict: isStrict).map { .text($0) }))
         case .quoteLiteral: return .text(quotedLiteral(text))
         case .decode: return .bytea(try decoded(text, try textArgument(1)))
         case .convertTo: return .bytea(try encoded(text, charset: try textArgument(1)))
@@ -324,6 +327,42 @@ package enum Strings {
             && bytes.allSatisfy { ($0 >= 0x61 && $0 <= 0x7A) || $0 &- 0x30 < 10 || $0 == UInt8(ascii: "_") }
         if isSafe { return text }
         return "\"" + doubled(text, "\"") + "\""
+    }
+
+    /// The parts of a qualified name, quotes taken off and the rest in lower case. `isStrict`: nothing may follow.
+    private static func identifiers(_ text: String, isStrict: Bool) throws(SQLError) -> [String] {
+        let wrong = SQLError(.invalidParameterValue, "string is not a valid identifier: \"\(text)\"")
+        var rest = Array(text.utf8)[...]
+        var parts: [String] = []
+        while true {
+            rest = rest.drop { $0 <= 0x20 }
+            var part: [UInt8] = []
+            if rest.first == UInt8(ascii: "\"") {
+                rest.removeFirst()
+                while true {
+                    guard let byte = rest.popFirst() else { throw wrong }
+                    if byte == UInt8(ascii: "\"") {
+                        guard rest.first == byte else { break }
+                        rest.removeFirst()
+                    }
+                    part.append(byte)
+                }
+            } else {
+                let length = rest.prefix { $0 >= 0x80 || ($0 | 0x20) &- 0x61 < 26 || $0 &- 0x30 < 10 || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "$") }.count
+                guard let first = rest.first, first &- 0x30 >= 10, first != UInt8(ascii: "$") else { throw wrong }
+                part = rest.prefix(length).map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }
+                rest = rest.dropFirst(length)
+            }
+            guard !part.isEmpty else { throw wrong }
+            parts.append(String(decoding: part, as: UTF8.self))
+            rest = rest.drop { $0 <= 0x20 }
+            guard let next = rest.first else { return parts }
+            guard next == UInt8(ascii: ".") else {
+                if isStrict { throw wrong }
+                return parts
+            }
+            rest.removeFirst()
+        }
     }
 
     static func quotedLiteral(_ text: String) -> String {

@@ -26,6 +26,7 @@ extension Database {
         let unit = try building.plan.flatMap { (plan) throws(SQLError) in try compile(plan, building.catalog) }
         if let unit { try checkMeeting(unit, paused: false) }
         let readings = try unit.map { (unit) throws(SQLError) in try prepareReading(unit, building.catalog) }
+        if !work.isReplay { try openChanges(building.catalog) }
         // Nothing fails from here on.
         enter(building, definition)
         work.stores.merge(building.stores) { $1 }
@@ -249,6 +250,18 @@ extension Database {
             building.catalog.sql.remove(user.objectKind, named: user.name)
         }
         for gone in sides + [object] {
+            let subscriptions = building.catalog.subscriptions.values.filter { $0.relation == gone.name }.map(\.name).sorted()
+            guard subscriptions.isEmpty || isCascade else {
+                throw SQLError(
+                    SQLState("2BP01"), "cannot drop \(kind) \(object.name) because other objects depend on it",
+                    detail: subscriptions.map { "subscription \($0) depends on \(gone.noun) \(gone.name)" }.joined(separator: "\n"),
+                    hint: "Use DROP ... CASCADE to drop the dependent objects too.")
+            }
+            for name in subscriptions {
+                building.notices.append("drop cascades to subscription \(name)")
+                building.catalog.subscriptions[name] = nil
+                building.catalog.sql.remove(.subscription, named: name)
+            }
             building.catalog.remove(gone.id)
             building.dropped.append(gone.id)
         }

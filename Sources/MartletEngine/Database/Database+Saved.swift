@@ -112,7 +112,7 @@ extension Database {
             content.catalog = catalog
             content.stores = stores
             content.tick = restored
-            hub.retain(catalog.retentions, from: restored)
+            hub.retain(catalog, from: restored)
         }
     }
 

@@ -22,11 +22,13 @@ package struct DatabaseSurroundings: @unchecked Sendable {
     package var yield: @Sendable () -> Void = {}
     /// What becomes of ticks once they are carried out. Any thread.
     package var driverStanding: @Sendable () -> DriverStanding = { DriverStanding() }
+    /// Where changes are kept that subscriptions ask for; nil: in memory, for as long as the database runs.
+    package var changes: ChangeTopics?
 
     package init(
         clock: any Clock, connectors: any ConnectorProvider, executor: any ShardExecutor,
         makeSignal: @escaping @Sendable () -> any WaitSignal, wake: @escaping @Sendable () -> Void,
-        makeReaders: @escaping @Sendable () -> any ConnectorProvider
+        makeReaders: @escaping @Sendable () -> any ConnectorProvider, changes: ChangeTopics? = nil
     ) {
         self.clock = clock
         self.connectors = connectors
@@ -34,6 +36,7 @@ package struct DatabaseSurroundings: @unchecked Sendable {
         self.makeSignal = makeSignal
         self.wake = wake
         self.makeReaders = makeReaders
+        self.changes = changes
     }
 }
 
@@ -52,7 +55,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     let options: PipelineOptions
     let queue = RequestQueue()
     let visible = VisibleState()
-    let hub = ChangeHub()
+    let hub: ChangeHub
     let observer = Observer()
     let ledger = Ledger()
 
@@ -72,6 +75,11 @@ package final class Database: TickMachine, @unchecked Sendable {
     var creations: [Creation] = []
     /// Some relation cannot be read yet.
     var hasComing = false
+    /// Relations whose changes are written with each tick.
+    var kept: [RelationID: KeptChanges] = [:]
+    var hasOpenedChanges = false
+    /// The last tick since which a topic of changes is wanted no more; nil: all of them are.
+    var unwanted: UInt64?
     /// Answered once nothing is carried any more.
     private var flushes: [Ticket] = []
     private let pending = Mutex(Pending())
@@ -85,6 +93,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     package init(_ options: PipelineOptions, _ surroundings: DatabaseSurroundings) {
         self.options = options
         self.surroundings = surroundings
+        hub = ChangeHub(clock: surroundings.clock, topics: surroundings.changes)
     }
 
     /// What a tick did, until it is durable.
@@ -106,6 +115,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         var events: [DatabaseRecord.Event] = []
         var answers: [(Ticket, Verdict)] = []
         var catalogChanged = false
+        var isReplay = false
         var stores: [RelationID: RelationStore] = [:]
     }
 
@@ -159,13 +169,16 @@ package final class Database: TickMachine, @unchecked Sendable {
         if let record {
             let decoded = try DatabaseRecord(decoding: record)
             replayed = decoded
+            work.isReplay = true
             for event in decoded.events { try replay(event, &work) }
             carried = [:]
         } else {
+            try resumeChanges()
+            try closeChanges()
             enterCarried(&work)
             for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
         }
-        let done = try stepUnits(&work, replayed)
+        var done = try stepUnits(&work, replayed)
         settleCreations(&work)
         if carried.isEmpty {
             work.answers += flushes.map { ($0, .done(Answer(tick: work.tick))) }
@@ -174,6 +187,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         let needsCommit = done.moved || !work.events.isEmpty
         // A tick without a record has not been: answers alone go with the one before it.
         if needsCommit || replayed != nil { tick = work.tick }
+        if needsCommit, replayed == nil { keepChanges(work, into: &done.output) }
         finish(&work, isReplay: replayed != nil)
         let standing = (ticks: tick, isFinished: done.isAtEnd && units.allSatisfy(\.isSettled))
         told.withLock { $0 = standing }
@@ -393,7 +407,6 @@ package final class Database: TickMachine, @unchecked Sendable {
     }
 
     private func show(_ done: ArraySlice<PendingTick>) {
-        let now = surroundings.clock.wallMicros()
         visible.locked { content in
             for tick in done {
                 if let catalog = tick.catalog {
@@ -405,8 +418,8 @@ package final class Database: TickMachine, @unchecked Sendable {
                 content.tick = tick.tick
                 ledger.committed(
                     tick.tick, now, rows: tick.changes.reduce(0) { $0 + $1.batch.count }, relations: tick.changes.count)
-                if let catalog = tick.catalog { hub.retain(catalog.retentions, from: tick.tick) }
-                hub.publish(tick.changes, tick: tick.tick, micros: now)
+                if let catalog = tick.catalog { hub.retain(catalog, from: tick.tick) }
+                hub.publish(tick.changes, tick: tick.tick, catalog: tick.catalog)
             }
         }
     }

@@ -8,17 +8,21 @@ struct HeldCursor {
     var rows: Batch
     var place = 0
     var isHeld: Bool
+    /// The statement that declared it, and when.
+    var text: String
+    var madeMicros: Int64
 }
 
 extension DatabaseSession {
-    func declare(_ name: String, _ options: CursorOptions, _ query: BoundQuery) throws(SQLError) -> SQLOutcome {
+    func declare(_ name: String, _ options: CursorOptions, _ query: BoundQuery, text: String) throws(SQLError) -> SQLOutcome {
         guard current.isExplicit || options.isHeld else {
             throw SQLError(SQLState("25P01"), "DECLARE CURSOR can only be used in transaction blocks")
         }
         if cursors[name] != nil { throw SQLError(SQLState("42P03"), "cursor \"\(name)\" already exists") }
         let rows = try run(try inputs(of: query.plan)).rows(query)
         let whole = Batch.joined(rows) ?? Batch(query.fields, [])
-        cursors[name] = HeldCursor(fields: query.fields, rows: whole, isHeld: options.isHeld)
+        cursors[name] = HeldCursor(
+            fields: query.fields, rows: whole, isHeld: options.isHeld, text: text, madeMicros: database.surroundings.clock.wallMicros())
         return .done(tag: "DECLARE CURSOR")
     }
 
@@ -65,12 +69,12 @@ extension DatabaseSession {
     func closeCursor(_ name: String?) throws(SQLError) -> SQLOutcome {
         guard let name else {
             cursors = [:]
-            for place in places.values { database.hub.unfollow(place.relation) }
+            for place in places.values { unfollow(place.place.relation) }
             places = [:]
             return .done(tag: "CLOSE CURSOR ALL")
         }
         if let place = places.removeValue(forKey: name) {
-            database.hub.unfollow(place.relation)
+            unfollow(place.place.relation)
             return .done(tag: "CLOSE CURSOR")
         }
         guard cursors.removeValue(forKey: name) != nil else { throw SQLError(SQLState("34000"), "cursor \"\(name)\" does not exist") }

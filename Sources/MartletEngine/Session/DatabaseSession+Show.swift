@@ -53,7 +53,8 @@ extension DatabaseSession {
             return list(["Name", "Arguments", "Return Type", "Language", "Link"], rows)
         case .indexes: return list(["Name", "On", "Key"], catalog.indexes.map { [$0.name, $0.table, ""] })
         case .parameters: return list(["Name", "Setting"], parameters.all.map { [$0.name, $0.value] })
-        case .cursors, .subscriptionCursors: return list(["Name"], cursors.keys.sorted().map { [$0] })
+        case .cursors: return list(["Name"], cursors.keys.sorted().map { [$0] })
+        case .subscriptionCursors: return list(["Name"], places.keys.sorted().map { [$0] })
         case .jobs:
             let jobs = database.observer.ask(signal) { database.surroundings.wake() }?.jobs ?? []
             let rows = jobs.map { job -> [String?] in

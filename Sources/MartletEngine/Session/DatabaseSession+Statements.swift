@@ -27,7 +27,9 @@ extension DatabaseSession {
             if statements[name] != nil {
                 throw SQLError(SQLState("42P05"), "prepared statement \"\(name)\" already exists")
             }
-            statements[name] = try prepare(text, parameterTypes: types.map { $0 })
+            let prepared = try prepare(text, parameterTypes: types.map { $0 })
+            (prepared as? SessionStatementText)?.isFromSQL = true
+            statements[name] = prepared
             return .done(tag: "PREPARE")
         case .execute(let name, let arguments): return try executePrepared(name, arguments)
         case .deallocate(let name):
@@ -39,7 +41,7 @@ extension DatabaseSession {
                 throw SQLError(SQLState("26000"), "prepared statement \"\(name)\" does not exist")
             }
             return .done(tag: "DEALLOCATE")
-        case .declareCursor(let name, let options, let query): return try declare(name, options, query)
+        case .declareCursor(let name, let options, let query): return try declare(name, options, query, text: text)
         case .fetch(let fetch): return try self.fetch(fetch)
         case .closeCursor(let name): return try closeCursor(name)
         case .subscribe(let statement): return try subscribe(statement)
@@ -50,7 +52,7 @@ extension DatabaseSession {
         case .discard(let target):
             if target == .all {
                 statements = [:]
-                cursors = [:]
+                _ = try closeCursor(nil)
                 parameters.resetAll()
             }
             return .done(tag: "DISCARD \(target.rawValue.uppercased())")

@@ -12,34 +12,54 @@ extension DatabaseSession {
         return object
     }
 
-    /// From now on the relation's changes are kept; answers what it has now, and as of when.
-    private func follow(_ object: CatalogObject) -> (tick: UInt64, snapshot: StoreSnapshot) {
-        database.visible.locked { content in
-            database.hub.follow(object.id, from: content.tick)
-            return (content.tick, content.stores[object.id]?.snapshot() ?? StoreSnapshot([]))
-        }
+    /// What a follower begins with.
+    private struct Beginning {
+        var tick: UInt64
+        /// As of that tick: it may have other columns since the statement was bound.
+        var object: CatalogObject
+        var snapshot: StoreSnapshot
     }
 
-    /// Where to go on behind a tick that the client has seen.
-    private func checkKept(_ object: CatalogObject, since tick: UInt64) throws(SQLError) {
+    /// From now on the relation's changes are kept.
+    private func follow(_ name: String) throws(SQLError) -> Beginning {
+        let bound = try followed(name)
+        let beginning: Beginning? = database.visible.locked { content in
+            guard let object = content.catalog.objects[bound.id] else { return nil }
+            database.hub.follow(object.id, fields: object.fields, from: content.tick)
+            return Beginning(tick: content.tick, object: object, snapshot: content.stores[object.id]?.snapshot() ?? StoreSnapshot([]))
+        }
+        guard let beginning else { throw DatabaseSession.unknown(name) }
+        return beginning
+    }
+
+    /// Whether a client that has seen everything up to a tick can go on behind it.
+    private func checkKept(_ object: CatalogObject, since tick: UInt64, now: UInt64) throws(SQLError) {
         do throws(SQLError) {
-            _ = try database.hub.changes(object.id, after: tick)
+            guard tick <= now else {
+                throw SQLError(
+                    .configurationLimitExceeded, "there is no tick \(tick) yet: the last one is \(now)",
+                    hint: "A database that began anew counts from 1 again; begin with a snapshot.")
+            }
+            let found = try database.hub.changes(object.id, after: tick, fields: object.fields)
+            if found.changes.isEmpty, let end = found.end { throw end }
         } catch {
-            database.hub.unfollow(object.id)
+            unfollow(object.id)
             throw error
         }
     }
 
+    func unfollow(_ relation: RelationID) { database.hub.unfollow(relation, ObjectIdentifier(self)) }
+
     func subscribe(_ statement: SubscribeStatement) throws(SQLError) -> SQLOutcome {
-        let object = try followed(statement.relation)
-        let (tick, snapshot) = follow(object)
-        var start = tick
+        let beginning = try follow(statement.relation)
+        let object = beginning.object
+        var start = beginning.tick
         if let since = statement.since {
             start = UInt64(clamping: since)
-            try checkKept(object, since: start)
+            try checkKept(object, since: start, now: beginning.tick)
         }
         let cursor = ChangeCursor(
-            database, object.id, object.fields, snapshot: statement.hasSnapshot && statement.since == nil ? snapshot : nil, from: start,
+            database, object.id, object.fields, snapshot: statement.hasSnapshot && statement.since == nil ? beginning.snapshot : nil, from: start,
             hasProgress: statement.hasProgress, limits: limits)
         return .copyOut(CopyFormat(), cursor)
     }
@@ -61,26 +81,35 @@ extension DatabaseSession {
         } else {
             name = cursor.relation ?? ""
         }
-        let object = try followed(name)
-        let (tick, snapshot) = follow(object)
-        var place = SubscriptionPlace(
-            relation: object.id, fields: object.fields + DatabaseSession.changeFields, waiting: [], position: tick)
-        switch cursor.start {
-        case .now: break
-        case .full: place.waiting = snapshot.batches.map { DatabaseSession.changed($0, tick) }
-        case .begin: place.position = database.hub.oldest(object.id) ?? tick
-        case .time(let micros): place.position = try tickBefore(micros, object)
+        let beginning = try follow(name)
+        let (tick, object) = (beginning.tick, beginning.object)
+        var waiting: [Batch] = []
+        var behind = tick
+        do throws(SQLError) {
+            switch cursor.start {
+            case .now: break
+            case .full: waiting = beginning.snapshot.batches.map { DatabaseSession.changed($0, tick) }
+            case .begin: behind = try database.hub.oldest(object.id) ?? tick
+            case .time(let micros): behind = try tickBefore(micros, object) ?? tick
+            case .tick(let since): behind = UInt64(clamping: since)
+            }
+        } catch {
+            unfollow(object.id)
+            throw error
         }
-        places[cursor.name] = place
+        if behind != tick { try checkKept(object, since: behind, now: tick) }
+        places[cursor.name] = SubscriptionPlace(
+            place: ChangePlace(object.id, columns: object.fields, behind: behind), fields: object.fields + DatabaseSession.changeFields,
+            waiting: waiting)
         return .done(tag: "DECLARE SUBSCRIPTION CURSOR")
     }
 
-    /// The last tick that was visible before an instant.
-    private func tickBefore(_ micros: Int64, _ object: CatalogObject) throws(SQLError) -> UInt64 {
-        let oldest = database.hub.oldest(object.id) ?? 0
-        let (changes, through) = try database.hub.changes(object.id, after: oldest)
-        guard let first = changes.first(where: { $0.micros >= micros }) else { return through }
-        return max(oldest, first.tick - 1)
+    /// The last tick that was visible before an instant; nil: nothing has come since.
+    private func tickBefore(_ micros: Int64, _ object: CatalogObject) throws(SQLError) -> UInt64? {
+        if let topics = database.surroundings.changes, let tick = try topics.tick(before: micros, object.id) { return tick }
+        let oldest = try database.hub.oldest(object.id) ?? 0
+        let found = try database.hub.changes(object.id, after: oldest, fields: object.fields)
+        return found.changes.first { $0.micros >= micros }.map { max(oldest, $0.tick - 1) }
     }
 
     private static func changed(_ batch: Batch, _ tick: UInt64) -> Batch {
@@ -105,19 +134,27 @@ extension DatabaseSession {
         while place.waiting.isEmpty {
             try limits.check()
             let ticket = signal.ticket
-            let (changes, through) = try database.hub.changes(place.relation, after: place.position)
-            place.waiting = changes.map { DatabaseSession.changed($0.batch, $0.tick) }
-            place.position = max(place.position, through)
+            place.waiting = try place.place.next(database.hub).map { DatabaseSession.changed($0.batch, $0.tick) }
             if !place.waiting.isEmpty { break }
             let left = deadline - clock.monotonicNanos()
             if fetch.timeout == nil || left <= 0 { break }
             let signal = signal
-            database.hub.whenMoved(place.relation, beyond: place.position) { signal.notify() }
+            database.hub.whenMoved(place.place.relation, beyond: place.place.tick, ObjectIdentifier(self)) { signal.notify() }
             signal.wait(after: ticket, timeoutNanos: left)
         }
         var given: [Batch] = []
         var left = wanted
-        while left > 0, let first = place.waiting.first {
+        while left > 0 {
+            // What the log has and what is in memory come one after the other.
+            if place.waiting.isEmpty {
+                do throws(SQLError) {
+                    place.waiting = try place.place.next(database.hub).map { DatabaseSession.changed($0.batch, $0.tick) }
+                } catch {
+                    // What came before the end is given first.
+                    if given.isEmpty { throw error }
+                }
+            }
+            guard let first = place.waiting.first else { break }
             given.append(first.slice(0, min(left, first.count)))
             if first.count > left { place.waiting[0] = first.slice(left, first.count - left) } else { place.waiting.removeFirst() }
             left -= given[given.count - 1].count

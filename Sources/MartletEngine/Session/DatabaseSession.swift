@@ -11,11 +11,15 @@ final class SessionStatementText: PreparedStatement {
     let text: String
     let prepared: PreparedText
     let fields: [Field]?
+    let madeMicros: Int64
+    /// By PREPARE.
+    var isFromSQL = false
 
-    init(_ text: String, _ prepared: PreparedText, fields: [Field]?) {
+    init(_ text: String, _ prepared: PreparedText, fields: [Field]?, madeMicros: Int64) {
         self.text = text
         self.prepared = prepared
         self.fields = fields
+        self.madeMicros = madeMicros
     }
 
     var parameterTypes: [DataType] { prepared.parameterTypes }
@@ -130,7 +134,7 @@ final class DatabaseSession: SQLSession {
 
     func close() {
         database.ledger.closed(number)
-        for place in places.values { database.hub.unfollow(place.relation) }
+        for place in places.values { unfollow(place.place.relation) }
         places = [:]
         current = Transaction(isExplicit: false)
         cursors = [:]
@@ -145,6 +149,20 @@ final class DatabaseSession: SQLSession {
 
     func notice(_ message: String, severity: String = "NOTICE", state: SQLState = .successfulCompletion) {
         notices.append(SQLNotice(severity: severity, SQLError(state, message)))
+    }
+
+    /// For `pg_cursors` and `pg_prepared_statements`.
+    var facts: SessionFacts {
+        SessionFacts(
+            cursors: cursors.sorted { $0.key < $1.key }.map {
+                SessionFacts.Cursor(name: $0.key, text: $0.value.text, isHeld: $0.value.isHeld, madeMicros: $0.value.madeMicros)
+            },
+            statements: statements.sorted { $0.key < $1.key }.compactMap { name, statement in
+                guard !name.isEmpty, let statement = statement as? SessionStatementText else { return nil }
+                return SessionFacts.Statement(
+                    name: name, text: statement.text, parameterTypes: statement.parameterTypes, madeMicros: statement.madeMicros,
+                    isFromSQL: statement.isFromSQL)
+            })
     }
 
     // MARK: Preparing
@@ -172,7 +190,7 @@ final class DatabaseSession: SQLSession {
         if current.isFailed, let shape = prepared.shape, !shape.endsTransaction { throw DatabaseSession.failedTransaction }
         var fields: [Field]?
         if let shape = prepared.shape { fields = try self.fields(of: shape) }
-        return SessionStatementText(text, prepared, fields: fields)
+        return SessionStatementText(text, prepared, fields: fields, madeMicros: database.surroundings.clock.wallMicros())
     }
 
     func startClock() {

@@ -17,7 +17,8 @@ struct SessionParameters {
         "application_name": "", "background_ddl": "false", "bytea_output": "hex", "client_encoding": "UTF8", "client_min_messages": "notice",
         "datestyle": "ISO, MDY", "default_transaction_isolation": "repeatable read", "default_transaction_read_only": "off",
         "extra_float_digits": "1", "idle_in_transaction_session_timeout": "0", "in_hot_standby": "off", "integer_datetimes": "on",
-        "intervalstyle": "postgres", "is_superuser": "on", "lock_timeout": "0", "max_identifier_length": "63",
+        "intervalstyle": "postgres", "is_superuser": "on", "lock_timeout": "0", "max_function_args": "100", "max_identifier_length": "63",
+        "max_index_keys": "32",
         "rw_implicit_flush": "true", "scram_iterations": "4096", "search_path": "public", "server_encoding": "UTF8",
         "server_version": "16.0 (Martlet)", "server_version_num": "160000", "session_authorization": "martlet",
         "standard_conforming_strings": "on", "statement_memory_limit": "1GB",
@@ -27,7 +28,7 @@ struct SessionParameters {
 
     /// Cannot be set.
     static let fixed: Set<String> = [
-        "in_hot_standby", "integer_datetimes", "is_superuser", "max_identifier_length", "server_encoding", "server_version",
+        "in_hot_standby", "integer_datetimes", "is_superuser", "max_function_args", "max_identifier_length", "max_index_keys", "server_encoding", "server_version",
         "server_version_num", "session_authorization",
     ]
 

@@ -10,7 +10,7 @@ extension Conversation {
             case .bind(let bind): try self.bind(bind, session)
             case .describe(.statement, let name):
                 let statement = try self.statement(name, session)
-                writer.parameterDescription(statement.parameterTypes)
+                writer.parameterDescription(statement.parameterTypes, declared: declaredTypes[name] ?? [])
                 describe(statement.columns, .text)
             case .describe(.portal, let name):
                 let portal = try self.portal(name)
@@ -18,6 +18,7 @@ extension Conversation {
             case .execute(let name, let rowsMax): try execute(name, rowsMax: max(Int(rowsMax), 0), session)
             case .close(.statement, let name):
                 session.keep(nil, named: name)
+                declaredTypes[name] = nil
                 writer.message("3")
             case .close(.portal, let name):
                 if let portal = portals.removeValue(forKey: name) { close(portal) }
@@ -98,6 +99,7 @@ extension Conversation {
         }
         let statement = try session.prepare(text, parameterTypes: types.map(TypeIdentifier.type))
         session.keep(statement, named: name)
+        declaredTypes[name] = types.contains { $0 != 0 } ? types : nil
         reportNotices()
         writer.message("1")
     }

@@ -96,6 +96,8 @@ package final class Conversation {
     private(set) var session: (any WireSession)?
 
     var portals: [String: Portal] = [:]
+    /// What clients said the parameters of their statements are, by statement's name.
+    var declaredTypes: [String: [UInt32]] = [:]
     var simple: SimpleQuery?
     var delivery: Delivery?
     var copyIn: CopyIn?

@@ -100,10 +100,15 @@ package struct MessageWriter {
         }
     }
 
-    package func parameterDescription(_ types: [DataType]) {
+    /// - Parameter declared: what the client said its parameters are (0: nothing). Where that is a name for the same type
+    ///   (`varchar` for TEXT), it is told its own word: JDBC insists.
+    package func parameterDescription(_ types: [DataType], declared: [UInt32] = []) {
         message("t") {
             sink.append(big: Int16(clamping: types.count))
-            for type in types { sink.append(big: TypeIdentifier.of(type)) }
+            for (index, type) in types.enumerated() {
+                let own = index < declared.count ? declared[index] : 0
+                sink.append(big: own != 0 && TypeIdentifier.type(own) == type ? own : TypeIdentifier.of(type))
+            }
         }
     }
 

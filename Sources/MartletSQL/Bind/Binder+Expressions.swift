@@ -155,7 +155,7 @@ extension Binder {
     @inline(never)
     private func wholeRow(_ relation: String, _ block: Block) -> Bound? {
         guard block.scope.relations.contains(relation) else { return nil }
-        let own = block.scope.columns.enumerated().filter { $0.element.relation == relation && !$0.element.isHidden }
+        let own = block.scope.columns.enumerated().filter { $0.element.relation == relation && $0.element.isListed }
         guard !own.isEmpty else { return nil }
         if block.clause != .aggregate { for column in own { block.uses.append((column.offset, 0)) } }
         let fields = own.map { StructureField(name: $0.element.name, type: $0.element.type.withoutModifiers) }
@@ -207,7 +207,7 @@ extension Binder {
     private static let systemTypes: [String: DataType] = [
         "oid": .bigint, "xid": .bigint, "cid": .bigint, "xid8": .bigint, "name": .text, "char": .text, "pg_node_tree": .text, "aclitem": .text,
         "int2vector": .array(.smallint), "oidvector": .array(.bigint), "regclass": .bigint, "regtype": .bigint, "regproc": .bigint,
-        "regprocedure": .bigint, "regnamespace": .bigint, "regrole": .bigint, "regoper": .bigint, "regcollation": .bigint, "regconfig": .bigint,
+        "regprocedure": .bigint, "regnamespace": .bigint, "regrole": .bigint, "regoper": .bigint, "regoperator": .bigint, "regcollation": .bigint, "regconfig": .bigint,
         "pg_lsn": .text, "tid": .text, "cstring": .text, "anyarray": .array(.text),
     ]
 
@@ -304,7 +304,10 @@ extension Binder {
         let bound = try bind(operand, block)
         if target == .text, bound.registered != nil { return try shown(bound, at: position) }
         let place = bound.isUntyped ? operand.position : position
-        return try coerce(bound, to: target, at: place, context: .explicit)
+        var result = try coerce(bound, to: target, at: place, context: .explicit)
+        // `'t'::regclass::oid` is a number again.
+        result.registered = nil
+        return result
     }
 
     /// An explicit cast to VARCHAR(n) or CHAR(n) cuts what is longer.

@@ -63,7 +63,7 @@ extension Binder {
         case .using(let names): return try merged(left, right, type, names, at: syntax.position)
         case .natural:
             var names: [Identifier] = []
-            for column in left.1.columns where !column.isHidden && !column.isMerged {
+            for column in left.1.columns where column.isListed && !column.isMerged {
                 if right.1.contains(column.name) { names.append(Identifier(text: column.name, position: syntax.position)) }
             }
             return try merged(left, right, type, names, at: syntax.position)

@@ -194,7 +194,7 @@ extension Binder {
         var excepted: Set<Int> = []
         for name in except { excepted.insert(try block.scope.resolve(name)) }
         for (ordinal, column) in block.scope.columns.enumerated()
-        where !column.isHidden && (relation == nil ? !column.isMerged : column.relation == relation) && !excepted.contains(ordinal) {
+        where column.isListed && (relation == nil ? !column.isMerged : column.relation == relation) && !excepted.contains(ordinal) {
             block.uses.append((ordinal, position))
             outputs.append(Output(name: column.name, expression: .column(ordinal, column.type), position: position, alias: column.name))
         }

@@ -250,6 +250,7 @@ extension Binder {
         case .now, .proctime: cursor.start = .now
         case .begin: cursor.start = .begin
         case .since(let millis): cursor.start = .time(millis * 1000)
+        case .tick(let tick): cursor.start = .tick(tick)
         case .full: cursor.start = .full
         }
         if let subscription = syntax.subscription {

@@ -19,7 +19,8 @@ extension Binder {
     static let rowFunctions: Set<String> = ScalarFunction.setReturning.union([
         "unnest", "jsonb_each", "json_each", "jsonb_each_text", "json_each_text", "string_to_table", "regexp_split_to_table", "_pg_expandarray",
         "jsonb_populate_recordset", "json_populate_recordset", "jsonb_to_record", "json_to_record", "jsonb_to_recordset", "json_to_recordset",
-        "jsonb_path_query", "aclexplode", "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names",
+        "jsonb_path_query", "aclexplode", "pg_partition_tree", "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings",
+        "pg_timezone_names",
     ])
 
     /// A function in FROM, whose arguments may read what stands to its left.
@@ -123,9 +124,25 @@ extension Binder {
                     Field(name: "grantor", type: .bigint), Field(name: "grantee", type: .bigint), Field(name: "privilege_type", type: .text),
                     Field(name: "is_grantable", type: .boolean),
                 ])
-        case "pg_options_to_table", "pg_get_keywords", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names":
+        case "pg_partition_tree":
+            return RowFunction(
+                lists: [], names: [], takesAlias: false,
+                nothing: [
+                    Field(name: "relid", type: .bigint), Field(name: "parentrelid", type: .bigint), Field(name: "isleaf", type: .boolean),
+                    Field(name: "level", type: .integer),
+                ])
+        case "pg_get_keywords":
+            let words = Keyword.allCases.sorted { $0.rawValue < $1.rawValue }
+            func column(_ value: (Keyword) -> String) -> Expression {
+                .literal(.array(ArrayValue(.text, words.map { .text(value($0)) })), .array(.text))
+            }
+            return RowFunction(
+                lists: [
+                    column { $0.rawValue }, column { $0.isReserved ? "R" : "U" }, column { $0.isReserved ? "reserved" : "unreserved" },
+                ], names: ["word", "catcode", "catdesc"], takesAlias: false)
+        case "pg_options_to_table", "pg_listening_channels", "pg_show_all_settings", "pg_timezone_names":
             let names: [String: [String]] = [
-                "pg_options_to_table": ["option_name", "option_value"], "pg_get_keywords": ["word", "catcode", "catdesc"],
+                "pg_options_to_table": ["option_name", "option_value"],
                 "pg_timezone_names": ["name", "abbrev"], "pg_show_all_settings": ["name", "setting"],
             ]
             return RowFunction(lists: [], names: [], takesAlias: false, nothing: (names[name] ?? [name]).map { Field(name: $0, type: .text) })

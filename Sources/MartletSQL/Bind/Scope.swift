@@ -11,6 +11,8 @@ struct Scope: Sendable {
         var isHidden = false
         /// Merged by USING: found by its relation's name, but not by its own alone, nor part of `*`.
         var isMerged = false
+        /// Part of `*`. A catalog's `tableoid` is found by its name only, as PostgreSQL's system columns are.
+        var isListed: Bool { !isHidden && name != "tableoid" }
     }
 
     var columns: [Column] = []

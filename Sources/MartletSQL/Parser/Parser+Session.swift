@@ -382,6 +382,10 @@ extension Parser {
                 try expect(.leftParenthesis)
                 try expect(.rightParenthesis)
                 cursor.start = .proctime
+            } else if acceptWords("tick") {
+                guard current.kind == .integer, let tick = Int64(try integerDigits(of: current)) else { throw unexpected() }
+                advance()
+                cursor.start = .tick(tick)
             } else {
                 guard current.kind == .integer, let millis = Int64(try integerDigits(of: current)), millis <= Int64.max / 1000 else { throw unexpected() }
                 advance()

@@ -271,6 +271,8 @@ package struct SubscriptionCursor: Sendable {
         case begin
         /// Microseconds since 1970.
         case time(Int64)
+        /// Behind a tick.
+        case tick(Int64)
         /// The relation's rows first, then its changes.
         case full
     }

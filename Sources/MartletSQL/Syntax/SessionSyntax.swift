@@ -196,6 +196,8 @@ package struct SubscriptionCursorSyntax: Sendable {
         case now, begin, proctime
         /// Milliseconds since 1970, as `SINCE` takes them.
         case since(Int64)
+        /// TICK n.
+        case tick(Int64)
         /// Without SINCE: the relation's rows first, then its changes.
         case full
     }

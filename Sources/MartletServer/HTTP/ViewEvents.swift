@@ -76,7 +76,8 @@ final class ViewEvents: EventSource {
             do throws(SQLError) {
                 opened = try ViewEvents.subscribe(session, name, resumed ?? since, hasSnapshot)
             } catch {
-                guard resumed != nil, error.state == .configurationLimitExceeded else { throw error }
+                // They are gone, or are of other columns.
+                guard resumed != nil, error.state == .configurationLimitExceeded || error.state == .featureNotSupported else { throw error }
                 missed = error
                 opened = try ViewEvents.subscribe(session, name, nil, true)
             }

@@ -2,7 +2,10 @@
 
 import collections
 import json
+import resource
+import selectors
 import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -241,4 +244,175 @@ def description(server, problems):
     problems.check(ask(server, "/v1/views/shop.goods?nothing=1")[0] == 400, "no such column")
 
 
-CASES = [view_events, topic_events, once, description]
+def kept_changes(server, problems):
+    """a subscription's changes outlive the server: whoever comes back after kill -9 misses nothing and gets nothing twice"""
+    sql(server, "CREATE TABLE parcels (id INT PRIMARY KEY, place TEXT); "
+        "CREATE MATERIALIZED VIEW places AS SELECT place, count(*) AS n FROM parcels GROUP BY place; "
+        "CREATE SUBSCRIPTION moves FROM places WITH (retention = '1 hour')")
+    number = 0
+
+    def write(times):
+        nonlocal number
+        for _ in range(times):
+            values = ", ".join(f"({number + k}, 'p{(number + k) % 5}')" for k in range(4))
+            sql(server, f"INSERT INTO parcels VALUES {values}; FLUSH")
+            number += 4
+
+    write(3)
+    part = Events(server, "/v1/views/places/changes")
+    problems.check(part.wait(lambda it: any(name == "live" for name, _, _ in it.events)), f"never live: {part.events}")
+    write(3)
+    part.wait(lambda it: len(it.rows()) >= 12)
+    # As if the connection had broken within the tick of the second write.
+    kept = [event for event in part.events if event[0] in ("message", "live")]
+    cut = [at for at, event in enumerate(kept) if event[1] and event[1].endswith(".3")][0]
+    told, last = [data for name, _, data in kept[:cut + 1] if name == "message"], kept[cut][1]
+    part.leave()
+    for signal in ("kill", "terminate"):
+        write(2)
+        getattr(server.process, signal)()
+        server.process.wait(30)
+        server.start()
+        write(2)
+    part = Events(server, "/v1/views/places/changes", last)
+    want = current(server, "places")
+    problems.check(part.wait(lambda it: held(told + it.rows()) == want), f"after restarts: {held(told + part.rows())} for {want}")
+    problems.check(all(name == "message" for name, _, _ in part.events), f"not all plain: {part.events[:3]}")
+    before = {id for name, id, _ in kept[:cut + 1] if name == "message"}
+    problems.check(not before & {id for _, id, _ in part.events}, "a change came twice")
+    part.leave()
+
+    with psycopg.connect(server.conninfo, autocommit=True) as session:
+        tick = int(last.split(".")[0]) - 1
+        session.execute(f"DECLARE behind SUBSCRIPTION CURSOR FOR moves SINCE TICK {tick}")
+        rows = session.execute("FETCH 1000 FROM behind").fetchall()
+        problems.check(rows and all(row[-1] > tick for row in rows), f"behind tick {tick}: {rows[:2]}")
+        session.execute("DECLARE oldest SUBSCRIPTION CURSOR FOR moves SINCE begin()")
+        every = session.execute("FETCH 1000 FROM oldest").fetchall()
+        bag = collections.Counter()
+        for place, n, operation, _ in every:
+            bag[json.dumps({"n": n, "place": place}, sort_keys=True)] += 1 if operation == "Insert" else -1
+        problems.check({row: count for row, count in bag.items() if count} == want, f"from the beginning: {bag} for {want}")
+        problems.check(every[-len(rows):] == rows, "the two cursors disagree")
+
+    # Other columns: whoever knew the old ones begins again.
+    sql(server, "CREATE SUBSCRIPTION arrivals FROM parcels; INSERT INTO parcels VALUES (-1, 'x'); FLUSH")
+    part = Events(server, "/v1/views/parcels/changes?snapshot=false")
+    part.wait(lambda it: it.last_id is not None)
+    sql(server, "INSERT INTO parcels VALUES (-2, 'x'); ALTER TABLE parcels ADD COLUMN weight INT; INSERT INTO parcels VALUES (-3, 'x', 7); FLUSH")
+    problems.check(part.wait(lambda it: it.is_over), "a stream goes on over other columns")
+    problems.check([data["row"]["id"] for data in part.rows()] == [-2], f"before the other columns: {part.rows()}")
+    problems.check(part.events[-1][0] == "end" and part.events[-1][2]["error"]["sqlstate"] == "0A000", f"its end: {part.events[-1]}")
+    for _ in range(2):
+        again = Events(server, "/v1/views/parcels/changes", part.last_id)
+        problems.check(again.wait(lambda it: any(name == "live" for name, _, _ in it.events)), f"never live: {again.events[:2]}")
+        problems.check([name for name, _, _ in again.events][:2] == ["gap", "snapshot"], f"the beginning: {again.events[:2]}")
+        problems.check({"id": -3, "place": "x", "weight": 7} in [data["row"] for data in again.rows()], "the new column")
+        again.leave()
+        server.stop()
+        server.start()
+    sql(server, "DROP SUBSCRIPTION arrivals; DROP SUBSCRIPTION moves; INSERT INTO parcels VALUES (-4, 'x'); FLUSH")
+
+
+class Subscriber:
+    """A bare client of PostgreSQL's protocol: SUBSCRIBE, and the rows that come."""
+
+    def __init__(self, server, text):
+        self.socket = socket.create_connection((server.host, int(server.port)))
+        start = struct.pack("!ii", 0, 196608) + b"user\0ann\0database\0dev\0\0"
+        query = b"Q" + struct.pack("!i", 4 + len(text) + 1) + text.encode() + b"\0"
+        self.socket.sendall(struct.pack("!i", len(start)) + start[4:] + query)
+        self.socket.setblocking(False)
+        self.bytes, self.rows = bytearray(), []
+
+    def take(self):
+        self.bytes += self.socket.recv(1 << 16)
+        at = 0
+        while len(self.bytes) - at >= 5:
+            length = struct.unpack_from("!i", self.bytes, at + 1)[0]
+            if len(self.bytes) - at < length + 1:
+                break
+            if self.bytes[at:at + 1] == b"d":
+                self.rows.append(bytes(self.bytes[at + 5:at + length + 1]))
+            elif self.bytes[at:at + 1] == b"E":
+                raise ValueError(bytes(self.bytes[at:at + length + 1]))
+            at += length + 1
+        del self.bytes[:at]
+
+
+def nobody_left(server, seconds=10):
+    """Whether the server soon has no connection of PostgreSQL's protocol any more."""
+    end = time.monotonic() + seconds
+    while "\nmartlet_postgres_connections 0\n" not in ask(server, "/metrics")[1]:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def thousand_subscribers(server, problems):
+    """a thousand subscribers get every change, once and in order, while some leave in the middle of COPY"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    count, rows = 1000, 20
+    sql(server, "CREATE TABLE beats (n INT PRIMARY KEY); INSERT INTO beats VALUES (0); FLUSH")
+    chooser = selectors.DefaultSelector()
+    subscribers = [Subscriber(server, "SUBSCRIBE TO beats") for _ in range(count)]
+    for subscriber in subscribers:
+        chooser.register(subscriber.socket, selectors.EVENT_READ, subscriber)
+
+    def gather(isDone, seconds=30):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not isDone():
+            for key, _ in chooser.select(0.05):
+                key.data.take()
+        return isDone()
+
+    problems.check(gather(lambda: all(it.rows for it in subscribers)), "not everybody has begun")
+    leaving = subscribers[::10]
+    with psycopg.connect(server.conninfo, autocommit=True) as writer:
+        for n in range(1, rows):
+            writer.execute("INSERT INTO beats VALUES (%s)", [n])
+            if n == rows // 2:
+                for subscriber in leaving:
+                    chooser.unregister(subscriber.socket)
+                    subscriber.socket.close()
+    staying = [it for it in subscribers if it not in leaving]
+    numbers = lambda it: [int(row.split()[2]) for row in it.rows]
+    problems.check(gather(lambda: all(len(numbers(it)) >= rows for it in staying)), "somebody lacks a change")
+    wrong = [numbers(it) for it in staying if numbers(it) != list(range(rows))]
+    problems.check(not wrong, f"{len(wrong)} of {len(staying)}: {wrong[:1]}")
+    for subscriber in staying:
+        subscriber.socket.close()
+    problems.check(nobody_left(server), "connections are left over")
+
+
+def half_copies(server, problems):
+    """a client that goes away in the middle of COPY leaves nothing behind, in either direction"""
+    sql(server, "CREATE TABLE loads (n INT, word TEXT); CREATE TABLE bulk (n INT, word TEXT); "
+        "INSERT INTO bulk SELECT n, repeat('x', 200) FROM generate_series(1, 20000) AS n; FLUSH")
+
+    def begin(text, answer):
+        client = Subscriber(server, text)
+        client.socket.setblocking(True)
+        seen = b""
+        while answer not in seen:
+            seen += client.socket.recv(1 << 16)
+        return client.socket
+
+    row = b"1\tone\n"
+    message = b"d" + struct.pack("!i", 4 + len(row)) + row
+    for sent, isAbrupt in [(message * 3, False), (message * 1000 + message[:7], False), (message * 50 + b"d", True)]:
+        client = begin("COPY loads FROM STDIN", b"G\0\0\0")
+        client.sendall(sent)
+        if isAbrupt:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    for _ in range(3):
+        begin("COPY bulk TO STDOUT", b"H\0\0\0").close()
+    problems.check(nobody_left(server), "connections are left over")
+    found = sql(server, "SELECT count(*) AS n FROM loads")[0]["rows"]
+    problems.check(found == [{"n": 0}], f"rows of halves: {found}")
+
+
+CASES = [view_events, topic_events, once, description, kept_changes, thousand_subscribers, half_copies]

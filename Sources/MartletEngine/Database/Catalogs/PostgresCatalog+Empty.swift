@@ -22,7 +22,6 @@ extension PostgresCatalog {
         pg_catalog.pg_cast oid:l castsource:l casttarget:l castfunc:l castcontext:t castmethod:t
         pg_catalog.pg_config name:t setting:t
         pg_catalog.pg_conversion oid:l conname:t connamespace:l conowner:l conforencoding:i contoencoding:i conproc:l condefault:b
-        pg_catalog.pg_cursors name:t statement:t is_holdable:b is_binary:b is_scrollable:b creation_time:z
         pg_catalog.pg_db_role_setting setdatabase:l setrole:l setconfig:T
         pg_catalog.pg_default_acl oid:l defaclrole:l defaclnamespace:l defaclobjtype:t defaclacl:T
         pg_catalog.pg_depend classid:l objid:l objsubid:i refclassid:l refobjid:l refobjsubid:i deptype:t
@@ -50,7 +49,6 @@ extension PostgresCatalog {
         pg_catalog.pg_partitioned_table partrelid:l partstrat:t partnatts:s partdefid:l partattrs:S partclass:O partcollation:O partexprs:t
         pg_catalog.pg_policies schemaname:t tablename:t policyname:t permissive:t roles:T cmd:t qual:t with_check:t
         pg_catalog.pg_policy oid:l polname:t polrelid:l polcmd:t polpermissive:b polroles:O polqual:t polwithcheck:t
-        pg_catalog.pg_prepared_statements name:t statement:t prepare_time:z parameter_types:O from_sql:b generic_plans:l custom_plans:l
         pg_catalog.pg_prepared_xacts transaction:l gid:t prepared:z owner:t database:t
         pg_catalog.pg_publication oid:l pubname:t pubowner:l puballtables:b pubinsert:b pubupdate:b pubdelete:b pubtruncate:b pubviaroot:b
         pg_catalog.pg_publication_namespace oid:l pnpubid:l pnnspid:l

@@ -33,7 +33,7 @@ enum PostgresCatalog {
         let system = SystemTable.all.enumerated().map { at, table -> Shown in
             let (schema, name) = CatalogNames.parts(table.name)
             return Shown(
-                oid: SystemOID.systemTable + Int32(truncatingIfNeeded: at), schema: schema, name: name, fields: table.fields,
+                oid: SystemOID.systemTable + Int32(truncatingIfNeeded: at), schema: schema, name: name, fields: table.fields.filter { $0.name != SystemTable.ownColumn },
                 kind: schema == "pg_catalog" ? "r" : "v", object: nil)
         }
         return own + system
@@ -220,7 +220,7 @@ enum PostgresCatalog {
         SystemTable(
             "pg_catalog.pg_type",
             "oid:o typname:t typnamespace:o typowner:o typlen:s typbyval:b typtype:t typcategory:t typispreferred:b typisdefined:b "
-                + "typdelim:t typrelid:o typsubscript:t typelem:o typarray:o typinput:t typoutput:t typreceive:t typsend:t typmodin:t "
+                + "typdelim:t typrelid:o typsubscript:t typelem:o typarray:o typinput:o typoutput:o typreceive:o typsend:o typmodin:t "
                 + "typmodout:t typanalyze:t typalign:t typstorage:t typnotnull:b typbasetype:o typtypmod:i typndims:i typcollation:o "
                 + "typdefaultbin:t typdefault:t typacl:T"
         ) { _ in
@@ -230,8 +230,9 @@ enum PostgresCatalog {
                     .boolean(type.length > 0 && type.length <= 8), .text(type.category == "P" ? "p" : "b"), .text(type.category),
                     .boolean(type.name == "text" || type.name == "float8" || type.name == "timestamptz"), .boolean(true), .text(","), .integer(0),
                     .text(type.element == 0 ? "-" : "array_subscript_handler"), .integer(type.element), .integer(type.array),
-                    .text(type.element == 0 ? "\(type.name)in" : "array_in"), .text(type.element == 0 ? "\(type.name)out" : "array_out"),
-                    .text("-"), .text("-"), .text("-"), .text("-"), .text("-"), .text("i"), .text(type.length == -1 ? "x" : "p"), .boolean(false),
+                    // Those of arrays are known by their numbers (`'array_in'::regproc`), the others are nobody's.
+                    .integer(type.element == 0 ? 0 : 750), .integer(type.element == 0 ? 0 : 751), .integer(type.element == 0 ? 0 : 2400),
+                    .integer(type.element == 0 ? 0 : 2401), .text("-"), .text("-"), .text("-"), .text("i"), .text(type.length == -1 ? "x" : "p"), .boolean(false),
                     .integer(0), .integer(-1), .integer(0), .integer(type.category == "S" ? 100 : 0), .null, .null, .null,
                 ]
             }
@@ -283,6 +284,26 @@ enum PostgresCatalog {
                     .boolean(false), .boolean(false), .boolean(false), .text("v"), .text("u"), .smallint(Int16(clamping: types.count)),
                     .smallint(0), .integer(PostgresType.oid(of: function.result)), .array(ArrayValue(.integer, types)), .null, .null, .null, .null,
                     .text(function.text), .null, .null, .null, .null,
+                ]
+            }
+        },
+        SystemTable("pg_catalog.pg_cursors", "name:t statement:t is_holdable:b is_binary:b is_scrollable:b creation_time:z") { facts in
+            (facts.session?.cursors ?? []).map { cursor in
+                [
+                    .text(cursor.name), .text(cursor.text), .boolean(cursor.isHeld), .boolean(false), .boolean(true),
+                    .timestamptz(cursor.madeMicros),
+                ]
+            }
+        },
+        SystemTable(
+            "pg_catalog.pg_prepared_statements",
+            "name:t statement:t prepare_time:z parameter_types:O from_sql:b generic_plans:l custom_plans:l"
+        ) { facts in
+            (facts.session?.statements ?? []).map { statement in
+                let types = statement.parameterTypes.map { Value.integer(PostgresType.oid(of: $0)) }
+                return [
+                    .text(statement.name), .text(statement.text), .timestamptz(statement.madeMicros), .array(ArrayValue(.integer, types)),
+                    .boolean(statement.isFromSQL), .bigint(0), .bigint(0),
                 ]
             }
         },

@@ -77,12 +77,23 @@ struct SessionFunctions: CatalogFunctions {
             if let entry = relation(name), let oid = PostgresCatalog.oid(ofRelation: entry.name, facts.catalog) { return .bigint(Int64(oid)) }
             throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist")
         case "regtype":
+            let name = name.hasPrefix("pg_catalog.") ? String(name.dropFirst("pg_catalog.".count)) : name
+            if let oid = SessionFunctions.pseudoTypes[name] { return .bigint(oid) }
             if let type = PostgresType.all.first(where: { $0.name == name || $0.type?.sqlName == name }) { return .bigint(Int64(type.oid)) }
             throw SQLError(.undefinedObject, "type \"\(name)\" does not exist")
         case "regnamespace":
             if facts.catalog.sql.hasSchema(name) { return .bigint(Int64(SystemOID.schema(name, facts.catalog))) }
             throw SQLError(.invalidSchemaName, "schema \"\(name)\" does not exist")
         case "regrole": return .bigint(Int64(SystemOID.owner))
+        case "regproc", "regprocedure":
+            let wanted = String(name.prefix { $0 != "(" })
+            let schema = ["public.", "pg_catalog."].first { wanted.hasPrefix($0) } ?? ""
+            let bare = String(wanted.dropFirst(schema.count))
+            if schema != "public.", let oid = SessionFunctions.typeFunctions[bare] { return .bigint(oid) }
+            if let at = facts.catalog.sql.allFunctions.firstIndex(where: { $0.name == bare }) {
+                return .bigint(Int64(SystemOID.function) + Int64(at))
+            }
+            throw SQLError(.undefinedFunction, "function \"\(name)\" does not exist")
         default: throw SQLError(.undefinedObject, "\(kind) \"\(name)\" does not exist")
         }
     }
@@ -94,10 +105,26 @@ struct SessionFunctions: CatalogFunctions {
         case "regtype": return .text(PostgresType.all.first { $0.oid == oid }.map { $0.type?.sqlName ?? $0.name } ?? "\(oid)")
         case "regnamespace":
             return .text(facts.catalog.sql.schemaNames.first { SystemOID.schema($0, facts.catalog) == oid } ?? "\(oid)")
+        case "regproc", "regprocedure":
+            let at = Int(oid) - Int(SystemOID.function)
+            let functions = facts.catalog.sql.allFunctions
+            if let known = SessionFunctions.typeFunctions.first(where: { $0.value == Int64(oid) }) { return .text(known.key) }
+            guard functions.indices.contains(at) else { return .text(oid == 0 ? "-" : "\(oid)") }
+            let parameters = functions[at].parameterTypes.map(\.sqlName).joined(separator: ",")
+            return .text(functions[at].name + (kind == "regproc" ? "" : "(\(parameters))"))
         case "regrole": return .text(oid == SystemOID.owner ? "martlet" : "\(oid)")
         default: return .text("\(oid)")
         }
     }
+
+    /// Types of functions' results only.
+    private static let pseudoTypes: [String: Int64] = [
+        "record": 2249, "cstring": 2275, "any": 2276, "anyarray": 2277, "void": 2278, "trigger": 2279, "language_handler": 2280,
+        "internal": 2281, "anyelement": 2283, "event_trigger": 3838,
+    ]
+
+    /// Functions of types that clients ask for by name.
+    private static let typeFunctions: [String: Int64] = ["array_in": 750, "array_out": 751, "array_recv": 2400, "array_send": 2401]
 
     // MARK: Objects
 

@@ -8,6 +8,30 @@ struct SystemFacts {
     var client: SessionClient
     var parameters: SessionParameters
     var database: Database
+    /// What only the session that asks has; nil where functions ask.
+    var session: SessionFacts?
+}
+
+/// What a session has open.
+struct SessionFacts: Sendable {
+    struct Cursor: Sendable {
+        var name: String
+        var text: String
+        var isHeld: Bool
+        var madeMicros: Int64
+    }
+
+    struct Statement: Sendable {
+        var name: String
+        var text: String
+        var parameterTypes: [DataType]
+        var madeMicros: Int64
+        /// By PREPARE, not by the protocol.
+        var isFromSQL: Bool
+    }
+
+    var cursors: [Cursor]
+    var statements: [Statement]
 }
 
 /// A relation whose rows are made up when it is read: pg_catalog, information_schema, `martlet_*`.
@@ -70,8 +94,15 @@ struct SystemTable: Sendable {
             whole.fields += more[table.name] ?? []
             return whole
         }
-        return filled + PostgresCatalog.emptyTables + InformationSchema.emptyTables + MartletViews.tables
+        return (filled + PostgresCatalog.emptyTables).map { table in
+            var whole = table
+            if table.name.hasPrefix("pg_catalog.") { whole.fields.append(Field(name: ownColumn, type: .bigint)) }
+            return whole
+        } + InformationSchema.emptyTables + MartletViews.tables
     }()
+
+    /// The catalog that a row is of: every one of PostgreSQL's has it, and `*` does not show it.
+    static let ownColumn = "tableoid"
 
     static let byName: [String: SystemTable] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
@@ -83,9 +114,13 @@ extension DatabaseSession {
     /// The rows of a system table; nil: there is none of that name.
     func systemRows(_ name: String, _ catalog: DatabaseCatalog) throws(SQLError) -> StoreSnapshot? {
         guard let table = SystemTable.byName[name] else { return nil }
-        let facts = SystemFacts(catalog: catalog, client: client, parameters: parameters, database: database)
+        let facts = SystemFacts(catalog: catalog, client: client, parameters: parameters, database: database, session: facts)
+        let own = PostgresCatalog.oid(ofRelation: name, catalog).map { Value.bigint(Int64($0)) } ?? .null
         let rows = (table.rows?(facts) ?? []).map { row in
-            table.fields.enumerated().map { at, field in at < row.count ? row[at].widened(to: field.type) : .null }
+            table.fields.enumerated().map { at, field in
+                if at < row.count { return row[at].widened(to: field.type) }
+                return field.name == SystemTable.ownColumn ? own : .null
+            }
         }
         return StoreSnapshot([Batch(table.fields, rows)])
     }

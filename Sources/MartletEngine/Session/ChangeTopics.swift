@@ -1,0 +1,365 @@
+internal import MartletColumns
+package import MartletCore
+internal import MartletDataflow
+package import MartletLog
+internal import MartletSQL
+
+/// The changes of relations with subscriptions, kept in the log: a topic of one partition for each relation, written within
+/// the commits of the ticks that made them, so that they are there exactly when the tick is (docs/formats/changes.md has the
+/// bytes). Clients see the topics marked as internal.
+///
+/// Topics are made and deleted by the driver's thread; reading may block, on a session's.
+package final class ChangeTopics: Sendable {
+    private static let prefix = "__martlet_changes_"
+    /// Bytes that one answer gathers before it ends with a tick.
+    private static let answerBytes = 4 << 20
+    private static let readBytes = 1 << 20
+
+    private let log: Log
+    private let database: String
+    private let makeSignal: @Sendable () -> any WaitSignal
+
+    /// - Parameter database: its name among those of the same log.
+    package init(_ log: Log, database: String, makeSignal: @escaping @Sendable () -> any WaitSignal) {
+        self.log = log
+        self.database = database
+        self.makeSignal = makeSignal
+    }
+
+    private var namePrefix: String { "\(ChangeTopics.prefix)\(database)_" }
+    private func name(_ relation: RelationID) -> String { "\(namePrefix)\(relation.raw)" }
+
+    // MARK: Topics
+
+    /// The relation's topic, made if it is not there, which has the changes of the last `retention` microseconds at least.
+    func open(_ relation: RelationID, retention: Int64) throws(SQLError) -> (topic: Topic, isNew: Bool) {
+        let overrides = ChangeTopics.settings(retention)
+        do throws(LogError) {
+            if let topic = log.topic(named: name(relation)) {
+                try settle(try log.alterTopic(topic.id, overrides: overrides))
+                return (topic, false)
+            }
+            let (topic, sequence) = try log.createTopic(name(relation), partitions: 1, overrides: overrides, isInternal: true)
+            try settle(sequence)
+            return (topic, true)
+        } catch {
+            throw SQLError(.ioError, "the topic for the changes of a subscription cannot be made: \(error)")
+        }
+    }
+
+    /// Retention takes whole segments: an eighth of it in each, so that little more is kept than was asked for.
+    private static func settings(_ retention: Int64) -> [String: String] {
+        let millis = max(retention / 1000, 1000)
+        return [
+            "retention.ms": "\(millis)", "retention.bytes": "-1", "segment.bytes": "16777216",
+            "segment.ms": "\(min(max(millis / 8, 10_000), 86_400_000))",
+        ]
+    }
+
+    /// Deletes the topics of relations that `isWanted` does not name.
+    func close(unless isWanted: (RelationID) -> Bool) throws(SQLError) {
+        do throws(LogError) {
+            for topic in log.topics() where topic.isInternal && topic.name.hasPrefix(namePrefix) {
+                guard let raw = UInt32(topic.name.dropFirst(namePrefix.count)), !isWanted(RelationID(raw)) else { continue }
+                try settle(try log.deleteTopic(topic.id))
+            }
+        } catch {
+            throw SQLError(.ioError, "the topic for the changes of a subscription cannot be deleted: \(error)")
+        }
+    }
+
+    /// The database begins anew.
+    package func forgetAll() throws(SQLError) { try close { _ in false } }
+
+    private func settle(_ sequence: UInt64) throws(LogError) {
+        let done = makeSignal()
+        let ticket = done.ticket
+        log.whenDurable(sequence) { done.notify() }
+        // A log that failed answers nobody: look from time to time.
+        while !done.wait(after: ticket, timeoutNanos: 1_000_000_000) {
+            if let failure = log.failure { throw failure }
+        }
+    }
+
+    // MARK: Reading
+
+    /// The tick behind which nothing is missing; nil: nothing is kept.
+    func oldest(_ relation: RelationID) throws(SQLError) -> UInt64? {
+        guard let range = range(relation) else { return nil }
+        return try head(relation, at: range.start, in: range.id)?.floor
+    }
+
+    /// The last tick before an instant, microseconds since 1970, as far as changes show; nil: none is kept that is later.
+    func tick(before micros: Int64, _ relation: RelationID) throws(SQLError) -> UInt64? {
+        guard let range = range(relation) else { return nil }
+        let offset: Int64
+        do throws(LogError) {
+            offset = try log.offset(.atOrAfter(micros / 1000), in: range.id, isolation: .readCommitted).offset
+        } catch {
+            throw SQLError(.ioError, "the changes of a subscription cannot be read: \(error)")
+        }
+        return offset < 0 ? nil : try head(relation, at: offset, in: range.id)?.floor
+    }
+
+    /// Changes behind a tick and not behind `through`; nil: some of them are not kept any more.
+    func changes(
+        _ relation: RelationID, after tick: UInt64, through: UInt64, fields: [Field]
+    ) throws(SQLError) -> ChangeHub.Found? {
+        guard let range = range(relation), let first = try head(relation, at: range.start, in: range.id), first.floor <= tick else { return nil }
+        let columns = ChangeRecord.columns(fields)
+        let start = try firstOffset(behind: tick, relation, range)
+        var gathering = Gathering(through: through)
+        var offset = start
+        while offset < range.end, !gathering.isFull {
+            guard let read = try read(range.id, from: offset, ChangeTopics.readBytes) else { return nil }
+            for (_, record) in read.records {
+                try gathering.add(record, columns, fields)
+                if gathering.isFull { break }
+            }
+            guard read.next > offset else { break }
+            offset = read.next
+        }
+        return gathering.found
+    }
+
+    /// What an answer has so far.
+    private struct Gathering {
+        private(set) var found: ChangeHub.Found
+        private(set) var isFull = false
+        private var bytes = 0
+
+        init(through: UInt64) { found = ChangeHub.Found(changes: [], through: through) }
+
+        mutating func add(_ record: ChangeRecord, _ columns: String, _ fields: [Field]) throws(SQLError) {
+            if record.tick > found.through { return isFull = true }
+            let isNewTick = found.changes.last?.tick != record.tick
+            if isNewTick, bytes > ChangeTopics.answerBytes {
+                found.through = record.tick - 1
+                return isFull = true
+            }
+            guard case .rows(let micros, _, let layout, let rows) = record.kind, layout == columns else {
+                found.through = record.tick - 1
+                found.end = ChangeHub.reshaped(at: record.tick)
+                return isFull = true
+            }
+            let batch = try ChangeRecord.decode(rows, fields)
+            bytes += rows.count
+            if !isNewTick, let last = found.changes.last, let whole = Batch.joined([last.batch, batch]) {
+                found.changes[found.changes.count - 1].batch = whole
+            } else {
+                found.changes.append(RelationChange(tick: record.tick, micros: micros, fields: fields, batch: batch))
+            }
+        }
+    }
+
+    private struct Range {
+        var id: TopicPartition
+        var start: Int64
+        var end: Int64
+    }
+
+    private func range(_ relation: RelationID) -> Range? {
+        guard let topic = log.topic(named: name(relation)) else { return nil }
+        let id = TopicPartition(topic: topic.id, partition: 0)
+        guard let status = log.status(id), status.logStartOffset < status.highWatermark else { return nil }
+        return Range(id: id, start: status.logStartOffset, end: status.highWatermark)
+    }
+
+    /// The first record of a later tick: records are in the order of ticks.
+    private func firstOffset(behind tick: UInt64, _ relation: RelationID, _ range: Range) throws(SQLError) -> Int64 {
+        var (low, high) = (range.start, range.end)
+        while low < high {
+            let middle = low + (high - low) / 2
+            guard let found = try head(relation, at: middle, in: range.id) else {
+                high = middle
+                continue
+            }
+            if found.tick > tick { high = middle } else { low = found.offset + 1 }
+        }
+        return low
+    }
+
+    /// The first record at an offset or behind it; nil: there is none.
+    private func head(
+        _ relation: RelationID, at offset: Int64, in id: TopicPartition
+    ) throws(SQLError) -> (offset: Int64, tick: UInt64, floor: UInt64)? {
+        guard let (offset, record) = try read(id, from: offset, 1)?.records.first else { return nil }
+        return (offset, record.tick, record.floor)
+    }
+
+    /// Records from an offset on, and where to go on; nil: retention has taken them meanwhile.
+    private func read(
+        _ id: TopicPartition, from offset: Int64, _ bytesMax: Int
+    ) throws(SQLError) -> (records: [(offset: Int64, record: ChangeRecord)], next: Int64)? {
+        let data: FetchedData
+        do throws(LogError) {
+            data = try log.readFromDisk(id, from: offset, maxBytes: bytesMax, isolation: .readCommitted)
+        } catch .offsetOutOfRange, .unknownTopic, .unknownPartition {
+            return nil
+        } catch {
+            throw SQLError(.ioError, "the changes of a subscription cannot be read: \(error)")
+        }
+        var records: [(offset: Int64, record: ChangeRecord)] = []
+        do throws(BatchError) {
+            for slice in data.slices {
+                for part in try RecordBatch.split(slice.bytes) {
+                    var reader = try RecordBatchReader(UnsafeRawBufferPointer(rebasing: slice.bytes[part]))
+                    while let record = try reader.next() {
+                        guard record.offset >= offset, let value = record.value else { continue }
+                        records.append((record.offset, try ChangeRecord(value)))
+                    }
+                }
+            }
+        } catch {
+            throw SQLError(.dataCorrupted, "the changes of a subscription: \(error)")
+        }
+        return (records, data.nextOffset)
+    }
+}
+
+/// A record of such a topic.
+struct ChangeRecord {
+    enum Kind {
+        /// From the tick on the topic is complete, and what came before is not to be continued with it.
+        case begin
+        /// Rows of a tick: when they became visible (microseconds since 1970), how many of the tick come before them, the
+        /// columns they have, and `BatchCodec`'s bytes.
+        case rows(micros: Int64, first: UInt64, columns: String, bytes: [UInt8])
+    }
+
+    static let version: UInt8 = 1
+
+    var tick: UInt64
+    var kind: Kind
+
+    /// The tick behind which nothing is missing where this is the first record that is left.
+    var floor: UInt64 {
+        switch kind {
+        case .begin: tick
+        case .rows(_, let first, _, _): first == 0 ? tick &- 1 : tick
+        }
+    }
+
+    /// Names and types, a line each.
+    static func columns(_ fields: [Field]) -> String {
+        fields.map { "\($0.name) \($0.type.sqlName)" }.joined(separator: "\n")
+    }
+
+    init(tick: UInt64, kind: Kind) {
+        self.tick = tick
+        self.kind = kind
+    }
+
+    func encode(into sink: ByteSink) {
+        sink.append(ChangeRecord.version)
+        sink.append(little: tick)
+        switch kind {
+        case .begin: sink.append(UInt8(0))
+        case .rows(let micros, let first, let columns, let bytes):
+            sink.append(UInt8(1))
+            sink.append(little: micros)
+            sink.append(varint: first)
+            sink.append(run: Array(columns.utf8))
+            sink.append(run: bytes)
+        }
+    }
+
+    init(_ bytes: UnsafeRawBufferPointer) throws(BatchError) {
+        do throws(ByteError) {
+            var reader = ByteReader(bytes)
+            let version = try reader.readUInt8()
+            guard version == ChangeRecord.version else { throw .badLength(offset: 0, length: Int64(version)) }
+            tick = try reader.readLittle()
+            switch try reader.readUInt8() {
+            case 0: kind = .begin
+            case 1:
+                let micros = try reader.readLittle(Int64.self)
+                let first = try reader.readVarUInt64()
+                let columns = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
+                kind = .rows(micros: micros, first: first, columns: columns, bytes: Array(try reader.readRun(limit: reader.remaining)))
+            case let other: throw .badLength(offset: 9, length: Int64(other))
+            }
+        } catch {
+            throw .corrupt("a damaged record of changes: \(error)")
+        }
+    }
+
+    static func decode(_ bytes: [UInt8], _ fields: [Field]) throws(SQLError) -> Batch {
+        do throws(ByteError) {
+            return try ByteReader.over(bytes) { (reader) throws(ByteError) in
+                try BatchCodec.decode(&reader, types: fields.map(\.type))
+            }
+        } catch {
+            throw SQLError(.dataCorrupted, "a damaged record of changes: \(error)")
+        }
+    }
+}
+
+/// A relation's topic, for what ticks write to it. Used by the driver.
+final class ChangeTarget: CommittedTarget {
+    let name: String
+    let guarantee = DeliveryGuarantee.transactional
+    private let topic: Topic
+    private let clock: any Clock
+    private let builder = RecordBatchBuilder()
+    private var appends: [Append] = []
+
+    private static let batchBytesMax = 512 << 10
+    /// Rows of a record: a reader has it whole in memory.
+    private static let recordRowsMax = 4_096
+
+    init(_ topic: Topic, clock: any Clock) {
+        name = "changes \(topic.name)"
+        self.topic = topic
+        self.clock = clock
+    }
+
+    /// Rows as `BatchCodec` has them; what a tick does to a relation is written by `put`.
+    func makeEncoder() -> any RowEncoder { Encoder() }
+
+    private final class Encoder: RowEncoder {
+        func encode(_ batch: Batch, into bytes: ByteSink) { BatchCodec.encode(batch, into: bytes) }
+    }
+
+    /// The records of a tick, each behind its length, for `write`.
+    static func put(_ change: RelationChange, into bytes: ByteSink) {
+        let columns = ChangeRecord.columns(change.fields)
+        for start in stride(from: 0, to: change.batch.count, by: recordRowsMax) {
+            let rows = ByteSink()
+            BatchCodec.encode(change.batch.slice(start, min(recordRowsMax, change.batch.count - start)), into: rows)
+            let kind = ChangeRecord.Kind.rows(micros: change.micros, first: UInt64(start), columns: columns, bytes: [UInt8](rows.bytes))
+            put(ChangeRecord(tick: change.tick, kind: kind), into: bytes)
+        }
+    }
+
+    static func put(_ record: ChangeRecord, into bytes: ByteSink) {
+        let encoded = ByteSink()
+        record.encode(into: encoded)
+        bytes.append(run: [UInt8](encoded.bytes))
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
+        var reader = ByteReader(bytes)
+        while !reader.isAtEnd {
+            guard let record = try? reader.readRun(limit: reader.remaining) else { throw SQLError(.internalError, "\(name): half a record") }
+            builder.append(timestamp: clock.wallMicros() / 1000, key: nil, value: record)
+            if builder.byteCount >= ChangeTarget.batchBytesMax { try close() }
+        }
+    }
+
+    func takeAppends() throws(SQLError) -> [Append] {
+        try close()
+        defer { appends = [] }
+        return appends
+    }
+
+    private func close() throws(SQLError) {
+        guard !builder.isEmpty else { return }
+        do throws(BatchError) {
+            let batch = try builder.finish()
+            appends.append(Append(TopicPartition(topic: topic.id, partition: 0), batch.withUnsafeBytes { ByteSlice(copying: $0) }))
+        } catch {
+            throw SQLError(.programLimitExceeded, "\(name): \(error)")
+        }
+    }
+}
