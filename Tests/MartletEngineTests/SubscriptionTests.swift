@@ -2,6 +2,7 @@ import MartletColumns
 import MartletCore
 import MartletEngine
 import MartletSQL
+import MartletTestKit
 import Testing
 
 /// Followers of a relation's changes, tick by tick. What the log keeps for them is seen in Tests/SystemTests/Postgres/events.py.
