@@ -111,7 +111,7 @@ def dashboards(server, problems):
 
 # Every describe command of psql 15, with what it takes.
 DESCRIBES = """\\d \\d+ \\dS+ \\da \\dA+ \\dAc+ \\dAf+ \\dAo+ \\dAp+ \\db+ \\dc+ \\dconfig+ \\dC+ \\dd \\dD+ \\ddp \\dE+ \\des+ \\det+ \\deu+ \\dew+
-    \\df+ \\dfa \\dfn \\dfp \\dft \\dfw \\dF+ \\dFd+ \\dFp+ \\dFt+ \\dg+ \\di+ \\dl+ \\dL+ \\dm+ \\dn+ \\do+ \\dO+ \\dp \\dP+ \\dPt+ \\dPi+ \\drds \\dRp+
+    \\df+ \\dfa \\dfn \\dfp \\dft \\dfw \\dF+ \\dFd+ \\dFp+ \\dFt+ \\dg+ \\di+ \\dl+ \\dL+ \\dm+ \\dn+ \\do+ \\dO+ \\dp \\dP \\dPt \\dPi \\drds \\dRp+
     \\dRs+ \\ds+ \\dt+ \\dtS+ \\dT+ \\dTS+ \\du+ \\dv+ \\dx+ \\dX \\dy+ \\l+ \\z \\conninfo \\encoding""".split()
 WITH_NAMES = ["\\d parts", "\\d+ parts", "\\d part_names", "\\d+ part_names", "\\d parts_pkey", "\\d pg_class", "\\z parts", "\\df *next*",
     "\\sf next_one", "\\sf+ next_one", "\\sv part_names", "\\sv+ part_names"]
