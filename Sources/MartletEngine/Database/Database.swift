@@ -407,6 +407,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     }
 
     private func show(_ done: ArraySlice<PendingTick>) {
+        let now = surroundings.clock.wallMicros()
         visible.locked { content in
             for tick in done {
                 if let catalog = tick.catalog {

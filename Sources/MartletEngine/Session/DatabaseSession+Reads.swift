@@ -5,13 +5,15 @@ internal import MartletSQL
 extension DatabaseSession {
     // MARK: What is seen
 
+    static func coming(_ object: CatalogObject) -> SQLError {
+        SQLError(
+            SQLState("55000"), "\(object.noun) \"\(CatalogNames.parts(object.name).name)\" is still being filled with what was there before it",
+            hint: "martlet_ddl_progress tells how far it is.")
+    }
+
     /// The relation as the transaction sees it, its own changes included.
     func snapshot(of object: CatalogObject) throws(SQLError) -> StoreSnapshot {
-        if object.isComing {
-            throw SQLError(
-                SQLState("55000"), "\(object.noun) \"\(CatalogNames.parts(object.name).name)\" is still being filled with what was there before it",
-                hint: "martlet_ddl_progress tells how far it is.")
-        }
+        if object.isComing { throw DatabaseSession.coming(object) }
         let view = currentView(needing: [object.id])
         guard let snapshot = view.snapshots[object.id] else {
             throw SQLError(.undefinedTable, "relation \"\(object.name)\" does not exist")

@@ -29,6 +29,10 @@ extension DatabaseSession {
             return Beginning(tick: content.tick, object: object, snapshot: content.stores[object.id]?.snapshot() ?? StoreSnapshot([]))
         }
         guard let beginning else { throw DatabaseSession.unknown(name) }
+        if beginning.object.isComing {
+            unfollow(beginning.object.id)
+            throw DatabaseSession.coming(beginning.object)
+        }
         return beginning
     }
 
