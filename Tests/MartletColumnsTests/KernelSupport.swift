@@ -14,7 +14,7 @@ struct RandomValues {
     static let words = [
         "", "a", "ab", "abc", "Abd", "hello world", "hello world!", "twelve bytes", "thirteen byte", "thirteen bytf",
         "thirteen bytes and more", "äöü", "naïve café, long enough", "%", "a%c", "x_y", "\\", "second", "hour", "day",
-        "epoch", "month", "week", "0", "12", "-7",
+        "epoch", "month", "week", "0", "12", "-7", "YYYY-MM-DD", "Day HH12:MI AM", "HH24:MI:SS.US TZ",
     ]
 
     mutating func value(_ type: DataType, nulls: Int = 8) -> Value {

@@ -99,7 +99,7 @@ final class CallNode: Node {
 enum Kernels {
     /// `constants[i]`: the one-row column of argument i where it is a literal.
     static func kernel(for call: Call, constants: [Column?]) -> Kernel? {
-        arithmetic(call, constants) ?? comparison(call) ?? text(call, constants) ?? time(call, constants)
+        arithmetic(call, constants) ?? comparison(call) ?? text(call, constants) ?? time(call, constants) ?? timeText(call, constants)
             ?? regex(call, constants) ?? nested(call)
     }
 }

@@ -113,6 +113,15 @@ struct Compiler {
         }
     }
 
+    /// `(regexp_match(text, 'pattern'))[n]`, without the array in between; nil: it is something else.
+    private func regexGroup(_ arguments: [Expression], _ depth: Int) throws(SQLError) -> Node? {
+        guard arguments.count == 2, case .call(.regexpMatch, let inner, _) = arguments[0], inner.count == 2,
+            case .literal(.text(let pattern), _) = inner[1], case .literal(.integer(let group), _) = arguments[1],
+            let regex = try? Regex.cached(pattern, RegexOptions())
+        else { return nil }
+        return RegexGroupNode(try node(inner[0], depth: depth + 2), regex, group: Int(group))
+    }
+
     private func nodes(_ operands: [Expression], _ depth: Int) throws(SQLError) -> [Node] {
         var nodes: [Node] = []
         for operand in operands { nodes.append(try node(operand, depth: depth + 1)) }
@@ -122,6 +131,7 @@ struct Compiler {
     private func call(
         _ function: ScalarFunction, _ arguments: [Expression], _ type: DataType, _ depth: Int
     ) throws(SQLError) -> Node {
+        if function == .arrayGet, let node = try regexGroup(arguments, depth) { return node }
         let operands = try nodes(arguments, depth)
         switch function {
         case .and: return JunctionNode(operands, isAnd: true)

@@ -47,6 +47,45 @@ extension Kernels {
     }
 }
 
+/// A group of the first match of a constant pattern, seen where it lies in the text; NULL where there is no match or no such
+/// group. As in `regexp_match`, a pattern without groups has one: the whole match.
+final class RegexGroupNode: Node {
+    private let text: Node
+    private let regex: Regex
+    /// Among the match and its groups; nil: there is none of that number.
+    private let place: Int?
+
+    init(_ text: Node, _ regex: Regex, group: Int) {
+        self.text = text
+        self.regex = regex
+        let place = regex.groups == 0 ? group - 1 : group
+        self.place = group >= 1 && place <= regex.groups ? place : nil
+    }
+
+    override var cost: Int { text.cost + 10 }
+
+    override func evaluate(_ frame: Frame) -> Vector {
+        let vector = text.evaluate(frame)
+        let (given, count) = (vector.column, vector.isConstant ? min(frame.count, 1) : frame.count)
+        let result = Column(.text, capacity: count)
+        result.count = count
+        result.heaps = given.heaps
+        for row in 0..<count {
+            guard let place, !given.isNull(row), !frame.hasFailed(row) else {
+                result.setNull(row)
+                continue
+            }
+            let found: StringView? = given.views[row].withBytes { bytes in
+                guard let range = regex.span(bytes, of: place) else { return nil }
+                guard let base = bytes.baseAddress else { return .empty }
+                return StringView(base + range.lowerBound, count: range.count)
+            }
+            if let found { result.views[row] = found } else { result.setNull(row) }
+        }
+        return vector.isConstant && frame.count > 0 ? Vector(constant: result) : Vector(result)
+    }
+}
+
 extension Column {
     /// Appends the value of `row` as a field of a structure, in the form of `ValueCodec.encodeInner`.
     package func encode(_ row: Int, into buffer: inout [UInt8]) {

@@ -14,6 +14,11 @@ extension Kernels {
         case (.lower, [.text]): return changeCase(from: UInt8(ascii: "A"))
         case (.upper, [.text]): return changeCase(from: UInt8(ascii: "a"))
         case (.length, [.text]): return length
+        case (.splitPart, [.text, .text, .integer]):
+            guard let separator = constants[1], separator.validity == nil, separator.views[0].count > 0, let number = constants[2],
+                number.validity == nil, number.int32s[0] > 0
+            else { return nil }
+            return part(separator.views[0].withBytes { Array($0) }, Int(number.int32s[0]))
         default: return nil
         }
     }
@@ -26,6 +31,30 @@ extension Kernels {
             for row in 0..<frame.count {
                 let isMatch = views[row].withBytes { pattern.matches($0) }
                 result.bools[row] = isMatch != isNegated ? 1 : 0
+            }
+            result.finishStrict(arguments)
+            return result
+        }
+    }
+
+    /// The part of a number (from 1) between separators, seen where it lies.
+    private static func part(_ separator: [UInt8], _ number: Int) -> Kernel {
+        { call, arguments, frame in
+            let result = Column(call.result, capacity: frame.count)
+            result.count = frame.count
+            let given = arguments[0].column
+            result.heaps = given.heaps
+            for row in 0..<frame.count {
+                result.views[row] = given.views[row].withBytes { bytes in
+                    guard let base = bytes.baseAddress else { return .empty }
+                    var rest = bytes[...]
+                    for _ in 1..<number {
+                        guard let found = LikePattern.find(separator, in: rest) else { return .empty }
+                        rest = rest[(found + separator.count)...]
+                    }
+                    let end = LikePattern.find(separator, in: rest) ?? rest.endIndex
+                    return StringView(base + rest.startIndex, count: end - rest.startIndex)
+                }
             }
             result.finishStrict(arguments)
             return result
@@ -154,17 +183,22 @@ struct LikePattern {
         }
     }
 
-    private func contains(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard var at = bytes.baseAddress, bytes.count >= literal.count else { return false }
-        let last = at + (bytes.count - literal.count)
-        return literal.withUnsafeBufferPointer { wanted in
-            guard let first = wanted.baseAddress else { return true }
+    private func contains(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool { LikePattern.find(literal, in: bytes[...]) != nil }
+
+    /// Where `wanted`, which is not empty, begins first.
+    static func find(_ wanted: [UInt8], in bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Int? {
+        guard let base = bytes.base.baseAddress, bytes.count >= wanted.count else { return nil }
+        var at = base + bytes.startIndex
+        let last = base + (bytes.endIndex - wanted.count)
+        return wanted.withUnsafeBufferPointer { wanted in
+            guard let first = wanted.baseAddress else { return nil }
             while at <= last {
-                guard let hit = memchr(at, Int32(first[0]), last - at + 1) else { return false }
-                if memcmp(hit, first, wanted.count) == 0 { return true }
-                at = UnsafePointer(hit.assumingMemoryBound(to: UInt8.self)) + 1
+                guard let hit = memchr(at, Int32(first[0]), last - at + 1) else { return nil }
+                let place = UnsafePointer(hit.assumingMemoryBound(to: UInt8.self))
+                if memcmp(hit, first, wanted.count) == 0 { return place - base }
+                at = place + 1
             }
-            return false
+            return nil
         }
     }
 

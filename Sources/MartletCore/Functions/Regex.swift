@@ -85,6 +85,18 @@ package final class Regex: @unchecked Sendable {
         }
     }
 
+    /// The byte range of the first match's group `place` (0: the whole match); nil: no match, or the group took no part.
+    package func span(_ text: UnsafeBufferPointer<UInt8>, of place: Int) -> Range<Int>? {
+        withUnsafeTemporaryAllocation(of: Int64.self, capacity: 2 * (place + 1)) { spans in
+            spans.initialize(repeating: -1)
+            let isFound = text.withMemoryRebound(to: CChar.self) {
+                martlet_re2_search(handle, $0.baseAddress, $0.count, 0, Int32(place), spans.baseAddress) != 0
+            }
+            guard isFound, spans[2 * place] >= 0 else { return nil }
+            return Int(spans[2 * place])..<Int(spans[2 * place + 1])
+        }
+    }
+
     /// Matches from `start` on, one behind the other; behind an empty one the search goes on one character later.
     func each(
         _ text: UnsafeBufferPointer<UInt8>, from start: Int = 0, _ body: ([Range<Int>?]) throws(SQLError) -> Bool

@@ -115,11 +115,13 @@ enum TimeFormat {
         }
     }
 
-    private static func write(
-        _ parts: TimeFields.Parts, _ format: String, zone: (abbreviation: String, offset: Int32)?
-    ) -> String {
+    static func write(_ parts: TimeFields.Parts, _ format: String, zone: (abbreviation: String, offset: Int32)?) -> String {
+        write(parts, pieces(format), zone: zone)
+    }
+
+    static func write(_ parts: TimeFields.Parts, _ pieces: [Piece], zone: (abbreviation: String, offset: Int32)?) -> String {
         var result = ""
-        for piece in pieces(format) {
+        for piece in pieces {
             switch piece.kind {
             case .literal(let text): result += text
             case .pattern(let name): result += write(name, piece, parts, zone)
