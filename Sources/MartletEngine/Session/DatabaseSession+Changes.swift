@@ -73,10 +73,8 @@ extension DatabaseSession {
         let placed = try merge.merge(rows, existing)
         if merge.refusesConflicts, let row = merge.firstConflict { throw DatabaseSession.duplicateKey(object, rows, row, evaluation) }
         if let changed = merge.inserted { try checkNotNull(changed, table) }
-        var changes = current.changes[object.id] ?? TableChanges()
-        if let removed = merge.removed { changes.remove(removed) }
-        if let inserted = merge.inserted { changes.insert(inserted) }
-        current.changes[object.id] = changes
+        if let removed = merge.removed { current.changes[object.id, default: TableChanges()].remove(removed) }
+        if let inserted = merge.inserted { current.changes[object.id, default: TableChanges()].insert(inserted) }
         return (placed.count, placed)
     }
 
@@ -103,20 +101,19 @@ extension DatabaseSession {
     /// The rows that the transaction sees of the keys of `rows`: its own first, then stored ones that it has not removed.
     private func existingRows(_ object: CatalogObject, _ rows: Batch) -> ExistingRows {
         let stored = database.storedRows(object.id, rows, key: object.key)
-        guard let changes = current.changes[object.id], !changes.isEmpty else {
+        guard let changes = current.changes[object.id], !changes.isUntouched else {
             return ExistingRows(rows: stored.rows, places: stored.places)
         }
         let types = object.fields.map(\.type)
-        let own = KeyedBatch(types: types, key: object.key, changes.inserted)
-        let gone = KeyedBatch(types: types, key: object.key, changes.removed)
+        let keyed = changes.keyed(object.key, types)
         let hashes = Hash.rows(object.key.map { rows.columns[$0] }, count: rows.count)
         let found = KeyedBatch(types: types, key: object.key)
         var places: [Int?] = []
         for row in 0..<rows.count {
-            if let at = own.find(rows, row, hashes[row]) {
+            if let at = keyed.own.find(rows, row, hashes[row]) {
                 places.append(found.count)
-                found.add(own.batch.rows([at]))
-            } else if let at = stored.places[row], gone.find(rows, row, hashes[row]) == nil {
+                found.add(keyed.own.row(at))
+            } else if let at = stored.places[row], keyed.gone.find(rows, row, hashes[row]) == nil {
                 places.append(found.count)
                 found.add(stored.rows.rows([at]))
             } else {
@@ -138,11 +135,9 @@ extension DatabaseSession {
             let old = Batch(count: rows.count, columns: Array(rows.columns[0..<width]))
             let new = Batch(count: rows.count, columns: Array(rows.columns[width..<2 * width]))
             try self.checkNotNull(new, table)
-            var changes = self.current.changes[object.id] ?? TableChanges()
-            changes.remove(old)
-            if !object.key.isEmpty { try self.checkFree(new, object, after: changes) }
-            changes.insert(new)
-            self.current.changes[object.id] = changes
+            if !object.key.isEmpty { try self.checkFree(new, object, without: old) }
+            self.current.changes[object.id, default: TableChanges()].remove(old)
+            self.current.changes[object.id, default: TableChanges()].insert(new)
             return try self.outcome("UPDATE \(rows.count)", update.returning, rows)
         }
     }
@@ -155,15 +150,16 @@ extension DatabaseSession {
     }
 
     /// Changed keys must be free once the old rows are gone.
-    private func checkFree(_ new: Batch, _ object: CatalogObject, after changes: TableChanges) throws(SQLError) {
-        let before = current.changes[object.id]
-        current.changes[object.id] = changes
-        defer { current.changes[object.id] = before }
+    private func checkFree(_ new: Batch, _ object: CatalogObject, without old: Batch) throws(SQLError) {
         let existing = existingRows(object, new)
-        let seen = KeyedBatch(types: object.fields.map(\.type), key: object.key)
+        let types = object.fields.map(\.type)
+        let seen = KeyedBatch(types: types, key: object.key)
+        let leaving = KeyedBatch(types: types, key: object.key)
+        leaving.add(old)
         let hashes = Hash.rows(object.key.map { new.columns[$0] }, count: new.count)
         for row in 0..<new.count {
-            if existing.places[row] != nil || seen.find(new, row, hashes[row]) != nil {
+            let isTaken = existing.places[row] != nil && leaving.find(new, row, hashes[row]) == nil
+            if isTaken || seen.find(new, row, hashes[row]) != nil {
                 throw DatabaseSession.duplicateKey(object, new, row, evaluation)
             }
             seen.add(new.rows([row]))

@@ -18,7 +18,7 @@ struct Transaction {
 
     init(isExplicit: Bool) { self.isExplicit = isExplicit }
 
-    var hasChanges: Bool { changes.contains { !$0.value.isEmpty } }
+    var hasChanges: Bool { changes.contains { !$0.value.isUntouched } }
 }
 
 extension DatabaseSession {
@@ -114,10 +114,14 @@ extension DatabaseSession {
             current.redo = nil
         }
         var attempts = 0
-        while current.hasChanges {
-            let writes = current.changes.sorted { $0.key < $1.key }.filter { !$0.value.isEmpty }.map {
-                TableWrite(table: $0.key, removed: $0.value.removed, inserted: $0.value.inserted)
+        while true {
+            var writes: [TableWrite] = []
+            for (table, changes) in current.changes.sorted(by: { $0.key < $1.key }) {
+                let (removed, inserted) = changes.net
+                if removed.isEmpty, inserted.isEmpty { continue }
+                writes.append(TableWrite(table: table, removed: removed, inserted: inserted))
             }
+            if writes.isEmpty { return }
             switch try ask(.write(writes)) {
             case .done: return
             case .refused(let error): throw error

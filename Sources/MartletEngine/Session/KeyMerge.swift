@@ -53,7 +53,7 @@ struct KeyMerge {
                 continue
             }
             firstConflict = firstConflict ?? row
-            let there = mine.map { own.batch.rows([$0]) } ?? existing.rows.rows([existing.places[row] ?? 0])
+            let there = mine.map { own.row($0) } ?? existing.rows.rows([existing.places[row] ?? 0])
             guard let next = try resolved(there, rows.rows([row]), isOwn: mine != nil) else { continue }
             if let mine {
                 own.replace(mine, with: next)
