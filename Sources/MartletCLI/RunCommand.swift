@@ -48,8 +48,10 @@ enum RunCommand {
             shards: try arguments.integer("shards", in: 1...256) ?? min(WorkerThread.coreCount, 256))
         options.outDirectory = arguments.value("out-dir") ?? options.outDirectory
         options.limits.batchRows = try arguments.integer("batch-rows", in: 1...65_536) ?? options.limits.batchRows
-        options.limits.bytesPerPartition =
-            try arguments.integer("tick-bytes", in: 1...(256 << 20)) ?? options.limits.bytesPerPartition
+        if let bytes = try arguments.integer("tick-bytes", in: 1...(256 << 20)) {
+            options.limits.bytesPerPartition = bytes
+            options.limits.bytesPerPartitionMax = bytes
+        }
         let log = try logger(arguments)
         let address = try arguments.value("metrics").map { try listenAddress($0) }
         guard

@@ -96,21 +96,25 @@ final class FilePartition: SourcePartition {
 
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
         if hasEnded { return .finished }
-        let space = intake.space()
-        switch try read(into: UnsafeMutableRawBufferPointer(rebasing: space.prefix(bytes))) {
-        case .bytes(let count):
-            try intake.take(count, rows: rows, into: receiver)
-            return .progressed
-        case .idle:
-            return .idle
-        case .restarted:
-            try intake.end(rows: rows, into: receiver)
-            try intake.restart()
-            return .progressed
-        case .ended:
-            hasEnded = true
-            try intake.end(rows: rows, into: receiver)
-            return .finished
+        var left = bytes
+        while true {
+            let space = UnsafeMutableRawBufferPointer(rebasing: intake.space().prefix(left))
+            switch try read(into: space) {
+            case .bytes(let count):
+                try intake.take(count, rows: rows, into: receiver)
+                left -= count
+                if left <= 0 || count < space.count { return .progressed }
+            case .idle:
+                return left < bytes ? .progressed : .idle
+            case .restarted:
+                try intake.end(rows: rows, into: receiver)
+                try intake.restart()
+                return .progressed
+            case .ended:
+                hasEnded = true
+                try intake.end(rows: rows, into: receiver)
+                return .finished
+            }
         }
     }
 

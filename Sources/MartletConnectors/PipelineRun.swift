@@ -10,12 +10,16 @@ package struct RunOptions: Sendable {
     package var shards: Int
     /// Where late tables and dead letters of a run without a log land.
     package var outDirectory = "./martlet-out"
-    package var limits = TickLimits()
+    package var limits: TickLimits
     /// The log whose topics `connector = 'kafka'` means, and where the pipeline's past is kept. The log is driven by whoever
     /// opened it, for longer than the run.
     package var durable: DurableSettings?
 
-    package init(shards: Int) { self.shards = shards }
+    package init(shards: Int) {
+        self.shards = shards
+        limits = TickLimits()
+        limits.bytesPerPartitionMax = 8 << 20
+    }
 }
 
 /// How a pipeline is kept.

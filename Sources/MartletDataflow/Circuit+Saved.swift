@@ -107,7 +107,7 @@ extension Circuit {
 
     private func restored(_ make: OperatorFactory, _ shard: Int, of count: Int, _ reader: StateReader) throws(StateError) -> any Operator {
         let context = ShardContext(
-            shard: shard, shardCount: count, views: graph.views.count, evaluation: shards[0].context.evaluation,
+            shard: shard, shardCount: count, views: graph.views.count + graph.groups.count, evaluation: shards[0].context.evaluation,
             meter: ShardMeter(nodes: graph.nodes.count, clock: clock))
         do throws(SQLError) {
             let made = try make(context)

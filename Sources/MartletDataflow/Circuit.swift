@@ -20,6 +20,9 @@ package struct SourceSetup {
 package struct TickLimits: Sendable {
     /// Input bytes a tick takes from each partition, at most about this much.
     package var bytesPerPartition = 1 << 20
+    /// Where there is more to read than that, ticks grow up to this, as long as they take less than `nanosWanted`.
+    package var bytesPerPartitionMax = 1 << 20
+    package var nanosWanted: Int64 = 50_000_000
     /// Rows of a batch, at most.
     package var batchRows = 4096
 
@@ -62,7 +65,11 @@ package final class Circuit {
     package let graph: Graph
     package let shardCount: Int
     package internal(set) var tick: UInt64 = 0
-    package var limits = TickLimits()
+    package var limits = TickLimits() {
+        didSet { allowance = limits.bytesPerPartition }
+    }
+    /// Bytes that the next tick takes from each partition.
+    private var allowance = TickLimits().bytesPerPartition
     /// Per source; never regress.
     package internal(set) var sourceWatermarks: [Watermark]
     package private(set) var shards: [Shard]
@@ -149,7 +156,22 @@ package final class Circuit {
     /// One tick: everything that becomes true together.
     package func step() -> TickReport {
         take(partitions: setups.map(\.readers.count))
+        guard limits.bytesPerPartitionMax > limits.bytesPerPartition else {
+            return run(number: tick + 1, wall: clock.wallMicros(), replay: nil)
+        }
+        let (start, read) = (clock.monotonicNanos(), progress.done)
+        defer { pace(bytes: progress.done - read, nanos: clock.monotonicNanos() - start) }
         return run(number: tick + 1, wall: clock.wallMicros(), replay: nil)
+    }
+
+    /// Under load ticks grow, so that what a tick costs by itself is spread over more rows: up to the time that readers of
+    /// results may wait for one.
+    private func pace(bytes: Int64, nanos: Int64) {
+        if nanos > 2 * limits.nanosWanted {
+            allowance = max(limits.bytesPerPartition, allowance / 2)
+        } else if bytes >= allowance, nanos < limits.nanosWanted / 2 {
+            allowance = min(limits.bytesPerPartitionMax, allowance * 2)
+        }
     }
 
     /// A recorded tick, carried out again: with the same state before it, and the same rows fed, the result is the same. A
@@ -191,7 +213,9 @@ package final class Circuit {
         let fed = takeRelations()
         graph.clock.advance(to: wall)
         let work = Phase(shards: shards)
-        let (limits, fences) = (limits, fences)
+        var allowed = self.limits
+        allowed.bytesPerPartition = allowance
+        let (limits, fences) = (allowed, fences)
         let positions = replay.map { inputs in
             Dictionary(inputs.partitions.map { (PartitionName(source: $0.source, partition: $0.partition), $0.position) }) { $1 }
         }
@@ -313,8 +337,22 @@ package final class Circuit {
         var progressed = hadRelations
         var changed = tick == 1 || movedWatermarks || isReplay
         for shard in shards {
-            deadLetters += shard.context.deadLetters
-            late += shard.context.lateRows
+            for letter in shard.context.deadLetters {
+                guard let view = letter.view else {
+                    deadLetters.append(letter)
+                    continue
+                }
+                for member in graph.members(view) {
+                    deadLetters.append(letter)
+                    deadLetters[deadLetters.count - 1].view = member
+                }
+            }
+            for row in shard.context.lateRows {
+                for member in graph.members(row.view) {
+                    late.append(row)
+                    late[late.count - 1].view = member
+                }
+            }
             shard.context.deadLetters = []
             shard.context.lateRows = []
             progressed = progressed || shard.madeProgress
@@ -370,9 +408,10 @@ extension Circuit {
         return total
     }
 
-    /// What happened to the rows of a view, over all shards.
+    /// What happened to the rows of a view, over all shards, in operators of its own and shared ones.
     package func counters(of view: Int) -> ViewCounters {
-        shards.reduce(ViewCounters()) { $0 + $1.context.counters[view] }
+        let ordinals = [view] + graph.groups.indices.filter { graph.groups[$0].contains(view) }.map { graph.views.count + $0 }
+        return shards.reduce(ViewCounters()) { sum, shard in ordinals.reduce(sum) { $0 + shard.context.counters[$1] } }
     }
 
     /// Bytes read and, where known, to be read, over all partitions.

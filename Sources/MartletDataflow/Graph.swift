@@ -61,10 +61,25 @@ package struct Graph {
 
     package var stages: Int { (nodes.map(\.stage).max() ?? 0) + 1 }
 
+    /// Views that share operators: what happens there happens to each of them. Their ordinals follow those of the views.
+    package private(set) var groups: [[Int]] = []
+
     package mutating func addView(_ name: String) -> Int {
+        precondition(groups.isEmpty, "views come before groups of them")
         views.append(name)
         return views.count - 1
     }
+
+    /// What operators say they work for, where several views read them; `members` are views, ascending.
+    package mutating func addGroup(_ members: [Int]) -> Int {
+        if members.count == 1 { return members[0] }
+        if let known = groups.firstIndex(of: members) { return views.count + known }
+        groups.append(members)
+        return views.count + groups.count - 1
+    }
+
+    /// The views that an ordinal stands for.
+    package func members(_ ordinal: Int) -> [Int] { ordinal < views.count ? [ordinal] : groups[ordinal - views.count] }
 
     package mutating func addSource(_ name: String) -> NodeID {
         let id = append(Node(name: name, kind: .source(sources.count), inputs: [], stage: 0))
@@ -97,10 +112,11 @@ package struct Graph {
         return append(node)
     }
 
-    /// Says of the nodes from position `first` on that have not been described yet what they are for.
+    /// Says of the nodes from position `first` on that have not been described yet what they are for; those that several views
+    /// share are shown with the first of them.
     package mutating func describe(from first: Int, view: Int, detail: @autoclosure @escaping () -> String) {
         for position in first..<nodes.count where nodes[position].view == nil {
-            nodes[position].view = view
+            nodes[position].view = members(view).first
             nodes[position].details = detail
         }
     }

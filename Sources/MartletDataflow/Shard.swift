@@ -23,7 +23,7 @@ package final class Shard {
         self.index = index
         self.graph = graph
         context = ShardContext(
-            shard: index, shardCount: count, views: graph.views.count, evaluation: evaluation,
+            shard: index, shardCount: count, views: graph.views.count + graph.groups.count, evaluation: evaluation,
             meter: ShardMeter(nodes: graph.nodes.count, clock: clock))
         operators = Array(repeating: nil, count: graph.nodes.count)
         exchanges = Array(repeating: nil, count: graph.nodes.count)

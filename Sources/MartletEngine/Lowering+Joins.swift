@@ -28,6 +28,9 @@ extension Lowering {
         _ left: Plan, _ right: Plan, _ type: JoinType, _ condition: Expression, _ fields: [Field], view: Int, onClose: Bool
     ) throws(SQLError) -> Lowered {
         var lefts = try lower(left, view: view, onClose: onClose)
+        if right.isConstant, lefts.isAppendOnly, type == .inner || type == .left {
+            return try lowerConstantJoin(lefts, right, type, condition, fields, view: view, onClose: onClose)
+        }
         var rights = try lower(right, view: view, onClose: onClose)
         let parts = JoinCondition(condition, leftWidth: lefts.fields.count)
         let bounds = parts.bounds(Set(lefts.watermarks.keys), Set(rights.watermarks.keys))
@@ -71,6 +74,30 @@ extension Lowering {
         return sides.withoutKeys(joined, fields, isLeftOnly: isLeftOnly, view: view, in: &self)
     }
 
+    /// A join with rows that never change: each shard has them all, so that the left rows stay where they are, and none is kept.
+    private mutating func lowerConstantJoin(
+        _ left: Lowered, _ right: Plan, _ type: JoinType, _ condition: Expression, _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var lefts = left
+        settle(&lefts, view: view, onClose: onClose)
+        repeatsConstants = true
+        defer { repeatsConstants = false }
+        let rights = try lower(right, view: view, onClose: onClose)
+        let sides = keyedSides(lefts, rights, condition, view: view)
+        let layout = JoinLayout(
+            kind: JoinKind(type),
+            left: JoinLayout.Side(types: sides.left.fields.map(\.type), keys: sides.leftKeys, isChanging: false, time: nil),
+            right: JoinLayout.Side(types: sides.right.fields.map(\.type), keys: sides.rightKeys, isChanging: false, time: nil),
+            condition: sides.residual, waitsForTime: false, isLookup: true, isReplicated: true)
+        let node = graph.addOperator("join constants", inputs: [sides.left.node, sides.right.node]) { (context) throws(SQLError) in
+            try Join(layout, view: view, context: context)
+        }
+        let joined = Lowered(
+            node: node, fields: sides.left.fields + sides.right.fields, watermarks: lefts.watermarks, isSourceRows: false,
+            isAppendOnly: true, lateness: 0)
+        return sides.withoutKeys(joined, fields, view: view, in: &self)
+    }
+
     /// Both inputs of a join with their keys as columns.
     struct KeyedSides {
         var left: Lowered
@@ -96,11 +123,14 @@ extension Lowering {
         }
     }
 
-    mutating func keyedSides(_ lefts: Lowered, _ rights: Lowered, _ condition: Expression, view: Int) -> KeyedSides {
+    /// `also`: a further expression of each side, whose place follows those of the keys.
+    mutating func keyedSides(
+        _ lefts: Lowered, _ rights: Lowered, _ condition: Expression, also: (left: Expression, right: Expression)? = nil, view: Int
+    ) -> KeyedSides {
         let (width, rightWidth) = (lefts.fields.count, rights.fields.count)
         let parts = JoinCondition(condition, leftWidth: width)
-        let (left, leftKeys) = keyed(lefts, parts.keys.map(\.left), view: view)
-        let (right, rightKeys) = keyed(rights, parts.keys.map(\.right), view: view)
+        let (left, leftKeys) = keyed(lefts, parts.keys.map(\.left) + (also.map { [$0.left] } ?? []), view: view)
+        let (right, rightKeys) = keyed(rights, parts.keys.map(\.right) + (also.map { [$0.right] } ?? []), view: view)
         let shift = left.fields.count - width
         let rest = parts.rest.map { $0.renumbered { $0 < width ? $0 : $0 + shift } }
         return KeyedSides(

@@ -99,6 +99,17 @@ extension Lowering {
         }
         let projected = project(below, columns.expressions, columns.expressions.map { Field(name: "", type: $0.type) }, view: view)
         let exchanged = graph.addExchange(projected.node, keys: columns.partition)
+        let owners = Set(over.partition.compactMap(\.column))
+        // Rows of one content are one partition's, at its owner; one row comes or goes as one.
+        let isNet = owners.count == over.partition.count
+        if over.limit == RankLimit(function: .rowNumber, rank: 1), over.calls.isEmpty, below.isAppendOnly, !onClose {
+            let first = FirstRows.Layout(
+                types: columns.expressions.map(\.type), width: below.fields.count, partition: columns.partition, order: columns.order)
+            return Lowered(
+                node: graph.addOperator("first", inputs: [exchanged]) { _ in FirstRows(first) }, fields: over.fields,
+                watermarks: below.watermarks.filter { owners.contains($0.key) }, isSourceRows: false, isAppendOnly: false, lateness: 0,
+                isNet: isNet)
+        }
         let completion: OverPartitions.Completion =
             timed.map { time in
                 let watermark = below.watermarks[time] ?? ColumnWatermark(delay: .max, isExclusive: false)
@@ -112,10 +123,9 @@ extension Lowering {
             OverPartitions(layout, view: view, context: $0)
         }
         // Rows leave late, but not later than their partition's time allows.
-        let owners = Set(over.partition.compactMap(\.column))
         return Lowered(
             node: node, fields: over.fields, watermarks: below.watermarks.filter { owners.contains($0.key) }, isSourceRows: false,
-            isAppendOnly: onClose, lateness: 0)
+            isAppendOnly: onClose, lateness: 0, isNet: isNet && layout.replacesRows)
     }
 
     /// Running functions over rows in the order of event time.

@@ -9,7 +9,7 @@ internal import MartletState
 extension Lowering {
     /// Source rows in front of what multiplies or drops them: they are counted once, here. With EMIT ON WINDOW CLOSE late ones are
     /// refused, so that what is known about their times stays true.
-    private mutating func settle(_ lowered: inout Lowered, view: Int, onClose: Bool) {
+    mutating func settle(_ lowered: inout Lowered, view: Int, onClose: Bool) {
         let time = onClose ? lowered.watermarks.min { ($0.value.delay, $0.key) < ($1.value.delay, $1.key) }?.key : nil
         admit(&lowered, time: time, view: view)
     }
@@ -66,6 +66,32 @@ extension Lowering {
         let joined = Lowered(
             node: node, fields: sides.left.fields + sides.right.fields, watermarks: lefts.watermarks, isSourceRows: false,
             isAppendOnly: true, lateness: 0)
+        return sides.withoutKeys(joined, fields, view: view, in: &self)
+    }
+
+    mutating func lowerNearest(
+        _ left: Plan, _ right: Plan, _ nearest: Nearest, isOuter: Bool, _ condition: Expression, _ fields: [Field], view: Int, onClose: Bool
+    ) throws(SQLError) -> Lowered {
+        var lefts = try lower(left, view: view, onClose: onClose)
+        var rights = try lower(right, view: view, onClose: onClose)
+        admit(&lefts, time: nil, view: view)
+        admit(&rights, time: nil, view: view)
+        let width = lefts.fields.count
+        let sides = keyedSides(lefts, rights, condition, also: (nearest.left, nearest.right.renumbered { $0 - width }), view: view)
+        func side(_ input: Lowered, _ places: [Int], _ isChanging: Bool) -> NearestJoin.Layout.Side {
+            NearestJoin.Layout.Side(
+                types: input.fields.map(\.type), keys: Array(places.dropLast()), by: places.last ?? 0, isChanging: isChanging)
+        }
+        let layout = NearestJoin.Layout(
+            left: side(sides.left, sides.leftKeys, !lefts.isAppendOnly), right: side(sides.right, sides.rightKeys, !rights.isAppendOnly),
+            isBackward: nearest.isBackward, isStrict: nearest.isStrict, isOuter: isOuter)
+        let node = graph.addOperator(
+            "join the nearest", inputs: [
+                graph.addExchange(sides.left.node, keys: layout.left.keys), graph.addExchange(sides.right.node, keys: layout.right.keys),
+            ]
+        ) { _ in NearestJoin(layout) }
+        let joined = Lowered(
+            node: node, fields: sides.left.fields + sides.right.fields, watermarks: [:], isSourceRows: false, isAppendOnly: false, lateness: 0)
         return sides.withoutKeys(joined, fields, view: view, in: &self)
     }
 

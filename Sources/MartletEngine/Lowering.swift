@@ -28,6 +28,8 @@ struct Lowered {
     var isAppendOnly: Bool
     /// The `allowed_lateness` of the sources (the greatest), µs.
     var lateness: Int64
+    /// What changes in a tick is said once, with weights of 1 and −1, and rows of one content come and go at one shard.
+    var isNet = false
 }
 
 /// Plans → graph. One lowering per pipeline: sources and materialized views are shared by all that read them.
@@ -40,7 +42,14 @@ struct Lowering {
     private let evaluation: EvaluationContext
     private let sources: [String: SourceEntry]
     private var views: [String: Lowered] = [:]
+    private let shared: SharedPlans
+    /// Parts that stand in the graph already.
+    private var standing: [SharedPlans.Part: Lowered] = [:]
+    /// Constant rows come on every shard, for joins that stay where their other rows are.
+    var repeatsConstants = false
     private var inputs: [String: Lowered] = [:]
+    /// Of views and sinks that are yet to be added.
+    private var ordinals: [String: [Int]] = [:]
 
     struct SourceEntry {
         var node: NodeID
@@ -52,9 +61,13 @@ struct Lowering {
     /// - Parameters:
     ///   - sources: with the columns that some plan needs, in the order of their ordinals.
     ///   - inputs: relations that are fed from outside, in the order of their ordinals.
+    ///   - objects: all views and sinks, in the order in which they will be added.
     init(
-        sources: [(definition: SourceDefinition, columns: [Int])], inputs: [PipelineInput], shards: Int, evaluation: EvaluationContext
+        sources: [(definition: SourceDefinition, columns: [Int])], inputs: [PipelineInput], objects: [(name: String, plan: Plan)],
+        shards: Int, evaluation: EvaluationContext
     ) {
+        shared = SharedPlans(objects.map(\.plan))
+        for object in objects { ordinals[object.name, default: []].append(graph.addView(object.name)) }
         self.evaluation = evaluation
         self.shards = shards
         var entries: [String: SourceEntry] = [:]
@@ -79,7 +92,7 @@ struct Lowering {
         if lowered.isSourceRows {
             lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
         }
-        if !lowered.isAppendOnly {
+        if !lowered.isAppendOnly, !lowered.isNet {
             // Where a row may leave at one shard and come at another, equal rows have to meet. The graph is the same on any
             // number of shards, so that a state is.
             if !Lowering.staysWithOwner(plan) {
@@ -95,18 +108,27 @@ struct Lowering {
         switch plan {
         case .aggregate, .view: true
         case .filter(let input, _), .emitOnWindowClose(let input): staysWithOwner(input)
+        case .over(_, let partition, _, _, _, _): partition.allSatisfy { $0.column != nil }
+        case .project(.over(_, let partition, _, _, _, _), let expressions, _):
+            partition.allSatisfy { key in key.column != nil && expressions.contains(key) }
         case .project(.aggregate(_, let keys, _, _, _), let expressions, _),
             .project(.filter(.aggregate(_, let keys, _, _, _), _), let expressions, _):
             keys.indices.allSatisfy { key in expressions.contains { $0.column == key } }
-        case .source, .relation, .values, .project, .window, .session, .over, .join, .temporal, .repeated, .unionAll, .unnested, .lookup,
+        case .source, .relation, .values, .project, .window, .session, .join, .temporal, .repeated, .unionAll, .unnested, .lookup,
             .changelog, .stamped:
             false
         }
     }
 
+    private mutating func ordinal(of name: String) -> Int {
+        guard let first = ordinals[name]?.first else { preconditionFailure("\(name) was not among the objects") }
+        ordinals[name]?.removeFirst()
+        return first
+    }
+
     /// Adds a materialized view, for others to read. `tap` makes the operator that sees its changes from outside.
     mutating func addView(_ name: String, _ plan: Plan, tap: OperatorFactory? = nil) throws(SQLError) -> Lowered {
-        let view = graph.addView(name)
+        let view = ordinal(of: name)
         let lowered = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
         views[name] = lowered
         let first = graph.nodes.count
@@ -119,7 +141,7 @@ struct Lowering {
     mutating func addSink(
         _ name: String, _ plan: Plan, make: (Lowered) throws(SQLError) -> OperatorFactory
     ) throws(SQLError) {
-        let view = graph.addView(name)
+        let view = ordinal(of: name)
         let lowered = finished(name, plan, try lower(plan, view: view, onClose: false), view: view)
         let end = try make(lowered)
         let first = graph.nodes.count
@@ -129,7 +151,25 @@ struct Lowering {
 
     // MARK: Nodes
 
+    /// A part that several read stands in the graph once.
     mutating func lower(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
+        if shared.uses.isEmpty || repeatsConstants { return try lowerAnew(plan, view: view, onClose: onClose) }
+        let part = SharedPlans.Part(plan: plan.unnamed, onClose: onClose)
+        guard let readers = shared.readers(part, areCounted: !plan.givesSourceRows) else {
+            return try lowerAnew(plan, view: view, onClose: onClose)
+        }
+        var lowered: Lowered
+        if let known = standing[part] {
+            lowered = known
+        } else {
+            lowered = try lowerAnew(plan, view: graph.addGroup(readers), onClose: onClose)
+            standing[part] = lowered
+        }
+        lowered.fields = plan.fields
+        return lowered
+    }
+
+    private mutating func lowerAnew(_ plan: Plan, view: Int, onClose: Bool) throws(SQLError) -> Lowered {
         let first = graph.nodes.count
         let lowered = try lowerNode(plan, view: view, onClose: onClose)
         // Those that the plan's inputs made are described by now.
@@ -166,6 +206,7 @@ struct Lowering {
             return try lowerWindow(input, time: time, window, fields, view: view, onClose: onClose)
         case .aggregate(let input, let keys, let calls, let window, let fields):
             if onClose, let sliced = try lowerSliced(input, keys, calls, window, fields, view: view) { return sliced }
+            if onClose, let sessions = try lowerSessions(input, keys, calls, fields, view: view) { return sessions }
             return try lowerGrouped(input, keys, calls, fields, view: view, onClose: onClose)
         case .over(let input, let partition, let order, let calls, let limit, let fields):
             let over = OverPlan(partition: partition, order: order, calls: calls, limit: limit, fields: fields)
@@ -180,8 +221,11 @@ struct Lowering {
         case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
             return try lowerUnnested(
                 input, lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields, view: view, onClose: onClose)
-        case .lookup(let left, let right, let isOuter, let condition, let fields):
-            return try lowerLookup(left, right, isOuter: isOuter, condition, fields, view: view, onClose: onClose)
+        case .lookup(let left, let right, let lookup, let condition, let fields):
+            if let nearest = lookup.nearest {
+                return try lowerNearest(left, right, nearest, isOuter: lookup.isOuter, condition, fields, view: view, onClose: onClose)
+            }
+            return try lowerLookup(left, right, isOuter: lookup.isOuter, condition, fields, view: view, onClose: onClose)
         case .changelog(let input, let key, let fields):
             return try lowerChangelog(input, key, fields, view: view, onClose: onClose)
         case .stamped(let input, let fields): return try lowerStamped(input, fields, view: view, onClose: onClose)
@@ -231,6 +275,7 @@ struct Lowering {
     mutating func project(_ below: Lowered, _ expressions: [Expression], _ fields: [Field], view: Int) -> Lowered {
         var lowered = below
         lowered.fields = fields
+        lowered.isNet = false
         lowered.watermarks = [:]
         for (at, expression) in expressions.enumerated() {
             if case .column(let from, _) = expression { lowered.watermarks[at] = below.watermarks[from] }
@@ -252,6 +297,7 @@ struct Lowering {
         // Rows of windows lie behind the watermark by more than lateness; and it says nothing of other columns.
         let slack = lowered.watermarks[time].map { counts ? lateness : $0.delay } ?? .max
         let timeType = fields[time].type
+        lowered.isNet = false
         lowered.node = graph.addOperator("window", inputs: [lowered.node]) {
             WindowExpand(
                 shape, time: time, timeType: timeType, allowedLateness: slack, view: view, countsSourceRows: counts,
@@ -327,8 +373,9 @@ struct Lowering {
             }
         }
         let batch = Batch(count: rows.count, columns: columns)
+        let isEverywhere = repeatsConstants
         return Lowered(
-            node: graph.addOperator("values", inputs: []) { ConstantRows(batch, context: $0) }, fields: fields,
+            node: graph.addOperator("values", inputs: []) { ConstantRows(batch, isEverywhere: isEverywhere, context: $0) }, fields: fields,
             watermarks: [:], isSourceRows: false, isAppendOnly: true, lateness: 0)
     }
 }
@@ -384,8 +431,12 @@ extension Lowering {
         let used = ownKeys.map { keys[$0] } + calls.compactMap(\.argument) + calls.compactMap(\.filter)
         guard used.allSatisfy({ $0.columnsUsed.allSatisfy { $0 < width } }) else { return nil }
 
+        let before = (graph, standing)
         let below = try lower(rows, view: view, onClose: true)
-        guard let watermark = below.watermarks[time], below.isAppendOnly else { return nil }
+        guard let watermark = below.watermarks[time], below.isAppendOnly else {
+            (graph, standing) = before
+            return nil
+        }
         let shape = try Lowering.shape(hop)
         let timeType = windowFields[time].type
         let prepared = AggregateInput(
@@ -420,6 +471,50 @@ extension Lowering {
             node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: true, lateness: 0)
     }
 
+    /// EMIT ON WINDOW CLOSE straight over sessions, by their partition: a session is its running values. nil where the plan has
+    /// another shape.
+    private mutating func lowerSessions(
+        _ input: Plan, _ keys: [Expression], _ calls: [AggregateCall], _ fields: [Field], view: Int
+    ) throws(SQLError) -> Lowered? {
+        guard case .session(let rows, let time, let session, let sessionFields) = input else { return nil }
+        let width = sessionFields.count - 2
+        let places = keys.compactMap(\.column)
+        let bounds = [width, width + 1]
+        guard places.count == keys.count, Set(places).isSuperset(of: session.partition), places.contains(where: { bounds.contains($0) }),
+            places.allSatisfy({ bounds.contains($0) || session.partition.contains($0) }),
+            (calls.compactMap(\.argument) + calls.compactMap(\.filter)).allSatisfy({ $0.columnsUsed.allSatisfy { $0 < width } })
+        else { return nil }
+
+        let before = (graph, standing)
+        var below = try lower(rows, view: view, onClose: true)
+        admit(&below, time: time, view: view)
+        guard below.isAppendOnly, let watermark = below.watermarks[time] else {
+            (graph, standing) = before
+            return nil
+        }
+        let timeType = sessionFields[time].type
+        let prepared = AggregateInput(
+            before: session.partition.map { .column($0, sessionFields[$0].type) } + [.column(time, timeType)], calls: calls)
+        let projected = project(
+            below, prepared.expressions, prepared.expressions.map { Field(name: "", type: $0.type) }, view: view)
+        let exchanged = graph.addExchange(projected.node, keys: Array(session.partition.indices))
+        let outputs: [WindowOutput] =
+            places.map { place in
+                if place == width { return .windowStart }
+                if place == width + 1 { return .windowEnd }
+                return .key(session.partition.firstIndex(of: place) ?? 0)
+            } + calls.indices.map { .result($0) }
+        let layout = SessionAggregate.Layout(
+            partition: session.partition.map { sessionFields[$0].type }, time: timeType, gap: session.gap, calls: prepared.specs,
+            arguments: prepared.arguments, filters: prepared.filters, delay: watermark.delay, outputs: outputs)
+        let node = graph.addOperator("aggregate sessions", inputs: [exchanged]) { SessionAggregate(layout, view: view, context: $0) }
+        var watermarks: [Int: ColumnWatermark] = [:]
+        for (key, place) in places.enumerated() where place == width + 1 {
+            watermarks[key] = ColumnWatermark(delay: watermark.delay, isExclusive: false)
+        }
+        return Lowered(node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: true, lateness: 0)
+    }
+
     /// Any other aggregation: rows go to the shard that owns their key.
     private mutating func lowerGrouped(
         _ input: Plan, _ keys: [Expression], _ calls: [AggregateCall], _ fields: [Field], view: Int, onClose: Bool
@@ -448,21 +543,31 @@ extension Lowering {
                 AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
             }
         }
-        let exchanged = graph.addExchange(projected.node, keys: Array(keys.indices))
         let layout = GroupLayout(
             keys: keys.map(\.type), calls: prepared.specs, arguments: prepared.arguments, filters: prepared.filters)
+        var parts: GroupExchange?
+        if timed == nil, below.isAppendOnly, !onClose {
+            let exchange = GroupExchange(shards: shards)
+            projected.node = graph.addOperator("aggregate partly", inputs: [projected.node]) {
+                PartialGroups(layout, exchange: exchange, context: $0)
+            }
+            parts = exchange
+        }
+        let exchanged = graph.addExchange(projected.node, keys: Array(keys.indices))
         let timeKey = timed.map {
             GroupAggregate.TimeKey(
                 key: $0.0, allowedLateness: refusesLate ? below.lateness : $0.1.delay, isExclusive: $0.1.isExclusive)
         }
         let isChanging = !below.isAppendOnly
+        let merged = parts
         let node = graph.addOperator("aggregate", inputs: [exchanged]) {
             GroupAggregate(
-                layout, timeKey: timeKey, emission: onClose ? .onClose : .onChange, isChanging: isChanging, view: view, context: $0)
+                layout, timeKey: timeKey, emission: onClose ? .onClose : .onChange, isChanging: isChanging, parts: merged, view: view,
+                context: $0)
         }
         var watermarks = projected.watermarks.filter { $0.key < keys.count }
         if refusesLate { watermarks = watermarks.mapValues { $0.later(by: below.lateness) } }
         return Lowered(
-            node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: onClose, lateness: 0)
+            node: node, fields: fields, watermarks: watermarks, isSourceRows: false, isAppendOnly: onClose, lateness: 0, isNet: !onClose)
     }
 }

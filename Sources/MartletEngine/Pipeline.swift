@@ -66,7 +66,12 @@ package final class Pipeline: TickMachine {
         firstInput = own.count
         var lowering = Lowering(
             sources: script.sources, inputs: own.map { PipelineInput(name: $0, isAppendOnly: true, isDriven: false) } + inputs,
-            shards: options.shards, evaluation: options.evaluation)
+            objects: script.objects.map { object in
+                switch object {
+                case .view(let name, let plan): (name, plan)
+                case .sink(let definition): (definition.name, definition.plan)
+                }
+            }, shards: options.shards, evaluation: options.evaluation)
         var taps: [String: PipelineTap] = [:]
         var targets: [any SinkTarget] = []
         var collectors: [SinkCollector] = []

@@ -33,6 +33,11 @@ struct PrefixCase: Sendable {
         PrefixCase("full join using", "SELECT key, value, a.id, b.id AS other FROM a FULL JOIN b USING (key, value)"),
         PrefixCase("join on expressions", "SELECT a.id, b.id AS other FROM a JOIN b ON a.key + 1 = b.value AND a.value % 2 = b.key % 2"),
         PrefixCase("cross join of constants", "SELECT a.id, v.x FROM a CROSS JOIN (VALUES (1), (2)) AS v (x)"),
+        PrefixCase("join of constants", "SELECT a.id, v.x FROM a JOIN (VALUES (1, 'one'), (2, 'two'), (2, 'zwei')) AS v (n, x) ON a.key = v.n AND a.value > 1"),
+        PrefixCase("left join of constants", "SELECT a.id, v.x FROM a LEFT JOIN (VALUES (1, 7), (2, 8), (3, NULL)) AS v (n, x) ON a.key = v.n AND a.value < v.x"),
+        PrefixCase("constants joined", "SELECT v.x, a.id FROM (VALUES (1, 7), (2, 8)) AS v (n, x) LEFT JOIN a ON a.key = v.n"),
+        PrefixCase(
+            "one part twice", "SELECT x.key, x.n, y.key AS other FROM (SELECT key, count(*) AS n FROM a GROUP BY key) x JOIN (SELECT key, count(*) AS n FROM a GROUP BY key) y ON x.n = y.n"),
         PrefixCase("self join", "SELECT x.id, y.id AS other FROM a x JOIN a y ON x.key = y.value AND x.id < y.id"),
         PrefixCase("t left join t", "SELECT x.id, y.id AS other FROM a x LEFT JOIN a y ON x.id = y.id"),
         PrefixCase(
@@ -53,6 +58,10 @@ struct PrefixCase: Sendable {
         PrefixCase("asof", "SELECT a.id, b.id AS other FROM a ASOF JOIN b ON a.key = b.key AND a.id >= b.id - 2000"),
         PrefixCase("asof left", "SELECT a.id, b.id AS other FROM a ASOF LEFT JOIN b ON a.key = b.key AND a.id >= b.id - 2000"),
         PrefixCase("asof, the next one", "SELECT a.id, b.id AS other FROM a ASOF JOIN b ON a.key = b.key AND a.id < b.id - 2000"),
+        PrefixCase("asof, after", "SELECT a.id, b.id AS other FROM a ASOF LEFT JOIN b ON a.key = b.key AND a.id > b.id - 2000"),
+        PrefixCase(
+            "asof over rows that change",
+            "SELECT x.key, x.n, y.m FROM (SELECT key, count(*) AS n FROM a GROUP BY key) x ASOF LEFT JOIN (SELECT key, value, count(*) AS m FROM b GROUP BY key, value) y ON x.key = y.key AND x.n >= y.value"),
         PrefixCase(
             "version by event time", "SELECT a.id, b.ts AS at FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts ON a.key = b.key",
             duckdb: "SELECT a.id, CAST(epoch(b.ts) AS BIGINT) AS at FROM a ASOF JOIN b ON a.key = b.key AND a.ts >= b.ts"),
@@ -208,6 +217,10 @@ struct PrefixCase: Sendable {
         + both(
             "session", "SELECT key, window_start, window_end, count(*) AS n, sum(value) AS s FROM SESSION(a PARTITION BY key, ts, INTERVAL '3 seconds') GROUP BY key, window_start, window_end",
             duckdb: "SELECT key, epoch(window_start)::BIGINT, epoch(window_end)::BIGINT, count(*), sum(value) FROM \(sessions) GROUP BY ALL")
+        + both(
+            "session of many aggregates",
+            "SELECT window_start, key, count(DISTINCT value) AS d, max(value) AS h, sum(value) AS v, string_agg(id::TEXT, ',' ORDER BY id) AS l, min('a text longer than a view ' || id) AS t FROM SESSION(a PARTITION BY key, ts, INTERVAL '3 seconds') GROUP BY key, window_start, window_end",
+            duckdb: "SELECT epoch(window_start)::BIGINT, key, count(DISTINCT value), max(value), sum(value), string_agg(id::TEXT, ',' ORDER BY id), min('a text longer than a view ' || id) FROM \(sessions) GROUP BY window_start, window_end, key")
         + both(
             "session in Flink's words", "SELECT key, window_end, count(*) AS n FROM TABLE(SESSION(TABLE a PARTITION BY (key), DESCRIPTOR(ts), INTERVAL '3' SECOND)) GROUP BY key, window_start, window_end",
             duckdb: "SELECT key, epoch(window_end)::BIGINT, count(*) FROM \(sessions) GROUP BY key, window_start, window_end")

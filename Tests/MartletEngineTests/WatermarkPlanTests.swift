@@ -79,6 +79,27 @@ struct WatermarkPlanTests {
         #expect(run.rows("partly") == ["@0 9", "@10 4", "@30 3"])
     }
 
+    @Test("a part that several views have runs once, and each view has its counts and late rows", arguments: [1, 2])
+    func sharedParts(shards: Int) throws {
+        let windowed = "(SELECT key, window_start, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY key, window_start)"
+        let run = try EngineRun(
+            """
+            CREATE MATERIALIZED VIEW one AS SELECT window_start, sum(n) AS n FROM \(windowed) x GROUP BY window_start EMIT ON WINDOW CLOSE;
+            CREATE MATERIALIZED VIEW two AS SELECT window_start, max(n) AS m FROM \(windowed) y GROUP BY window_start EMIT ON WINDOW CLOSE;
+            CREATE SINK k FROM one\(sink)
+            CREATE SINK l FROM two\(sink)
+            """, rows: [at(0, 1, 30, 2, 31, 40)], shards: shards)
+        let graph = run.pipeline.circuit.graph
+        #expect(graph.nodes.count { $0.name == "aggregate slices" } == 1)
+        #expect(run.lines("k").sorted() == ["@0 2", "@30 2", "@40 1"])
+        #expect(run.lines("l").sorted() == ["@0 1", "@30 1", "@40 1"])
+        #expect(run.lines("late").count == 2)
+        for view in 0...1 {
+            let counters = run.pipeline.circuit.counters(of: view)
+            #expect((counters.rowsIn, counters.counted, counters.late, counters.deadLetters) == (6, 5, 1, 0))
+        }
+    }
+
     @Test("late rows and dead letters can be read, with all of their columns, one tick later")
     func sideRelations() throws {
         let run = try EngineRun(

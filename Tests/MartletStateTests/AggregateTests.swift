@@ -1,6 +1,6 @@
 internal import MartletColumns
 internal import MartletCore
-internal import MartletState
+@testable import MartletState
 internal import Testing
 
 @Suite struct AggregateTests {
@@ -110,6 +110,32 @@ internal import Testing
         let empty = AggregateTable(keys: [], calls: specs)
         empty.ensureGlobalGroup()
         #expect(empty.allRows().rows.map { $0.map(shown) } == [["0", "0", "NULL", "NULL", "NULL", "NULL", "0"]])
+    }
+
+    @Test("words are counted as a dictionary would, whatever comes and goes", arguments: [true, false])
+    func wordCounts(isCounting: Bool) {
+        var random = Xoshiro256(seed: 3)
+        var counts = WordCounts(isCounting: isCounting)
+        var other = WordCounts(isCounting: isCounting)
+        defer { counts.deallocate() }
+        defer { other.deallocate() }
+        var expected: [Int64: Int64] = [:]
+        func note(_ word: Int64, _ weight: Int64) {
+            let sum = isCounting ? (expected[word] ?? 0) + weight : 1
+            expected[word] = sum == 0 ? nil : sum
+        }
+        for step in 0..<40_000 {
+            // Few words at first, so that most of them go again.
+            let word = Int64(random.next() % UInt64(step < 20_000 ? 64 : 8_192)) - 8
+            let weight: Int64 = isCounting && random.next() % 2 == 0 ? -1 : 1
+            if step % 3 == 0 { other.add(word, weight) } else { counts.add(word, weight) }
+            note(word, weight)
+        }
+        counts.merge(other)
+        #expect(counts.count == expected.count)
+        #expect(counts.positive == expected.values.count { $0 > 0 })
+        #expect(counts.sorted.map(\.word) == expected.keys.sorted())
+        #expect(counts.sorted.map(\.count) == expected.sorted { $0.key < $1.key }.map(\.value))
     }
 
     @Test func manyExtremes() {

@@ -111,8 +111,9 @@ package final class Union: StatelessOperator {
 package final class ConstantRows: Operator {
     private var rows: Batch?
 
-    package init(_ rows: Batch, context: ShardContext) {
-        self.rows = context.shard == 0 ? rows : nil
+    /// `isEverywhere`: each shard has them all; else the first one.
+    package init(_ rows: Batch, isEverywhere: Bool = false, context: ShardContext) {
+        self.rows = isEverywhere || context.shard == 0 ? rows : nil
     }
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {}

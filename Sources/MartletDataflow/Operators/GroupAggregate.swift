@@ -35,6 +35,8 @@ package final class GroupAggregate: Operator {
     private let tableLayout: AggregateLayout
     private let timeKey: TimeKey?
     private let emission: Emission
+    /// What shards have aggregated by themselves, to be merged by the owners of the keys.
+    private let parts: GroupExchange?
     private let view: Int
     private let context: ShardContext
 
@@ -48,10 +50,15 @@ package final class GroupAggregate: Operator {
     private var changed: Set<Int64> = []
     private var earliest = Int64.max
 
-    /// - Parameter isChanging: rows of the input may be taken back.
+    /// - Parameters:
+    ///   - isChanging: rows of the input may be taken back.
+    ///   - parts: of `PartialGroups`; without a time key, and for rows that only come.
     package init(
-        _ layout: GroupLayout, timeKey: TimeKey?, emission: Emission, isChanging: Bool = false, view: Int, context: ShardContext
+        _ layout: GroupLayout, timeKey: TimeKey?, emission: Emission, isChanging: Bool = false, parts: GroupExchange? = nil, view: Int,
+        context: ShardContext
     ) {
+        precondition(parts == nil || timeKey == nil && !isChanging, "parts of groups with a time key, or of rows that change")
+        self.parts = parts
         self.layout = layout
         var kept: [Int] = []
         var types: [DataType] = []
@@ -226,7 +233,17 @@ package final class GroupAggregate: Operator {
     }
 
     package func flush(into output: any Output) {
+        if let parts { merge(parts) }
         if emission == .onChange { emitChanges(into: output) }
+    }
+
+    /// Without keys all is the first shard's.
+    private func merge(_ parts: GroupExchange) {
+        if layout.keys.isEmpty, context.shard > 0 { return }
+        let (shard, count) = layout.keys.isEmpty ? (0, 1) : (context.shard, context.shardCount)
+        for from in 0..<parts.parts.count {
+            if let part = parts.parts[from] { table(0).merge(from: part, shard: shard, of: count) }
+        }
     }
 
     private func emitAll(_ table: AggregateTable, into output: any Output) {

@@ -69,9 +69,14 @@ package struct JoinLayout: Sendable {
     package var waitsForTime: Bool
     /// Left rows meet the right ones that are there when they come, and are not kept; `kind` is inner or left.
     package var isLookup: Bool
+    /// Each shard has all right rows.
+    package var isReplicated: Bool
 
-    package init(kind: JoinKind, left: Side, right: Side, condition: Expression?, waitsForTime: Bool, isLookup: Bool = false) {
+    package init(
+        kind: JoinKind, left: Side, right: Side, condition: Expression?, waitsForTime: Bool, isLookup: Bool = false, isReplicated: Bool = false
+    ) {
         self.isLookup = isLookup
+        self.isReplicated = isReplicated
         self.kind = kind
         self.left = left
         self.right = right
@@ -148,8 +153,12 @@ package final class Join: Operator {
 
     package func adopt(_ other: any Operator, _ move: ShardMove) {
         guard let other = other as? Join else { preconditionFailure("another operator") }
-        table.adopt(other.table, move.share)
         watermark = max(watermark, other.watermark)
+        if !layout.isReplicated {
+            table.adopt(other.table, move.share)
+        } else if move.isFirst {
+            table.adopt(other.table, KeyShare(shard: 0, of: 1))
+        }
     }
 
     // MARK: - Changes

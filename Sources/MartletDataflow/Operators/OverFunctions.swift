@@ -59,6 +59,20 @@ package struct OverFunctionCall: Sendable {
     }
 }
 
+extension SortedRelease.Order {
+    /// Which of two values comes first: negative, 0 or positive.
+    func compare(_ left: Column, _ row: Int, _ right: Column, _ other: Int) -> Int {
+        switch (left.isNull(row), right.isNull(other)) {
+        case (true, true): return 0
+        case (true, false): return nullsFirst ? -1 : 1
+        case (false, true): return nullsFirst ? 1 : -1
+        case (false, false):
+            let ascending = left.compare(row, right, other)
+            return descending ? -ascending : ascending
+        }
+    }
+}
+
 /// Rows in order: partition by partition, each in the order of the sort keys. What is the same in all sort keys is
 /// ordered by content, so that results depend on nothing but the rows.
 struct OrderedPartitions {
@@ -108,15 +122,7 @@ struct OrderedPartitions {
     static func precedes(_ columns: [Column], _ order: [SortedRelease.Order], _ left: Int, _ right: Int) -> Bool {
         for key in order {
             let column = columns[key.column]
-            let place: Int
-            switch (column.isNull(left), column.isNull(right)) {
-            case (true, true): place = 0
-            case (true, false): place = key.nullsFirst ? -1 : 1
-            case (false, true): place = key.nullsFirst ? 1 : -1
-            case (false, false):
-                let ascending = column.compare(left, column, right)
-                place = key.descending ? -ascending : ascending
-            }
+            let place = key.compare(column, left, column, right)
             if place != 0 { return place < 0 }
         }
         for column in columns {

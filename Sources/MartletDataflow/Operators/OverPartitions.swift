@@ -49,14 +49,20 @@ package final class OverPartitions: Operator {
             self.isChanging = isChanging
             self.emission = emission
         }
+
+        /// Rows beyond the limit will never be within it, so they are not kept.
+        var forgetsBeyondLimit: Bool {
+            limit != nil && !isChanging && calls.allSatisfy { [.rowNumber, .rank, .denseRank].contains($0.kind) }
+        }
+
+        /// A tick takes back rows that fell out of the limit, and gives those that came into it, one by one.
+        package var replacesRows: Bool { forgetsBeyondLimit && shown.isEmpty && emission == .onChange }
     }
 
     private let layout: Layout
     private let view: Int
     private let context: ShardContext
     private let table: PartitionTable
-    /// Rows beyond the limit will never be within it, so they are not kept.
-    private let forgetsBeyondLimit: Bool
     private var pending: [Batch] = []
     private var watermark: Watermark = .start
     /// Partitions by the time at which something of theirs may be final.
@@ -69,8 +75,6 @@ package final class OverPartitions: Operator {
         self.context = context
         table = PartitionTable(
             partition: layout.partition.map { layout.types[$0] }, rows: layout.types, isChanging: layout.isChanging)
-        let isRank = layout.calls.allSatisfy { [.rowNumber, .rank, .denseRank].contains($0.kind) }
-        forgetsBeyondLimit = layout.limit != nil && !layout.isChanging && isRank
     }
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
@@ -147,7 +151,7 @@ package final class OverPartitions: Operator {
         let numbers = table.numbers(layout.partition.map { delta.columns[$0] }, count: delta.count)
         var seen: Set<UInt32> = []
         let touched = numbers.filter { seen.insert($0).inserted }
-        if forgetsBeyondLimit, layout.shown.isEmpty, layout.emission == .onChange {
+        if layout.replacesRows {
             let fresh = Set(table.apply(delta.columns, partitions: numbers, weights: nil))
             if let new = results(touched) { replace(new, fresh, into: output) }
             return
@@ -215,7 +219,7 @@ package final class OverPartitions: Operator {
         if let limit = layout.limit {
             let ranks = values[limit.call].int64s
             kept = kept.filter { ranks[$0] <= limit.rank }
-            if forgetsBeyondLimit {
+            if layout.forgetsBeyondLimit {
                 let out = (0..<batch.count).filter { ranks[$0] > limit.rank }
                 beyond = out.map { slots[$0] }
                 if !out.isEmpty { beyondRows = batch.gather(Selection(out)) }

@@ -23,7 +23,7 @@ extension Binder {
             guard !parts.keys.isEmpty else {
                 throw .notSupported("a lookup without an equality of columns of both sides", at: conditionSyntax.position)
             }
-            return (try counted(.lookup(plan, right.0, isOuter: isOuter, condition: condition, fields: fields), at: syntax.position), scope)
+            return (try counted(.lookup(plan, right.0, Lookup(isOuter: isOuter), condition: condition, fields: fields), at: syntax.position), scope)
         }
         let block = Block(scope: left.1)
         block.clause = .join
@@ -35,6 +35,13 @@ extension Binder {
         }
         let stamp = Bound(.column(plan.fields.count + column, right.0.fields[column].type))
         let isEarlier = try resolved("<=", [stamp, moment], [time.position, time.position], isOperator: true, at: time.position).expression
+        if case .call(.lessOrEqual, let operands, _) = isEarlier,
+            let found = try nearest(
+                plan, right.0, condition, Nearest(left: operands[1], right: operands[0], isBackward: true, isStrict: false), isOuter: isOuter,
+                at: syntax.position)
+        {
+            return (found, scope)
+        }
         return (
             try latest(
                 plan, right.0, Simplifier.and(Optimiser.conjuncts(condition) + [isEarlier]), by: stamp.expression, descending: true,
@@ -50,27 +57,44 @@ extension Binder {
         let scope = try beside(left.1, right.1, at: syntax.position)
         let condition = try joinCondition(conditionSyntax, scope)
         let width = left.0.fields.count
-        var nearest: (by: Expression, descending: Bool)?
+        var nearest: Nearest?
+        var equalities: [Expression] = []
         for conjunct in Optimiser.conjuncts(condition) {
             guard case .call(let function, let operands, _) = conjunct, operands.count == 2 else { throw Self.asofUsage(conditionSyntax) }
             let isRightFirst = operands[0].columns.allSatisfy { $0 >= width } && !operands[0].columns.isEmpty
             let by = isRightFirst ? operands[0] : operands[1]
-            guard by.columns.allSatisfy({ $0 >= width }), (isRightFirst ? operands[1] : operands[0]).columns.allSatisfy({ $0 < width }) else {
-                throw Self.asofUsage(conditionSyntax)
-            }
+            let from = isRightFirst ? operands[1] : operands[0]
+            guard by.columns.allSatisfy({ $0 >= width }), from.columns.allSatisfy({ $0 < width }) else { throw Self.asofUsage(conditionSyntax) }
+            let isStrict = function == .greater || function == .less
             switch function {
-            case .equal: continue
-            case .greater where nearest == nil, .greaterOrEqual where nearest == nil: nearest = (by, !isRightFirst)
-            case .less where nearest == nil, .lessOrEqual where nearest == nil: nearest = (by, isRightFirst)
+            case .equal: equalities.append(conjunct)
+            case .greater where nearest == nil, .greaterOrEqual where nearest == nil:
+                nearest = Nearest(left: from, right: by, isBackward: !isRightFirst, isStrict: isStrict)
+            case .less where nearest == nil, .lessOrEqual where nearest == nil:
+                nearest = Nearest(left: from, right: by, isBackward: isRightFirst, isStrict: isStrict)
             default: throw Self.asofUsage(conditionSyntax)
             }
         }
         guard let nearest else { throw Self.asofUsage(conditionSyntax) }
+        let isOuter = syntax.kind == .asofLeft
+        if let found = try self.nearest(left.0, right.0, Simplifier.and(equalities), nearest, isOuter: isOuter, at: syntax.position) {
+            return (found, scope)
+        }
         return (
             try latest(
-                left.0, right.0, condition, by: nearest.by, descending: nearest.descending, isOuter: syntax.kind == .asofLeft, at: syntax.position),
+                left.0, right.0, condition, by: nearest.right, descending: nearest.isBackward, isOuter: isOuter, at: syntax.position),
             scope
         )
+    }
+
+    /// A join of its own kind, where equalities of both sides' columns are all that is asked besides; else nil.
+    private mutating func nearest(
+        _ left: Plan, _ right: Plan, _ condition: Expression, _ nearest: Nearest, isOuter: Bool, at position: Int
+    ) throws(SQLError) -> Plan? {
+        let parts = JoinCondition(condition, leftWidth: left.fields.count)
+        guard parts.rest.isEmpty, !parts.keys.isEmpty, nearest.left.type.withoutModifiers == nearest.right.type.withoutModifiers else { return nil }
+        let lookup = Lookup(isOuter: isOuter, nearest: nearest)
+        return try counted(.lookup(left, right, lookup, condition: condition, fields: left.fields + right.fields), at: position)
     }
 
     private static func asofUsage(_ condition: ExpressionSyntax) -> SQLError {

@@ -64,6 +64,12 @@ struct ContinuousCheck {
         case .source, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .unnested, .emitOnWindowClose:
             break
         case .changelog: break
+        case .lookup(_, _, let lookup, _, _) where lookup.nearest != nil:
+            if emit != nil {
+                throw SQLError(
+                    .featureNotSupported, "EMIT ON WINDOW CLOSE over the nearest rows of a join is not supported yet", at: query.position,
+                    hint: "Leave EMIT ON WINDOW CLOSE out: the result changes when a nearer row comes.")
+            }
         case .lookup(let left, _, _, _, _):
             guard left.isAppendOnly(in: catalog, onClose: emit != nil) else {
                 throw SQLError(

@@ -5,7 +5,8 @@ internal import MartletCore
 /// 1. conditions move down, to the source where they can, below window nodes in any case, above aggregates never;
 /// 2. projections fold into what reads them, so that a window node stands directly under its aggregate;
 /// 3. columns nobody reads are not read;
-/// 4. aggregates learn which of their keys are the window's bounds.
+/// 4. inner joins come in an order in which conditions connect them;
+/// 5. aggregates learn which of their keys are the window's bounds.
 ///
 /// The output fields (names, types, order) stay as they are. What decides about errors: a condition may be evaluated for a row
 /// that another condition of the same AND refuses; the AND's contract (`Expression.and`) makes that unobservable.
@@ -21,8 +22,9 @@ struct Optimiser {
         var result = Self.simplified(plan, context)
         result = pushed(result, [])
         result = Fusion.fused(result)
-        // Fusion brings filters and windows together that projections kept apart.
+        // Fusion brings filters, windows and joins together that projections kept apart.
         result = pushed(result, [])
+        result = JoinOrder.ordered(result)
         result = Fusion.fused(result)
         result = Pruning.pruned(result)
         result = Fusion.fused(result)
@@ -93,11 +95,11 @@ struct Optimiser {
             let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < width } }
             return Self.filtered(
                 .unnested(pushed(input, below), lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields), above)
-        case .lookup(let left, let right, let isOuter, let condition, let fields):
+        case .lookup(let left, let right, let lookup, let condition, let fields):
             let width = left.fields.count
             let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < width } }
             return Self.filtered(
-                .lookup(pushed(left, below), pushed(right, []), isOuter: isOuter, condition: condition, fields: fields), above)
+                .lookup(pushed(left, below), pushed(right, []), lookup, condition: condition, fields: fields), above)
         case .changelog(let input, let key, let fields): return Self.filtered(.changelog(pushed(input, []), key: key, fields: fields), conditions)
         case .stamped(let input, let fields):
             let (below, above) = Self.split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < fields.count - 1 } }
@@ -169,8 +171,8 @@ extension Plan {
         case .repeated(let input, let times): .repeated(transform(input), times: times)
         case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
             .unnested(transform(input), lists: lists, isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields)
-        case .lookup(let left, let right, let isOuter, let condition, let fields):
-            .lookup(transform(left), transform(right), isOuter: isOuter, condition: condition, fields: fields)
+        case .lookup(let left, let right, let lookup, let condition, let fields):
+            .lookup(transform(left), transform(right), lookup, condition: condition, fields: fields)
         case .changelog(let input, let key, let fields): .changelog(transform(input), key: key, fields: fields)
         case .stamped(let input, let fields): .stamped(transform(input), fields: fields)
         case .unionAll(let arms, let fields): .unionAll(arms.map(transform), fields: fields)
@@ -185,8 +187,8 @@ extension Plan {
         case .source, .relation, .view, .window, .session, .unionAll, .emitOnWindowClose, .changelog, .stamped: return mapped
         case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
             return .unnested(input, lists: lists.map(transform), isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields)
-        case .lookup(let left, let right, let isOuter, let condition, let fields):
-            return .lookup(left, right, isOuter: isOuter, condition: transform(condition), fields: fields)
+        case .lookup(let left, let right, let lookup, let condition, let fields):
+            return .lookup(left, right, lookup.mapped(transform), condition: transform(condition), fields: fields)
         case .join(let left, let right, let type, let condition, let fields):
             return .join(left, right, type, condition: transform(condition), fields: fields)
         case .temporal(let input, let from, let until):

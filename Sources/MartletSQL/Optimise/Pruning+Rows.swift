@@ -18,9 +18,9 @@ extension Pruning {
                     below, lists: lists.map { $0.moved(inner) }, isOuter: isOuter, hasOrdinality: hasOrdinality,
                     fields: belowFields + fields.suffix(fields.count - width)), places
             )
-        case .lookup(let left, let right, let isOuter, let condition, let fields):
+        case .lookup(let left, let right, let lookup, let condition, let fields):
             let width = left.fields.count
-            let wanted = needed.union(condition.columns)
+            let wanted = needed.union(condition.columns).union(lookup.columns)
             let (newLeft, lefts) = pruned(left, needed: wanted.filter { $0 < width })
             let (newRight, rights) = pruned(right, needed: Set(wanted.lazy.filter { $0 >= width }.map { $0 - width }))
             let newWidth = newLeft.fields.count
@@ -28,7 +28,8 @@ extension Pruning {
             for (old, new) in rights { all[old + width] = new + newWidth }
             var newFields = newLeft.fields + newRight.fields
             for (old, new) in all { newFields[new].name = fields[old].name }
-            return (.lookup(newLeft, newRight, isOuter: isOuter, condition: condition.moved(all), fields: newFields), all)
+            let moved = lookup.mapped { $0.moved(all) }
+            return (.lookup(newLeft, newRight, moved, condition: condition.moved(all), fields: newFields), all)
         case .changelog(let input, let key, let fields):
             // A row's change is a change of all of it.
             let width = fields.count - 2

@@ -64,7 +64,11 @@ extension Plan {
         case .unnested(_, let lists, let isOuter, let hasOrdinality, let fields):
             let shown = zip(lists, fields.suffix(lists.count + (hasOrdinality ? 1 : 0))).map { named(sql($0), $1.name) }
             return "Unnest \(isOuter ? "left " : "")\(shown.joined(separator: ", "))\(hasOrdinality ? " with ordinality" : "")"
-        case .lookup(_, _, let isOuter, let condition, _): return "Look up \(isOuter ? "left " : "")on \(sql(condition))"
+        case .lookup(_, _, let lookup, let condition, _):
+            let word = lookup.isOuter ? "left " : ""
+            guard let nearest = lookup.nearest else { return "Look up \(word)on \(sql(condition))" }
+            let sign = (nearest.isBackward ? ">" : "<") + (nearest.isStrict ? "" : "=")
+            return "Join \(word)the nearest on \(sql(condition)), \(sql(nearest.left)) \(sign) \(sql(nearest.right))"
         case .changelog(_, let key, _):
             return "Changelog" + (key.isEmpty ? "" : " by " + key.map { quoted(names[$0]) }.joined(separator: ", "))
         case .stamped(_, let fields): return "Stamp \(quoted(fields.last?.name ?? ""))"

@@ -57,6 +57,8 @@ extension Plan {
             guard case .table(let table)? = catalog.relation(named: name)?.kind, let watermark = table.watermark else { return [] }
             return [watermark.column]
         case .values, .temporal, .changelog: return []
+        // A right row that comes later changes rows that have left long ago.
+        case .lookup(_, _, let lookup, _, _) where lookup.nearest != nil: return []
         case .filter(let input, _), .repeated(let input, _), .emitOnWindowClose(let input), .unnested(let input, _, _, _, _),
             .lookup(let input, _, _, _, _), .stamped(let input, _):
             return input.eventTimeColumns(in: catalog)
@@ -100,6 +102,7 @@ extension Plan {
             if case .table(let table)? = catalog.relation(named: name)?.kind { return table.isAppendOnly }
             return true
         case .values, .emitOnWindowClose, .changelog: return true
+        case .lookup(_, _, let lookup, _, _) where lookup.nearest != nil: return false
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .repeated(let input, _),
             .unnested(let input, _, _, _, _), .lookup(let input, _, _, _, _), .stamped(let input, _):
             return input.isAppendOnly(in: catalog, onClose: onClose)

@@ -180,9 +180,8 @@ package indirect enum Plan: Hashable, Sendable {
     /// One row for each element of the arrays, side by side (NULL where one is shorter): the input's columns, the elements, and
     /// with `hasOrdinality` their number from 1 (BIGINT). `isOuter`: a row without elements stays, with NULLs.
     case unnested(Plan, lists: [Expression], isOuter: Bool, hasOrdinality: Bool, fields: [Field])
-    /// Left rows, as they come, with the right rows that match at that moment; what changes on the right later changes nothing
-    /// (FOR SYSTEM_TIME AS OF PROCTIME()). `isOuter`: a left row without a match comes with NULLs.
-    case lookup(Plan, Plan, isOuter: Bool, condition: Expression, fields: [Field])
+    /// Left rows with right rows of a certain time. The condition is over the left side's columns, then the right side's.
+    case lookup(Plan, Plan, Lookup, condition: Expression, fields: [Field])
     /// The input's changes as rows that stay: its columns, then `changelog_op` (SMALLINT: 1 insert, 2 delete, 3 and 4 the new and
     /// the old row of an update) and `_changelog_row_id` (BIGINT). `key` tells which deletion and insertion are an update.
     case changelog(Plan, key: [Int], fields: [Field])
@@ -192,6 +191,51 @@ package indirect enum Plan: Hashable, Sendable {
     case values([[Expression]], fields: [Field])
     /// Rows and results leave when the watermark passes them (EMIT ON WINDOW CLOSE); stands at the top of a view's plan.
     case emitOnWindowClose(Plan)
+}
+
+/// Which right rows a lookup gives to a left row.
+package struct Lookup: Hashable, Sendable {
+    /// A left row without a match comes with NULLs.
+    package var isOuter: Bool
+    /// nil: those that match at the moment when the left row comes; what changes on the right later changes nothing
+    /// (FOR SYSTEM_TIME AS OF PROCTIME()).
+    package var nearest: Nearest?
+
+    package init(isOuter: Bool, nearest: Nearest? = nil) {
+        self.isOuter = isOuter
+        self.nearest = nearest
+    }
+}
+
+/// Of the right rows that match by equality, the one whose value is nearest to the left row's, on one side of it (ASOF JOIN).
+package struct Nearest: Hashable, Sendable {
+    /// Over the columns of both sides; of one type.
+    package var left: Expression
+    package var right: Expression
+    /// The last one up to the left row's value; else the first from it on.
+    package var isBackward: Bool
+    /// The very same value does not match.
+    package var isStrict: Bool
+
+    package init(left: Expression, right: Expression, isBackward: Bool, isStrict: Bool) {
+        self.left = left
+        self.right = right
+        self.isBackward = isBackward
+        self.isStrict = isStrict
+    }
+}
+
+extension Lookup {
+    func mapped(_ transform: (Expression) -> Expression) -> Lookup {
+        guard let nearest else { return self }
+        var copy = self
+        copy.nearest?.left = transform(nearest.left)
+        copy.nearest?.right = transform(nearest.right)
+        return copy
+    }
+
+    /// The columns that it reads besides the condition's.
+    var columns: Set<Int> { nearest.map { $0.left.columns.union($0.right.columns) } ?? [] }
 }
 
 /// Which keys of an aggregate are the window's bounds.

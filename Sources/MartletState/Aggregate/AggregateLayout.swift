@@ -104,7 +104,8 @@ package final class AggregateLayout: Sendable {
     /// Offset of the number of a changed row's old image (a word), where changes are kept.
     let mark: Int?
     let ownsText: Bool
-    let ownsObjects: Bool
+    /// Some calls keep an object for each group.
+    package let ownsObjects: Bool
 
     package init(keys types: [DataType], calls: [AggregateSpec], tracksChanges: Bool = false) {
         keys = KeyLayout(types)

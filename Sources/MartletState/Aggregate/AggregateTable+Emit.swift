@@ -48,6 +48,8 @@ extension AggregateTable {
         case .weight: counts(column, rows, count, offset: KeyLayout.weight)
         case .count(let offset): counts(column, rows, count, offset: offset)
         case .extreme(let accumulator): extremes(call, accumulator, column, rows, count, errors)
+        case .gathered(let accumulator, let shape) where shape.isNumber:
+            numbers(accumulator, column, rows, count, isOld: isOld)
         case .sum, .average, .computed, .gathered, .unsupported:
             for at in 0..<count {
                 do throws(SQLError) {
@@ -66,6 +68,22 @@ extension AggregateTable {
     ) {
         column.count = count
         for at in 0..<count { column.int64s[at] = rows[at].load(fromByteOffset: offset, as: Int64.self) }
+    }
+
+    /// How many values groups have.
+    private func numbers(
+        _ accumulator: Accumulator, _ column: Column, _ rows: UnsafePointer<UnsafeMutableRawPointer>, _ count: Int, isOld: Bool
+    ) {
+        column.count = count
+        let (numbers, isKept) = (column.int64s, layout.mark != nil)
+        for at in 0..<count {
+            let reference = rows[at].load(fromByteOffset: accumulator.offset, as: UInt.self)
+            guard let object = UnsafeRawPointer(bitPattern: reference) else {
+                numbers[at] = 0
+                continue
+            }
+            numbers[at] = Unmanaged<GatheredWords>.fromOpaque(object)._withUnsafeGuaranteedRef { $0.number(isOld: isOld, isKept: isKept) }
+        }
     }
 
     // MARK: - Sums and averages

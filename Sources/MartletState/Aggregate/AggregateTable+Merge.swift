@@ -48,7 +48,7 @@ extension AggregateTable {
     }
 
     /// `theirs` is the same accumulator as it lies in the source's row.
-    private func merge(
+    func merge(
         _ accumulator: Accumulator, _ target: UnsafeMutableRawPointer, _ theirs: Accumulator,
         _ source: UnsafeMutableRawPointer
     ) {

@@ -16,7 +16,7 @@ extension AggregateTable {
         for id in 0..<rows.count where rows.isLive(id) {
             for (accumulator, _) in gathered {
                 guard let object = Gathered.at(accumulator.words(rows[id])) else { continue }
-                writer.write(object.shown != nil)
+                writer.write(object.isShown)
                 object.save(into: writer)
             }
         }
@@ -50,7 +50,7 @@ extension AggregateTable {
             let made = object.bytes
             try object.restore(from: reader)
             objectBytes += object.bytes - made
-            if isShown { object.shown = Result { () throws(SQLError) in try object.result(shape) } }
+            if isShown { object.show(shape) }
         }
     }
 

@@ -215,12 +215,19 @@ package final class AggregateTable {
     ) {
         if case .gathered(let shape) = accumulator.kind {
             guard let argument else { return }
+            var grown = 0
             for at in 0..<input.count {
-                let object = gathered(shape, accumulator.words(input.targets[at]))
-                let held = object.bytes
-                object.add(argument, input.row(at), weight: input.weights?[at] ?? 1)
-                objectBytes += object.bytes - held
+                let words = accumulator.words(input.targets[at])
+                if words[0] == 0 { _ = gathered(shape, words) }
+                guard let object = UnsafeRawPointer(bitPattern: UInt(words[0])) else { continue }
+                // The row keeps it.
+                Unmanaged<Gathered>.fromOpaque(object)._withUnsafeGuaranteedRef { object in
+                    let held = object.bytes
+                    object.add(argument, input.row(at), weight: input.weights?[at] ?? 1)
+                    grown += object.bytes - held
+                }
             }
+            objectBytes += grown
             return
         }
         guard layout.mark != nil, case .extreme(.text, let isMax) = accumulator.kind, let argument else {

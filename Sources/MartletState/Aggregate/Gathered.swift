@@ -8,6 +8,12 @@ internal import MartletCore
 class Gathered {
     /// What was last given out, where the table tells changes: the old side of the next one.
     final var shown: Result<Value, SQLError>?
+    /// Whether anything was given out.
+    var isShown: Bool { shown != nil }
+
+    /// Notes the present result as given out.
+    func show(_ shape: GatherShape) { shown = Result { () throws(SQLError) in try result(shape) } }
+
     /// Bytes held, roughly.
     final var bytes = 64
 
@@ -46,6 +52,11 @@ struct GatherShape: Hashable, Sendable {
     let options: AggregateOptions
     let argument: DataType
     let result: DataType
+    /// How often a value came matters: it shows, or values may be withdrawn.
+    let isCounting: Bool
+
+    /// The result is the number of values that are there: `GatheredWords.number`.
+    var isNumber: Bool { kind == .words && (function == .count || function == .approxCountDistinct) }
 
     /// nil: the call is kept in words of the row.
     init?(_ call: AggregateSpec) {
@@ -54,6 +65,7 @@ struct GatherShape: Hashable, Sendable {
         options = call.options
         self.argument = argument
         result = call.resultType
+        isCounting = call.takesWithdrawals || !(call.options.isDistinct || function == .approxCountDistinct)
         let isWord = options.packed == 0 && WordImage.exists(for: argument)
         if options.isDistinct, !function.ignoresDistinct {
             // Equal values of other digits (1.0, 1.00) are one to count, whose result shows no digits.
@@ -80,7 +92,7 @@ struct GatherShape: Hashable, Sendable {
 
     func make() -> Gathered {
         switch kind {
-        case .words: GatheredWords(argument)
+        case .words: GatheredWords(argument, isCounting: isCounting)
         case .items: GatheredItems(isCanonical: function == .count || function == .approxCountDistinct)
         case .best: GatheredBest(self)
         case .least: GatheredExtreme(argument, isMax: false)
@@ -136,46 +148,69 @@ enum WordImage {
     }
 }
 
-/// A multiset of one-word values.
+/// A multiset of one-word values; a set, where it does not matter how often each came.
 final class GatheredWords: Gathered {
-    private(set) var counts: [Int64: Int64] = [:]
+    private var counts: WordCounts
     private let type: DataType
+    /// The number of values last given out, where that is the result; -1: none was.
+    private var shownNumber: Int64 = -1
 
-    init(_ type: DataType) { self.type = type }
+    init(_ type: DataType, isCounting: Bool) {
+        self.type = type
+        counts = WordCounts(isCounting: isCounting)
+    }
 
-    override func add(_ column: Column, _ row: Int, weight: Int64) { add(WordImage.word(column, row), weight) }
+    deinit { counts.deallocate() }
 
-    private func add(_ word: Int64, _ weight: Int64) {
-        let old = counts[word]
-        let count = (old ?? 0) &+ weight
-        if count == 0 {
-            if old != nil {
-                counts[word] = nil
-                bytes -= 32
-            }
-        } else {
-            counts[word] = count
-            if old == nil { bytes += 32 }
-        }
+    override func add(_ column: Column, _ row: Int, weight: Int64) {
+        counts.add(WordImage.word(column, row), weight)
+        bytes = 64 + counts.memoryBytes
     }
 
     override func merge(_ other: Gathered) {
         guard let other = other as? GatheredWords else { return }
-        for (word, count) in other.counts { add(word, count) }
+        counts.merge(other.counts)
+        bytes = 64 + counts.memoryBytes
+    }
+
+    /// How many values there are; `isOld`: as last given out. `isKept`: it is given out now.
+    func number(isOld: Bool, isKept: Bool) -> Int64 {
+        if isOld, shownNumber >= 0 { return shownNumber }
+        let number = Int64(counts.positive)
+        if isKept { shownNumber = number }
+        return number
+    }
+
+    override var isShown: Bool { super.isShown || shownNumber >= 0 }
+
+    override func show(_ shape: GatherShape) {
+        if shape.isNumber { shownNumber = Int64(counts.positive) } else { super.show(shape) }
     }
 
     override func result(_ shape: GatherShape) throws(SQLError) -> Value {
-        if shape.function == .count || shape.function == .approxCountDistinct { return .bigint(Int64(counts.count { $0.value > 0 })) }
-        // The order of the dictionary ends here.
-        let sorted = counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }
-        return try Fold.result(shape, sorted.map { Fold.Row(arguments: [WordImage.value($0.key, type)], sort: [], count: $0.value) })
+        if shape.isNumber { return .bigint(Int64(counts.positive)) }
+        return try Fold.result(
+            shape,
+            counts.sorted.filter { $0.count > 0 }.map {
+                Fold.Row(arguments: [WordImage.value($0.word, type)], sort: [], count: $0.count)
+            })
     }
 
-    override func save(into writer: StateWriter) { writer.write(multiset: counts) }
+    /// Ascending.
+    override func save(into writer: StateWriter) {
+        writer.write(UInt64(counts.count))
+        for (word, count) in counts.sorted {
+            writer.write(word)
+            writer.write(count)
+        }
+    }
 
     override func restore(from reader: StateReader) throws(StateError) {
-        counts = try reader.readWords()
-        bytes += 32 * counts.count
+        for (word, count) in try reader.readWords() {
+            guard counts.isCounting || count > 0 else { throw reader.error("a value that was taken back") }
+            counts.add(word, count)
+        }
+        bytes = 64 + counts.memoryBytes
     }
 }
 

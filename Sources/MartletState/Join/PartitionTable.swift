@@ -59,6 +59,15 @@ package final class PartitionTable {
         return applied.slots
     }
 
+    /// A row of a partition, if it has one.
+    package func anyRow(of number: UInt32) -> UInt32? {
+        let head = groups.head(groups.keys[Int(number)])
+        return head == 0 ? nil : head - 1
+    }
+
+    /// A column of the rows in some slots.
+    package func column(_ column: Int, _ slots: [UInt32]) -> Column { groups.rows.gather(column..<(column + 1), slots)[0] }
+
     /// The rows of some partitions, each named once; those that are gone are left out.
     package func rows(of partitions: [UInt32]) -> Rows {
         var slots: [UInt32] = []

@@ -115,7 +115,8 @@ package final class RowHeap {
         return found.map { UInt32(truncatingIfNeeded: $0) }
     }
 
-    private func insert(_ hash: UInt64, _ words: UnsafePointer<UInt64>, _ nulls: UInt16, _ weight: Int64) -> UInt32 {
+    /// A new row of these words, in a slot of its own.
+    func insert(_ hash: UInt64, _ words: UnsafePointer<UInt64>, _ nulls: UInt16, _ weight: Int64) -> UInt32 {
         let id: Int
         let row: UnsafeMutableRawPointer
         if let old = free.popLast() {

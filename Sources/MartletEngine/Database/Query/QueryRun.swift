@@ -46,8 +46,8 @@ struct QueryRun {
         let script = PipelineScript(query: plan, sources: inputs.sources)
         let names = script.relationsRead + script.viewsRead
         var lowering = Lowering(
-            sources: script.sources, inputs: names.map { PipelineInput(name: $0, isAppendOnly: true, isDriven: false) }, shards: 1,
-            evaluation: evaluation)
+            sources: script.sources, inputs: names.map { PipelineInput(name: $0, isAppendOnly: true, isDriven: false) },
+            objects: [("query", plan)], shards: 1, evaluation: evaluation)
         let result = QueryResult(limits)
         try lowering.addSink("query", plan) { (_) throws(SQLError) in { ResultBuffer(result, context: $0) } }
         var setups: [SourceSetup] = []
