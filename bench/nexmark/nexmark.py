@@ -38,7 +38,8 @@ def main():
             if turn == 0:
                 compare(query, list(engines))
         shutil.rmtree(f"{BUILD}/out", ignore_errors=True)
-        report(query, rows, runs)
+        if not arguments.compare:
+            report(query, rows, runs)
 
 
 def parse_arguments():
@@ -50,7 +51,10 @@ def parse_arguments():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--data", help="a folder that has person-, auction- and bid-*.ndjson already")
     parser.add_argument("--only-peers", dest="ours", action="store_false", help="leave Martlet out")
+    parser.add_argument("--compare", action="store_true", help="hold each result against DuckDB's, once, and print no figures")
     arguments = parser.parse_args()
+    if arguments.compare:
+        arguments.peers, arguments.runs = ["duckdb"], 1
     for word in [*(set(arguments.peers) - set(PEERS)), *(set(arguments.queries) - set(QUERIES))]:
         parser.error(f"unknown: {word}")
     return arguments
