@@ -100,6 +100,19 @@ struct WatermarkPlanTests {
         }
     }
 
+    @Test("groups are the same whether rows cross as they are or as a tick's groups", arguments: [1, 3], [1, 40, 1500] as [Int64])
+    func groupsInHalves(shards: Int, keys: Int64) throws {
+        let rows = (0..<6000).map { ScriptedRow(id: Int64($0), time: Int64($0) * 1_000, key: Int64($0) % keys, value: Int64($0)) }
+        let run = try EngineRun(
+            "CREATE SINK k AS SELECT key, count(*) AS n, count(DISTINCT value % 7) AS d, sum(value) AS s FROM s GROUP BY key" + sink,
+            rows: [Array(rows.prefix(4000)), Array(rows.suffix(2000))], shards: shards, rowsPerPoll: 700)
+        let expected = (0..<keys).map { key in
+            let values = rows.filter { $0.key == key }.compactMap(\.value)
+            return "\(key) \(values.count) \(Set(values.map { $0 % 7 }).count) \(values.reduce(0, +))"
+        }
+        #expect(run.rows("k") == expected.sorted())
+    }
+
     @Test("late rows and dead letters can be read, with all of their columns, one tick later")
     func sideRelations() throws {
         let run = try EngineRun(
