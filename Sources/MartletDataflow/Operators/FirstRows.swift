@@ -101,6 +101,8 @@ package final class FirstRows: Operator {
         return false
     }
 
+    package var stateSize: StateSize { StateSize(rows: table.rowCount, bytes: table.memoryBytes + places.capacity * 4) }
+
     package func save(into writer: StateWriter) { table.save(into: writer) }
 
     package func restore(from reader: StateReader) throws(StateError) { try table.restore(from: reader) }

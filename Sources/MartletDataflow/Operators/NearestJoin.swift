@@ -103,6 +103,8 @@ package final class NearestJoin: Operator {
         }
     }
 
+    package var stateSize: StateSize { StateSize(rows: table.rowCount, bytes: table.memoryBytes) }
+
     package func save(into writer: StateWriter) { table.save(into: writer) }
 
     package func restore(from reader: StateReader) throws(StateError) { try table.restore(from: reader) }

@@ -63,6 +63,8 @@ package final class PartialGroups: Operator {
         rows = 0
     }
 
+    package var stateSize: StateSize { StateSize(rows: 0, bytes: table.memoryBytes) }
+
     /// How rows cross decides about the order in which groups come, which must be the same again.
     package func save(into writer: StateWriter) { writer.write(passing) }
 

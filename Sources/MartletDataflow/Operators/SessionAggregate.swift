@@ -100,6 +100,12 @@ package final class SessionAggregate: Operator {
         if batch.count > 0 { output.emit(batch) }
     }
 
+    package var stateSize: StateSize { StateSize(rows: sessions.count, bytes: sessions.memoryBytes + values.memoryBytes) }
+
+    package var awaited: Watermark? {
+        sessions.firstDue.map { ($0 == .max ? $0 : $0 + 1).delayed(by: 0 - layout.delay) }
+    }
+
     package func save(into writer: StateWriter) {
         sessions.save(into: writer)
         values.save(into: writer)

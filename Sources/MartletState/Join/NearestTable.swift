@@ -62,6 +62,9 @@ package final class NearestTable {
         self.groups = groups
     }
 
+    /// Rows kept of both sides.
+    package var rowCount: Int { groups.reduce(0) { $0 + $1.rows.count } }
+
     package var memoryBytes: Int {
         keys.memoryBytes + groups.reduce(0) { $0 + $1.rows.memoryBytes } + groups.reduce(0) { $0 + $1.rows.count * 4 }
     }

@@ -24,6 +24,12 @@ package final class SessionTable {
             rows: RowHeap([.bigint, .bigint], metaWords: RowGroups.metaWords, isIndexed: false), chain: 0)
     }
 
+    /// Sessions that are open.
+    package var count: Int { groups.rows.count }
+
+    /// The first time at which to look whether a session can get no further row.
+    package var firstDue: Int64? { due.first?.time }
+
     package var memoryBytes: Int { groups.keys.memoryBytes + groups.rows.memoryBytes + due.memoryBytes }
 
     @inline(__always)
