@@ -18,6 +18,8 @@ final class ExchangeSender {
     private var waiting: [[Batch]]
     private var hashes: UnsafeMutablePointer<UInt64>
     private var room = 4096
+    /// About what waits, in bytes; texts that lie elsewhere are not counted.
+    private(set) var waitingBytes = 0
 
     init(keys: [Int], shards: Int) {
         self.keys = keys
@@ -30,10 +32,13 @@ final class ExchangeSender {
 
     func take(_ target: Int) -> [Batch] {
         defer { waiting[target] = [] }
+        // All targets take at the same time, before anything is sent again.
+        waitingBytes = 0
         return waiting[target]
     }
 
     func send(_ batch: Batch) {
+        waitingBytes += batch.columns.reduce(0) { $0 + $1.count * $1.physical.stride }
         if shards == 1 || keys.isEmpty {
             waiting[0].append(batch)
             return

@@ -77,6 +77,9 @@ extension Circuit {
         return sums
     }
 
+    /// About the bytes of rows on their way to another shard or stage. By the thread of a circuit that has one.
+    package var waitingBytes: Int { shards.reduce(0) { $0 + $1.waitingBytes } }
+
     /// By node: how far the watermark is, and how far it must come before something that is kept leaves, if that is so. Between
     /// ticks.
     package var marks: [(watermark: Watermark, awaited: Watermark?)] {

@@ -126,6 +126,9 @@ package final class Shard {
         context.meter.move(to: ShardMeter.outside)
     }
 
+    /// What waits to cross to other shards, or to the next stage.
+    var waitingBytes: Int { exchanges.reduce(0) { $0 + ($1?.waitingBytes ?? 0) } }
+
     /// Of each node, so far.
     var figures: [NodeFigures] {
         var figures = context.meter.nodes

@@ -60,7 +60,7 @@ struct QueryRun {
             graph: lowering.graph, sources: setups, shards: 1, executor: SequentialExecutor(shards: 1), clock: clock,
             evaluation: evaluation)
         let watch = StatementWatch(limits, clock: clock, yield: yield) { [unowned circuit] in
-            result.bytes + circuit.figures.reduce(0) { $0 + $1.state.bytes }
+            result.bytes + circuit.waitingBytes + circuit.figures.reduce(0) { $0 + $1.state.bytes }
         }
         circuit.shards[0].context.interruption = { watch.reason }
         for (ordinal, name) in names.enumerated() {
