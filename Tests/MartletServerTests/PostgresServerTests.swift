@@ -43,6 +43,16 @@ struct PostgresServerTests {
         #expect(throws: SQLError(.invalidAuthorization, "role \"nobody\" does not exist")) { try fixture.client(user: "nobody") }
     }
 
+    @Test("a session ends too when its connection is closed for what came right behind a query")
+    func brokenBehindQuery() throws {
+        let fixture = try PostgresFixture()
+        let client = try fixture.client()
+        client.writer.query("rows 2")
+        for byte in [UInt8(ascii: "Q"), 0xFF, 0xFF, 0xFF, 0xFF] { client.writer.sink.append(byte) }
+        try client.flush()
+        #expect(waitUntil { fixture.service.notes.contains("close ann") })
+    }
+
     @Test("a client that does not read holds no thread, and no more than a bounded output")
     func slowReader() throws {
         let fixture = try PostgresFixture(threads: 1)

@@ -136,6 +136,8 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
     /// The client is gone: what it had begun is cancelled and rolled back.
     func disconnect() {
         end(isGone: true)
+        // Frames were taken, and what came behind them closed the connection.
+        begin()
     }
 
     /// The server stops: the client is told as soon as what it executes has ended.
