@@ -131,23 +131,32 @@ package final class AggregateTable {
         rows.find(images, hashes + start, count: count, into: targets)
         if layout.mark != nil { keepImages(targets, count) }
         let weights = weights.map { UnsafePointer($0.int64s) + start }
-        if let weights {
-            for at in 0..<count { targets[at].assumingMemoryBound(to: Int64.self).pointee &+= weights[at] }
-        } else {
-            for at in 0..<count { targets[at].assumingMemoryBound(to: Int64.self).pointee &+= 1 }
-        }
         let whole = AccumulatorInput(targets: targets, count: count, start: start, live: nil, weights: weights)
         var feeder = Feeder(whole: whole, arguments: arguments, filters: filters, scratch: scratch)
         // With weights each accumulator goes by itself.
         let bundles = weights == nil ? layout.bundles : []
+        var isWeighed = false
         for bundle in bundles {
             let input = feeder.input(bundle.call)
             guard let argument = arguments[bundle.call] else { continue }
-            bundle.add(input.targets, Accumulator.integers(argument, input, scratch), count: input.count)
+            // A bundle that takes every row counts them as it goes.
+            let weighs = !isWeighed && input.live == nil
+            bundle.add(input.targets, Accumulator.integers(argument, input, scratch), count: input.count, weight: weighs ? 1 : 0)
+            isWeighed = isWeighed || weighs
         }
+        if !isWeighed { weigh(targets, count, weights) }
         for (number, accumulator) in layout.accumulators.enumerated() {
             if bundles.contains(where: { $0.members.contains(number) }) { continue }
             apply(accumulator, feeder.input(accumulator.call, takesNulls: accumulator.takesNulls), arguments[accumulator.call], scratch)
+        }
+    }
+
+    /// Adds the rows' weights, or 1 for each, to those of their groups.
+    private func weigh(_ targets: UnsafePointer<UnsafeMutableRawPointer>, _ count: Int, _ weights: UnsafePointer<Int64>?) {
+        if let weights {
+            for at in 0..<count { targets[at].assumingMemoryBound(to: Int64.self).pointee &+= weights[at] }
+        } else {
+            for at in 0..<count { targets[at].assumingMemoryBound(to: Int64.self).pointee &+= 1 }
         }
     }
 

@@ -24,27 +24,27 @@ struct IntegerBundle: Sendable {
         seen |= UInt16(accumulator.seen) << UInt16((accumulator.flagOffset == KeyLayout.flags ? 0 : 8) % 16)
     }
 
-    /// Adds a value to each row, without weights.
-    func add(_ rows: UnsafePointer<UnsafeMutableRawPointer>, _ values: UnsafePointer<Int64>, count: Int) {
+    /// Adds a value to each row, without weights, and `weight` to the rows' own.
+    func add(_ rows: UnsafePointer<UnsafeMutableRawPointer>, _ values: UnsafePointer<Int64>, count: Int, weight: Int64) {
         switch (sum, least, greatest) {
         case (let sum?, let least?, let greatest?):
-            each(rows, values, count) { row, value in
+            each(rows, values, count, weight) { row, value in
                 IntegerBundle.addSum(row + sum, value)
                 IntegerBundle.addLeast(row + least, value)
                 IntegerBundle.addGreatest(row + greatest, value)
             }
         case (let sum?, nil, let greatest?):
-            each(rows, values, count) { row, value in
+            each(rows, values, count, weight) { row, value in
                 IntegerBundle.addSum(row + sum, value)
                 IntegerBundle.addGreatest(row + greatest, value)
             }
         case (let sum?, let least?, nil):
-            each(rows, values, count) { row, value in
+            each(rows, values, count, weight) { row, value in
                 IntegerBundle.addSum(row + sum, value)
                 IntegerBundle.addLeast(row + least, value)
             }
         case (nil, let least?, let greatest?):
-            each(rows, values, count) { row, value in
+            each(rows, values, count, weight) { row, value in
                 IntegerBundle.addLeast(row + least, value)
                 IntegerBundle.addGreatest(row + greatest, value)
             }
@@ -54,12 +54,13 @@ struct IntegerBundle: Sendable {
 
     @inline(__always)
     private func each(
-        _ rows: UnsafePointer<UnsafeMutableRawPointer>, _ values: UnsafePointer<Int64>, _ count: Int,
+        _ rows: UnsafePointer<UnsafeMutableRawPointer>, _ values: UnsafePointer<Int64>, _ count: Int, _ weight: Int64,
         _ body: (UnsafeMutableRawPointer, Int64) -> Void
     ) {
         let seen = seen
         for at in 0..<count {
             let row = rows[at]
+            row.assumingMemoryBound(to: Int64.self).pointee &+= weight
             body(row, values[at])
             let flags = (row + KeyLayout.flags).assumingMemoryBound(to: UInt16.self)
             if flags.pointee & seen != seen { flags.pointee |= seen }

@@ -131,9 +131,9 @@ final class KeyedRows {
         }
     }
 
-    /// Whether rows and slots fit into the second-level cache, so that one pass is the fastest.
+    /// Whether rows and slots nearly fit into the first-level cache, so that one pass is the fastest.
     private var isCached: Bool {
-        index.segmentMask == 0 && store.count &* store.rowBytes &+ index.segments.pointee.mask &* 8 < 3 << 19
+        index.segmentMask == 0 && store.count &* store.rowBytes &+ index.segments.pointee.mask &* 8 < 1 << 17
     }
 
     /// One pass over a table of one segment.
