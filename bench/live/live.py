@@ -1,6 +1,6 @@
 """A live pipeline's figures, guarantees on: bids through the Kafka port into windows and alerts, alerts read back read_committed.
 
-    ./dev bench live [--figures steady,most,spike] [--seconds 20] [--data DIR]
+    ./dev bench live [--figures steady,most,spike,sustained] [--seconds 20] [--data DIR]
 
 Server, pipeline and librdkafka client (client.c) share the machine's cores. Latency counts from the moment a bid was due to
 the consumption of its alert. Nothing that was acknowledged may be missing: a run with a missing alert fails.
@@ -59,9 +59,16 @@ def load(folder, rate, seconds, spike=(0, 0, 0)):
     server = Server(folder)
     try:
         cpu, written = server.cpu_seconds(), server.written_bytes()
-        done = subprocess.run([CLIENT, server.address, "bids", "alerts", str(rate), str(seconds), *map(str, spike)],
-                              stdout=subprocess.PIPE, text=True, check=True)
-        result = json.loads(done.stdout)
+        client = subprocess.Popen([CLIENT, server.address, "bids", "alerts", str(rate), str(seconds), *map(str, spike)],
+                                  stdout=subprocess.PIPE, text=True)
+        # Resident memory each second: whether it stays where it was.
+        resident = []
+        while client.poll() is None:
+            resident.append(server.status("VmRSS"))
+            time.sleep(1)
+        if client.returncode != 0:
+            raise SystemExit(f"live: the client ended with {client.returncode}")
+        result = json.loads(client.stdout.read()) | {"resident": resident}
         millions = result["records"] / 1e6
         result |= {"cpu": (server.cpu_seconds() - cpu) / millions, "written": (server.written_bytes() - written) / millions,
                    "rss": server.status("VmHWM")}
@@ -94,6 +101,18 @@ def most(folder, seconds):
     costs("most", result)
 
 
+def sustained(folder, seconds):
+    """50 billion a day. Memory: the most of the second half over the most of the first, its first tenth left out."""
+    result = load(folder, 578_704, seconds)
+    for share in ("p50", "p99", "p999"):
+        figure(f"sustained-578704-{share}", result, result["latency"][share] / 1000, "ms")
+    figure("sustained-578704-rate", result, result["records"] / result["drained"], "events/s")
+    resident = result["resident"]
+    half = len(resident) // 2
+    figure("sustained-578704-memory", result, max(resident[half:]) / max(resident[len(resident) // 10:half]), "of the first half's")
+    costs("sustained-578704", result)
+
+
 def spike(folder, seconds):
     """Four times the rate for a while in the middle."""
     third = max(seconds // 3, 1)
@@ -102,12 +121,12 @@ def spike(folder, seconds):
     figure("spike-p99-5s-after", result, result.get("after_spike", {"p99": -1})["p99"] / 1000, "ms")
 
 
-FIGURES = {each.__name__: each for each in (steady, most, spike)}
+FIGURES = {each.__name__: each for each in (steady, most, spike, sustained)}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench live", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--figures", default=",".join(FIGURES))
+    parser.add_argument("--figures", default="steady,most,spike", help="sustained: ten minutes with --seconds 600")
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--data", help="where the data directories are made (default: a temporary folder)")
     options = parser.parse_args()

@@ -28,6 +28,8 @@ def main():
     count_lines(streams["auctions"])
     count_lines(streams["persons"])
     engines = {"martlet": run_martlet} if arguments.ours else {}
+    if arguments.durable:
+        engines["martlet --data-dir"] = run_durable
     engines |= {name: PEERS[name] for name in arguments.peers}
     for query in arguments.queries:
         runs = {name: [] for name in engines}
@@ -51,6 +53,7 @@ def parse_arguments():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--data", help="a folder that has person-, auction- and bid-*.ndjson already")
     parser.add_argument("--only-peers", dest="ours", action="store_false", help="leave Martlet out")
+    parser.add_argument("--durable", action="store_true", help="also Martlet with --data-dir: commits, synced, and checkpoints")
     parser.add_argument("--compare", action="store_true", help="hold each result against DuckDB's, once, and print no figures")
     arguments = parser.parse_args()
     if arguments.compare:
@@ -110,11 +113,16 @@ def run_once(name, run, query, streams):
     return run(query, streams, os.path.abspath(out))
 
 
-def run_martlet(query, streams, out):
+def run_durable(query, streams, out):
+    """Every guarantee on: each tick is a commit, synced before its output counts, and the state is saved every 10 s."""
+    return run_martlet(query, streams, out, "--data-dir", f"{out}/data")
+
+
+def run_martlet(query, streams, out, *words):
     script = f"{HERE}/{query}.sql"
     options = [word for name, folder in streams.items() for word in ("-v", f"{name}={folder}/*.ndjson")]
     options += ["-v", f"out={out}/out.ndjson", "--shards", "2", "--out-dir", f"{out}/rest"]
-    run = measure([MARTLET, "run", script, *options])
+    run = measure([MARTLET, "run", script, *options, *words])
     return {"seconds": run.seconds, "rss_bytes": run.rss_bytes}
 
 
