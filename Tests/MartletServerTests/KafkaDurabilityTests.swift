@@ -70,7 +70,7 @@ struct KafkaDurabilityTests {
         _ fixture: KafkaFixture, _ gate: GatedDisk.Gate, _ key: ApiKey, _ version: Int16, _ body: some KafkaMessage
     ) throws -> Response {
         let client = try fixture.client(seconds: 20)
-        let impatient = try fixture.client(seconds: 1)
+        let impatient = try fixture.client(seconds: 10)
         gate.shut()
         defer { gate.open() }
         let number = try client.send(key, version, body)
