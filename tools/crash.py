@@ -271,7 +271,16 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep the data directory")
     parser.add_argument("--pipelines", action="store_true", help="a pipeline and its sinks instead of the log alone: see crash_pipelines.py")
     parser.add_argument("--postgres", metavar="BIN", help="with --pipelines: where initdb is; a PostgreSQL of its own takes part, and dies too")
+    parser.add_argument("--nexmark", action="store_true", help="queries of Nexmark, disturbed and not: see crash_nexmark.py")
+    parser.add_argument("--disturb", default="kill,stop,clock", help="with --nexmark: how")
+    parser.add_argument("--events", type=int, default=3_000_000, help="with --nexmark: how many")
+    parser.add_argument("--every", type=float, default=3, help="with --nexmark: seconds between two disturbances, about")
+    parser.add_argument("--pause", type=float, default=10, help="with --nexmark: seconds that a SIGSTOP lasts")
     options = parser.parse_args()
+    if options.nexmark:
+        import crash_nexmark
+
+        return crash_nexmark.main(options)
     if options.pipelines:
         import crash_pipelines
 

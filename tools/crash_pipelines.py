@@ -79,6 +79,14 @@ class Postgres(PostgresServer):
         with psycopg.connect(host=self.folder, user="postgres") as connection:
             return connection.execute(query).fetchall()
 
+    def stream(self, query):
+        """The same, without having all rows in memory."""
+        import psycopg
+
+        with psycopg.connect(host=self.folder, user="postgres") as connection, connection.cursor("rows") as cursor:
+            cursor.itersize = 50_000
+            yield from cursor.execute(query)
+
 
 class Server:
     def __init__(self, binary, folder, script, variables):
@@ -168,33 +176,82 @@ class Load(threading.Thread):
         heir.init_transactions(30)
 
 
-def read_all(address, topic, partitions):
-    """[(partition, key, value)] as a read_committed consumer finds them now."""
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "check", "isolation.level": "read_committed",
-                         "enable.partition.eof": True})
-    found = []
-    for partition in range(partitions):
-        consumer.assign([TopicPartition(topic, partition, 0)])
-        progress, ended = time.monotonic(), False
-        while not ended:
-            messages = consumer.consume(5000, 1.0)
-            if messages:
-                progress = time.monotonic()
-            elif time.monotonic() - progress > 60:
-                raise SystemExit(f"reading {topic}: nothing came for a minute, and partition {partition} is not at its end")
-            for message in messages:
-                if message.error() is None:
-                    found.append((partition, message.key(), message.value()))
-                elif message.error().code() == KafkaError._PARTITION_EOF:
-                    ended = True
-                else:
-                    raise SystemExit(f"reading {topic}: {message.error()}")
-    consumer.close()
-    return found
+class Topic:
+    """A topic as a read_committed consumer finds it. It remembers where it got to, so that asking again costs what is new."""
+
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+        self.count, self.next = 0, [0] * PARTITIONS
+
+    def records(self):
+        """(key, value) of what has come since the last call, partition by partition."""
+        consumer = Consumer({"bootstrap.servers": self.server.address, "group.id": "check", "isolation.level": "read_committed",
+                             "enable.partition.eof": True})
+        for partition in range(PARTITIONS):
+            consumer.assign([TopicPartition(self.name, partition, self.next[partition])])
+            progress, ended = time.monotonic(), False
+            while not ended:
+                messages = consumer.consume(5000, 1.0)
+                if messages:
+                    progress = time.monotonic()
+                elif time.monotonic() - progress > 60:
+                    raise SystemExit(f"reading {self.name}: nothing came for a minute, and partition {partition} is not at its end")
+                for message in messages:
+                    if message.error() is None:
+                        self.count, self.next[partition] = self.count + 1, message.offset() + 1
+                        yield message.key(), message.value()
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
+                        ended = True
+                    else:
+                        raise SystemExit(f"reading {self.name}: {message.error()}")
+        consumer.close()
+
+    def counted(self):
+        """How many records it has by now."""
+        for _ in self.records():
+            pass
+        return self.count
 
 
-def values(rows):
-    return [json.loads(value) for _, _, value in rows]
+class Ids:
+    """How often each id was seen: a byte an id, for ids are dense and there are millions."""
+
+    def __init__(self):
+        self.seen = bytearray(1 << 20)
+
+    def add(self, number):
+        if number >= len(self.seen):
+            self.seen.extend(bytes(max(number + 1 - len(self.seen), len(self.seen))))
+        self.seen[number] = min(self.seen[number] + 1, 255)
+
+    def compare(self, truth):
+        """Ids that are lost, that are there more than once, and that nobody wrote: of each how many, and the first few."""
+        size = max(len(self.seen), len(truth.seen))
+        mine, true = (each.seen.ljust(size, b"\0") for each in (self, truth))
+        lost, twice, made_up = [0, []], [0, []], [0, []]
+        if mine != true:
+            for number, (found, wanted) in enumerate(zip(mine, true)):
+                for is_so, group in ((wanted and not found, lost), (found > 1, twice), (found and not wanted, made_up)):
+                    if is_so:
+                        group[0] += 1
+                        if len(group[1]) < 5:
+                            group[1].append(number)
+        return lost, twice, made_up
+
+
+def read_transfers(server, name, problems, each_row=lambda row: None):
+    """Its ids and how many records it has; the order of each account is looked at on the way."""
+    topic, ids, last = Topic(server, name), Ids(), {}
+    is_ordered = True
+    for _, value in topic.records():
+        row = json.loads(value)
+        ids.add(row["id"])
+        if is_ordered and row["id"] <= last.get(row["source"], -1):
+            problems.append(f"{name} is out of order: {row} after {last[row['source']]}")
+            is_ordered = False
+        last[row["source"]] = row["id"]
+        each_row(row)
+    return ids, topic.count
 
 
 def compare(problems, what, found, expected):
@@ -204,71 +261,71 @@ def compare(problems, what, found, expected):
                         ", ".join(f"{key}: {found.get(key)}, expected {expected.get(key)}" for key in sorted(wrong)[:3]))
 
 
+def compare_ids(problems, what, found, truth):
+    lost, twice, made_up = found.compare(truth)
+    for (count, some), fate in ((lost, "are lost"), (twice, "are there twice"), (made_up, "were aborted or never written")):
+        if count:
+            problems.append(f"{what}: {count} records {fate}, such as {some}")
+    return lost[0], twice[0]
+
+
 def check(server, file, directory, postgres):
-    problems = []
-    source = values(read_all(server.address, "transfers", PARTITIONS))
-    copied = values(read_all(server.address, "copied", PARTITIONS))
-    ids = [each["id"] for each in source]
-    counts = collections.Counter(each["id"] for each in copied)
-    lost = [each for each in ids if counts[each] == 0]
-    twice = [each for each in counts if counts[each] > 1]
-    made_up = set(counts) - set(ids)
-    if lost:
-        problems.append(f"{len(lost)} records are lost, such as {lost[:5]}")
-    if twice:
-        problems.append(f"{len(twice)} records are there twice, such as {twice[:5]}")
-    if made_up:
-        problems.append(f"{len(made_up)} records were aborted or never written, such as {list(made_up)[:5]}")
-    for name, rows in (("the input", source), ("the copy", copied)):
-        last = {}
-        for row in rows:
-            if row["id"] <= last.get(row["source"], -1):
-                problems.append(f"{name} is out of order: {row} after {last[row['source']]}")
-                break
-            last[row["source"]] = row["id"]
-    expected = collections.defaultdict(lambda: [0, 0])
-    for row in source:
+    """Nothing is kept of a record but a byte for its id: there may be tens of millions."""
+    problems, sums = [], collections.defaultdict(lambda: [0, 0])
+
+    def add(row):
         for account, amount in ((row["target"], row["amount"]), (row["source"], -row["amount"])):
-            expected[account][0] += 1
-            expected[account][1] += amount
-    expected = {account: tuple(sums) for account, sums in expected.items()}
+            sums[account][0] += 1
+            sums[account][1] += amount
+
+    truth, count = read_transfers(server, "transfers", problems, add)
+    copied, copied_count = read_transfers(server, "copied", problems)
+    lost, twice = compare_ids(problems, "the copy", copied, truth)
+    expected = {account: tuple(each) for account, each in sums.items()}
     upserted = {}
-    for _, key, value in read_all(server.address, "upserted", PARTITIONS):
+    for key, value in Topic(server, "upserted").records():
         upserted[json.loads(key)["account"]] = value and json.loads(value)
     compare(problems, "upserts", {account: (row["n"], row["balance"]) for account, row in upserted.items() if row}, expected)
-    net = collections.Counter()
+    net = collections.defaultdict(int)
     with open(file) as lines:
         for line in lines:
             row = json.loads(line)
-            net[(row["account"], row["n"], row["balance"])] += 1 if row["op"] == "insert" else -1
-    if any(count not in (0, 1) for count in net.values()):
-        problems.append(f"the file takes back what was not there, or says it twice: {[each for each in net.items() if each[1] not in (0, 1)][:3]}")
-    compare(problems, "the file", {row[0]: row[1:] for row, count in net.items() if count == 1}, expected)
+            key = row["account"], row["n"], row["balance"]
+            net[key] += 1 if row["op"] == "insert" else -1
+            if net[key] == 0:
+                del net[key]
+    if any(each != 1 for each in net.values()):
+        problems.append(f"the file takes back what was not there, or says it twice: {[each for each in net.items() if each[1] != 1][:3]}")
+    compare(problems, "the file", {row[0]: row[1:] for row, each in net.items() if each == 1}, expected)
     # Complete files, and the one that is being written.
-    rolled = collections.Counter()
+    rolled = Ids()
     for name in os.listdir(directory):
         with open(f"{directory}/{name}") as lines:
-            rolled.update(json.loads(line)["id"] for line in lines)
-    if rolled != collections.Counter(ids):
-        problems.append(f"the directory: {len(set(ids) - set(rolled))} lost, {sum(n > 1 for n in rolled.values())} twice")
-    totals = values(read_all(server.address, "banked", PARTITIONS))
-    wrong = [row for row in totals if row["total"] not in (0, None)]
+            for line in lines:
+                rolled.add(json.loads(line)["id"])
+    compare_ids(problems, "the directory", rolled, truth)
+    banked, wrong = Topic(server, "banked"), []
+    for _, value in banked.records():
+        row = json.loads(value)
+        if row["total"] not in (0, None):
+            wrong.append(row)
     if wrong:
-        problems.append(f"{len(wrong)} of {len(totals)} visible sums of all balances are not 0, such as {wrong[0]}")
+        problems.append(f"{len(wrong)} of {banked.count} visible sums of all balances are not 0, such as {wrong[0]}")
     if postgres:
         rows = {int(account): (int(n), int(balance)) for account, n, balance in postgres.rows("SELECT account, n, balance FROM balances")}
         compare(problems, "PostgreSQL", rows, expected)
-        listed = collections.Counter(row[0] for row in postgres.rows("SELECT id FROM copied"))
-        if listed != collections.Counter(ids):
-            problems.append(f"PostgreSQL's copy: {len(set(ids) - set(listed))} lost, {sum(n > 1 for n in listed.values())} twice")
-    return problems, {"records": len(source), "copied": len(copied), "lost": len(lost), "duplicated": len(twice), "sums_seen": len(totals)}
+        listed = Ids()
+        for (number,) in postgres.stream("SELECT id FROM copied"):
+            listed.add(number)
+        compare_ids(problems, "PostgreSQL's copy", listed, truth)
+    return problems, {"records": count, "copied": copied_count, "lost": lost, "duplicated": twice, "sums_seen": banked.count}
 
 
-def is_drained(server, file, postgres):
+def is_drained(source, copied, postgres):
     """Whether the outputs have caught up with the input: as many records on both sides."""
-    source, copied = (len(read_all(server.address, topic, PARTITIONS)) for topic in ("transfers", "copied"))
-    listed = postgres.rows("SELECT count(*) FROM copied")[0][0] if postgres else source
-    return source == copied == listed
+    wanted = source.counted()
+    listed = postgres.rows("SELECT count(*) FROM copied")[0][0] if postgres else wanted
+    return wanted == copied.counted() == listed
 
 
 def main(options):
@@ -301,8 +358,10 @@ def main(options):
     for each in load:
         each.join(180)
     problems = sum((each.errors for each in load), [])
-    deadline = time.monotonic() + 60
-    while not is_drained(server, file, postgres) and time.monotonic() < deadline:
+    # As long again for the first look at everything as what is left to be written may take.
+    deadline = time.monotonic() + 60 + (time.monotonic() - started) / 10
+    source, copied = Topic(server, "transfers"), Topic(server, "copied")
+    while not is_drained(source, copied, postgres) and time.monotonic() < deadline:
         time.sleep(0.5)
     # A clean stop leaves nothing to be replayed, and everything where it belongs.
     server.process.terminate()

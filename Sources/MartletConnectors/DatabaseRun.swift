@@ -58,6 +58,7 @@ package final class DatabaseRun: Sendable {
         let standing = Standing()
         surroundings.driverStanding = { standing() }
         surroundings.changes = options.durable.map { ChangeTopics($0.place.log, database: $0.place.name, makeSignal: { WakeSignal() }) }
+        surroundings.logger = options.durable?.logger
         if options.durable?.resets == true { try surroundings.changes?.forgetAll() }
         database = Database(settings, surroundings)
         if let durable = options.durable {

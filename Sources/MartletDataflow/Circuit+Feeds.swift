@@ -1,10 +1,19 @@
 package import MartletColumns
-internal import MartletCore
+package import MartletCore
 
 /// Sources that several circuits have in common: one circuit reads and judges the records, the others are fed its rows and
 /// told its watermark. One that comes later first reads by itself what the others have had, up to where they are (a
 /// *fence*, which moves on), and is fed from then on. All between ticks, by the driver.
 extension Circuit {
+    /// A circuit of the same graph and sources that has not begun.
+    package func anew() throws(SQLError) -> Circuit {
+        let fresh = try Circuit(
+            graph: graph, sources: setups, shards: shardCount, executor: executor, clock: clock, evaluation: shards[0].context.evaluation)
+        fresh.limits = limits
+        for source in isFed.indices where isFed[source] { fresh.beginFeeding(source: source) }
+        return fresh
+    }
+
     /// From now on the source's rows come by `feed`; whatever partitions it had are let go of.
     package func beginFeeding(source: Int) {
         setups[source].readers = []

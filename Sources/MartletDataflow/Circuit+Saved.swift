@@ -1,11 +1,11 @@
-internal import MartletColumns
+package import MartletColumns
 internal import MartletCore
 package import MartletState
 
 /// The whole of a circuit between two ticks, as bytes (docs/formats/checkpoint.md). Together with the records of the ticks
 /// after it, it is all that a circuit is.
 extension Circuit {
-    private static let version: UInt32 = 1
+    fileprivate static let version: UInt32 = 1
 
     /// Takes no thread but the driver's, and stops it for as long.
     package func save(into writer: StateWriter) {
@@ -31,34 +31,45 @@ extension Circuit {
     /// Into a circuit of the same graph and sources before its first tick; sources may have got more partitions meanwhile, and
     /// shards may be more or fewer. When it throws, the circuit is good for nothing any more.
     package func restore(from reader: StateReader) throws(StateError) {
+        try restore(try SavedCircuit(from: reader), shardsFrom: reader)
+    }
+
+    /// The same in two parts: what the saved state says of the whole was read before.
+    package func restore(_ saved: SavedCircuit, shardsFrom reader: StateReader) throws(StateError) {
         precondition(tick == 0, "a circuit that has begun")
-        try reader.expect("circuit")
-        let savedShards = try readHeader(reader)
-        tick = try reader.read()
-        graph.clock.advance(to: try reader.read())
-        quietTicks = try reader.readCount(max: .max)
-        isFinished = try reader.readFlag()
-        relationWatermark = try reader.read()
-        sourceWatermarks = try marks(reader, setups.count)
-        drivenWatermarks = try marks(reader, graph.relations.count)
-        nodeWatermarks = try marks(reader, graph.nodes.count)
-        let counts = try reader.readNumbers(UInt64.self, max: setups.count)
-        guard counts.count == setups.count else { throw reader.error("\(counts.count) sources, not \(setups.count)") }
-        for (source, count) in counts.enumerated() {
-            guard count <= UInt64(setups[source].readers.count) else {
-                throw reader.error("source \"\(setups[source].name)\" had \(count) partitions; now it has \(setups[source].readers.count)")
-            }
-            partitionCounts[source] = Int(count)
+        guard isOf(saved) else { throw reader.error("the state of other statements than these") }
+        for (what, count, own) in [
+            ("sources", saved.sourceWatermarks.count, setups.count), ("relations", saved.drivenWatermarks.count, graph.relations.count),
+            ("nodes", saved.nodeWatermarks.count, graph.nodes.count), ("sources", saved.partitionCounts.count, setups.count),
+        ] where count != own {
+            throw reader.error("\(count) \(what), not \(own)")
         }
-        for relation in pendingRelations.indices {
-            pendingRelations[relation] = []
-            for _ in 0..<(try reader.readCount(max: 1 << 32)) { pendingRelations[relation].append(try reader.readBatch()) }
+        for (source, count) in saved.partitionCounts.enumerated() where count > setups[source].readers.count {
+            throw reader.error("source \"\(setups[source].name)\" had \(count) partitions; now it has \(setups[source].readers.count)")
         }
-        if savedShards == shardCount { try restoreShards(from: reader) } else { try adoptShards(savedShards, from: reader) }
+        goOn(as: saved)
+        sourceWatermarks = saved.sourceWatermarks
+        drivenWatermarks = saved.drivenWatermarks
+        nodeWatermarks = saved.nodeWatermarks
+        partitionCounts = saved.partitionCounts
+        pendingRelations = saved.pending
+        if saved.shards == shardCount { try restoreShards(from: reader) } else { try adoptShards(saved.shards, from: reader) }
         for shard in shards {
             for (_, intake) in shard.partitions { intake.sourceWatermark = sourceWatermarks[intake.source] }
         }
         try reader.expect("circuit end")
+    }
+
+    /// Whether the state is that of the same graph. Only then its operators can take it.
+    package func isOf(_ saved: SavedCircuit) -> Bool { saved.fingerprint == graph.fingerprint }
+
+    /// Ticks are counted on from those of a saved circuit, whatever this one did to come to the same.
+    package func goOn(as saved: SavedCircuit) {
+        tick = saved.tick
+        graph.clock.advance(to: saved.clock)
+        quietTicks = saved.quietTicks
+        isFinished = saved.isFinished
+        relationWatermark = saved.relationWatermark
     }
 
     /// Reads one shard after the other; then they make their indexes side by side.
@@ -117,25 +128,57 @@ extension Circuit {
             throw StateError(error.message)
         }
     }
+}
 
-    /// The answer: on how many shards it was saved.
-    private func readHeader(_ reader: StateReader) throws(StateError) -> Int {
+/// What a saved circuit says of the whole, before its shards. It can be read whatever the graph.
+package struct SavedCircuit {
+    package let fingerprint: UInt64
+    let shards: Int
+    package let tick: UInt64
+    /// What `now()` was in the last tick.
+    package let clock: Int64
+    fileprivate let quietTicks: Int
+    fileprivate let isFinished: Bool
+    fileprivate let relationWatermark: Watermark
+    fileprivate let sourceWatermarks: [Watermark]
+    fileprivate let drivenWatermarks: [Watermark]
+    fileprivate let nodeWatermarks: [Watermark]
+    fileprivate let partitionCounts: [Int]
+    /// By relation: rows that were fed and that no tick has taken in.
+    package let pending: [[Batch]]
+
+    /// Sources, relations and nodes of a graph, each.
+    private static let countMax = 1 << 20
+    private static let partitionsMax: UInt64 = 1 << 24
+
+    package init(from reader: StateReader) throws(StateError) {
+        try reader.expect("circuit")
         let version: UInt32 = try reader.read()
         guard version == Circuit.version else {
             throw reader.error("a circuit saved as version \(version); this program reads version \(Circuit.version)")
         }
-        guard try reader.read(UInt64.self) == graph.fingerprint else {
-            throw reader.error("the state of other statements than these")
-        }
+        fingerprint = try reader.read()
         let shards: UInt32 = try reader.read()
         guard shards > 0, shards <= UInt32(Hash.keyGroupCount) else { throw reader.error("the state of \(shards) shards") }
-        return Int(shards)
-    }
-
-    private func marks(_ reader: StateReader, _ count: Int) throws(StateError) -> [Watermark] {
-        let marks = try reader.readNumbers(Int64.self, max: count)
-        guard marks.count == count else { throw reader.error("\(marks.count) watermarks, not \(count)") }
-        return marks
+        self.shards = Int(shards)
+        tick = try reader.read()
+        clock = try reader.read()
+        quietTicks = try reader.readCount(max: .max)
+        isFinished = try reader.readFlag()
+        relationWatermark = try reader.read()
+        sourceWatermarks = try reader.readNumbers(Int64.self, max: SavedCircuit.countMax)
+        drivenWatermarks = try reader.readNumbers(Int64.self, max: SavedCircuit.countMax)
+        nodeWatermarks = try reader.readNumbers(Int64.self, max: SavedCircuit.countMax)
+        let counts = try reader.readNumbers(UInt64.self, max: SavedCircuit.countMax)
+        if let count = counts.first(where: { $0 > SavedCircuit.partitionsMax }) { throw reader.error("a source of \(count) partitions") }
+        partitionCounts = counts.map { Int($0) }
+        var pending: [[Batch]] = []
+        for _ in drivenWatermarks {
+            var batches: [Batch] = []
+            for _ in 0..<(try reader.readCount(max: 1 << 32)) { batches.append(try reader.readBatch()) }
+            pending.append(batches)
+        }
+        self.pending = pending
     }
 }
 

@@ -153,11 +153,11 @@ package final class Circuit {
 
     // MARK: - Ticks
 
-    /// One tick: everything that becomes true together.
-    package func step() -> TickReport {
+    /// One tick: everything that becomes true together. `wallMicros`: an instant that has passed, which the tick takes for now.
+    package func step(at wallMicros: Int64? = nil) -> TickReport {
         take(partitions: setups.map(\.readers.count))
-        guard limits.bytesPerPartitionMax > limits.bytesPerPartition else {
-            return run(number: tick + 1, wall: clock.wallMicros(), replay: nil)
+        guard wallMicros == nil, limits.bytesPerPartitionMax > limits.bytesPerPartition else {
+            return run(number: tick + 1, wall: wallMicros ?? clock.wallMicros(), replay: nil)
         }
         let (start, read) = (clock.monotonicNanos(), progress.done)
         defer { pace(bytes: progress.done - read, nanos: clock.monotonicNanos() - start) }

@@ -15,12 +15,15 @@ package protocol SourcePartition: PartitionReader {
     func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)?
     /// What it has yet to read; nil: nobody knows. By the thread that polls, between ticks.
     var backlog: SourceBacklog? { get }
+    /// Whether nothing of what came from `position` on, where a reader of this partition once stood, is gone.
+    func isKept(from position: Int64) -> Bool
 }
 
 extension SourcePartition {
     package var dropped: UInt64 { 0 }
     package func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { nil }
     package var backlog: SourceBacklog? { nil }
+    package func isKept(from position: Int64) -> Bool { true }
 }
 
 /// What a sink's reader may rely on across crashes.

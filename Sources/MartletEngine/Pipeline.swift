@@ -18,7 +18,7 @@ package struct PipelineOptions: Sendable {
 /// A script's objects as one running circuit: sources opened, views and sinks lowered, late tables and dead letters
 /// collected. Driven by one thread, tick by tick.
 package final class Pipeline: TickMachine {
-    package let circuit: Circuit
+    package private(set) var circuit: Circuit
     package let sources: [SourceDefinition]
     package let targets: [any SinkTarget]
     package let pool = BytePool()
@@ -145,7 +145,17 @@ package final class Pipeline: TickMachine {
 
     package func step(replaying record: [UInt8]?) throws(SQLError) -> TickStep {
         if record == nil { try lookForPartitions() }
-        let report = try record.map { record throws(SQLError) in try replay(record) } ?? circuit.step()
+        return try outcome(try record.map { record throws(SQLError) in try replay(record) } ?? circuit.step())
+    }
+
+    /// A tick of a pipeline whose sources are fed, as of an instant that has passed: what it did then is done once more.
+    func step(at wallMicros: Int64) throws(SQLError) -> TickStep { try outcome(circuit.step(at: wallMicros)) }
+
+    /// Lets go of what the circuit holds; its sources are fed. The same circuit as before its first tick.
+    func beginAnew() throws(SQLError) { circuit = try circuit.anew() }
+
+    /// What a tick of the circuit comes to outside of it.
+    private func outcome(_ report: TickReport) throws(SQLError) -> TickStep {
         if let failure = circuit.failure { throw failure }
         var output = TickOutput(tick: report.tick, parts: [], pool: pool)
         for (target, collector) in collectors.enumerated() {

@@ -54,6 +54,7 @@ final class DatabaseHarness: @unchecked Sendable {
         do {
             let step = try database.step(replaying: nil)
             if let record = step.record { records.append(record) }
+            try write(step)
             if let hook = beforeSettling, step.record != nil {
                 beforeSettling = nil
                 hook()
@@ -78,18 +79,21 @@ final class DatabaseHarness: @unchecked Sendable {
     static func broughtBack(_ state: [UInt8], _ records: some Sequence<[UInt8]>, shards: Int = 1, scripts: [String: [[ScriptedRow]]] = [:]) throws -> DatabaseHarness {
         let harness = try DatabaseHarness(shards: shards)
         harness.connectors.scripts = scripts
-        var at = 0
-        let reader = StateReader { (buffer: UnsafeMutableRawBufferPointer) in
-            let count = min(buffer.count, state.count - at)
-            buffer.copyBytes(from: state[at..<at + count])
-            at += count
-            return count
-        }
-        try harness.database.restore(from: reader)
-        try reader.finish()
-        for record in records { _ = try harness.database.step(replaying: record) }
+        try harness.restore(state)
+        for record in records { try harness.write(try harness.database.step(replaying: record)) }
         harness.settled = harness.database.tick
         return harness
+    }
+
+    func restore(_ state: [UInt8]) throws {
+        let reader = StateReader(state)
+        try database.restore(from: reader)
+        try reader.finish()
+    }
+
+    /// What a tick says goes to its targets.
+    private func write(_ step: TickStep) throws {
+        for (target, part) in step.output.parts { try database.targets[target].write(part.bytes.bytes) }
     }
 
     private func settle() {

@@ -11,6 +11,8 @@ final class ScriptedConnectors: ConnectorProvider {
     /// By source, then partition.
     var scripts: [String: [[ScriptedRow]]] = [:]
     var rowsPerPoll = 1
+    /// Nothing of a source's past can be read again.
+    var forgets = false
     private(set) var sinks: [String: KeptRows] = [:]
     /// By source: how often it was opened by name.
     private(set) var opened: [String: Int] = [:]
@@ -20,7 +22,7 @@ final class ScriptedConnectors: ConnectorProvider {
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition] {
         opened[definition.name, default: 0] += 1
         return (scripts[definition.name] ?? []).enumerated().map {
-            ScriptedSource($1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll)
+            ScriptedSource($1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets)
         }
     }
 
@@ -93,9 +95,11 @@ private final class ScriptedSource: SourcePartition {
     private let partition: Int
     private let columns: [Int]
     private let rowsPerPoll: Int
+    private let forgets: Bool
     private var next = 0
 
-    init(_ rows: [ScriptedRow], source: Int, partition: Int, columns: [Int], rowsPerPoll: Int) {
+    init(_ rows: [ScriptedRow], source: Int, partition: Int, columns: [Int], rowsPerPoll: Int, forgets: Bool) {
+        self.forgets = forgets
         self.rows = rows
         self.source = source
         self.partition = partition
@@ -108,8 +112,10 @@ private final class ScriptedSource: SourcePartition {
     var position: Int64 { Int64(next) }
 
     func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? {
-        ScriptedSource(rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll)
+        ScriptedSource(rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets)
     }
+
+    func isKept(from position: Int64) -> Bool { !forgets }
 
     func poll(before limit: Int64, bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
         deliver(min(next + 2 * rowsPerPoll, Int(limit)), into: receiver)

@@ -24,6 +24,10 @@ final class CommitSimulation {
         var records = 0
         var abandoned = 0
         var damaged = 0
+        /// Checkpoints that the disk had no room for.
+        var full = 0
+        /// Starts had to wait for room in the journal so many times.
+        var waits = 0
         var traceHash: UInt64 = 0
 
         mutating func add(_ other: Result) {
@@ -34,6 +38,8 @@ final class CommitSimulation {
             records += other.records
             abandoned += other.abandoned
             damaged += other.damaged
+            waits += other.waits
+            full += other.full
             traceHash = (traceHash ^ other.traceHash) &* 0x100_0000_01B3
         }
     }
@@ -64,6 +70,8 @@ final class CommitSimulation {
     private let disk: SimulatedDisk
     private let clock = SimulatedClock()
     private var random: SplitMix64
+    /// When the wall clock leaps, and when the disk is full.
+    private var leaps: SplitMix64
     private var options = LogOptions()
     private var durable = DurableOptions()
     private var log: Log?
@@ -83,6 +91,7 @@ final class CommitSimulation {
     private init(seed: UInt64) {
         self.seed = seed
         random = SplitMix64(seed: seed ^ 0xC0_4417)
+        leaps = SplitMix64(seed: seed ^ 0x1EA9)
         disk = SimulatedDisk(seed: random.next(), trace: trace)
         options.journalFileBytes = 32 << 10
         options.journalBytesMin = 64 << 10
@@ -141,9 +150,14 @@ final class CommitSimulation {
                 made, ticks: TickLog(opened, topic: topic), checkpoints: CheckpointStore(disk, directory: "checkpoints/p"), clock: clock,
                 options: durable, wake: {})
             self.driver = driver
-            let report = try driver.recover { (_, away) throws(SQLError) in
-                if let away { throw away }
-                if try !driver.deliveries.deliverNext() { throw SQLError(.internalError, "recovery waits for nothing") }
+            let report = try driver.recover { (wait) throws(SQLError) in
+                if case .target(let away) = wait { throw away }
+                if case .journal = wait {
+                    result.waits += 1
+                    guard CommitSimulation.makeRoom(opened) else { throw SQLError(.internalError, "recovery waits for room that nobody makes") }
+                } else if try !driver.deliveries.deliverNext() {
+                    throw SQLError(.internalError, "recovery waits for nothing")
+                }
             }
             result.replayed += Int(report.ticksReplayed)
             result.damaged += report.damaged.count
@@ -151,6 +165,13 @@ final class CommitSimulation {
         } catch {
             fail("it does not start: \(error)")
         }
+    }
+
+    /// What the log's threads do; false: they have nothing to do.
+    private static func makeRoom(_ log: Log) -> Bool {
+        let writes = (try? log.writeGroup()) ?? false
+        let flushes = (try? log.flush()) ?? false
+        return writes || flushes
     }
 
     private func restart() {
@@ -195,21 +216,33 @@ final class CommitSimulation {
             switch random.below(10) {
             case 0, 1: produce(log)
             case 2, 3: if try log.writeGroup() { look() }
-            case 4: if random.chance(0.2) { while try log.flush() {} } else { clock.advance(nanos: Int64(random.below(2_000_000_000))) }
+            case 4:
+                if random.chance(0.2) { while try log.flush() {} } else { clock.advance(nanos: Int64(random.below(2_000_000_000))) }
+                // As an administrator or NTP does: event time knows nothing of it.
+                if leaps.chance(0.1) { clock.stepWall(micros: leaps.chance(0.5) ? 30 * 86_400_000_000 : -30 * 86_400_000_000) }
             case 5, 6: if try driver.step() != nil { result.ticks += 1 }
             case 7, 8:
                 _ = try driver.deliveries.deliverNext()
-                if case .failed(let error) = driver.takeCheckpointNews() { fail("a checkpoint failed: \(error)") }
+                if case .failed(let error) = driver.takeCheckpointNews() { noteFailure(of: error) }
             default:
                 if random.chance(0.4) {
                     let had = driver.deliveries.hasCheckpoint
+                    if leaps.chance(0.1) { disk.capacityBytes = 0 }
                     driver.checkpointIfNeeded()
                     if !had, driver.deliveries.hasCheckpoint { result.checkpoints += 1 }
+                    if case .failed(let error) = driver.takeCheckpointNews() { noteFailure(of: error) }
+                    disk.capacityBytes = nil
                 }
             }
         } catch {
             fail("\(error)")
         }
+    }
+
+    /// The disk had no room for a checkpoint: the one before counts, and the next is taken when there is.
+    private func noteFailure(of error: SQLError) {
+        guard error.state == .diskFull, disk.capacityBytes != nil else { return fail("a checkpoint failed: \(error)") }
+        result.full += 1
     }
 
     /// A batch of records, plain, of a transaction that ends one way or the other, or one that cannot be read.

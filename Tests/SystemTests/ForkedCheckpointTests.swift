@@ -53,6 +53,41 @@ final class ForkedCheckpointTests {
         #expect(last.terminationStatus == 0)
     }
 
+    @Test("a full disk leaves the checkpoint before, and the pipeline goes on; the next one is taken when there is room", .enabled(if: getuid() == 0))
+    func full() throws {
+        let place = scratch.path("data/checkpoints")
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        let mounted = try Binary.run(executable: URL(fileURLWithPath: "/bin/mount"), ["-t", "tmpfs", "-o", "size=64m", "none", place])
+        // A container's root may not mount anything.
+        if mounted.status != 0 { return }
+        defer { _ = try? Binary.run(executable: URL(fileURLWithPath: "/bin/umount"), ["-l", place]) }
+        try append(100_000)
+        try start()
+        try waitForTotals()
+        var before = try newestCheckpoint()
+        try wait("a checkpoint with all of it is taken") { try self.append(1); return try self.newestCheckpoint() > before }
+
+        let filler = "\(place)/filler"
+        let free = try #require(try FileManager.default.attributesOfFileSystem(forPath: place)[.systemFreeSize] as? Int)
+        try Data(count: free - (1 << 20)).write(to: URL(fileURLWithPath: filler))
+        try wait("the failure is told") { try self.append(1); return try self.log().contains("a checkpoint failed and is tried again") }
+        #expect(try log().contains("No space left on device"))
+        try append(1_000)
+        try waitForTotals()
+        let verified = try Binary.run("checkpoint", "verify", scratch.path("data"))
+        #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
+
+        before = try newestCheckpoint()
+        try FileManager.default.removeItem(atPath: filler)
+        try wait("the next one is taken") { try self.append(1); return try self.newestCheckpoint() > before }
+        let parent = try #require(process)
+        kill(parent.processIdentifier, SIGKILL)
+        parent.waitUntilExit()
+        try append(1_000)
+        try start()
+        try waitForTotals()
+    }
+
     // MARK: The run
 
     private func start() throws {

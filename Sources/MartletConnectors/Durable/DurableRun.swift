@@ -122,14 +122,21 @@ package final class DurableRun: Sendable {
         }
         let clock = SystemClock()
         let report: RecoveryReport
+        var awaitsJournal = false
         do throws(SQLError) {
-            report = try driver.durable.recover { (nanos, away) throws(SQLError) in
+            report = try driver.durable.recover { (wait) throws(SQLError) in
                 if shouldStop() { throw SQLError.stopped }
-                if let away {
+                if let failure = place.log.failure { throw SQLError(.ioError, "\(failure)") }
+                switch wait {
+                case .deliveries: break
+                case .journal:
+                    if !awaitsJournal { logger.warn("the journal is full; the pipeline waits until it has room", ["pipeline": .string(place.name)]) }
+                    awaitsJournal = true
+                case .target(let error):
                     logger.warn(
-                        "a sink is away; the pipeline waits for it", ["pipeline": .string(place.name), "error": .string(away.message)])
+                        "a sink is away; the pipeline waits for it", ["pipeline": .string(place.name), "error": .string(error.message)])
                 }
-                signal.wait(after: signal.ticket, timeoutNanos: nanos)
+                signal.wait(after: signal.ticket, timeoutNanos: wait.nanos)
             }
         } catch {
             if error == SQLError.stopped { return }

@@ -151,12 +151,14 @@ extension LocalConnectors {
 }
 
 extension Log {
-    /// The topic, created if it is not there; waits until that is durable.
+    /// The topic, created if it is not there; waits until there is room for that in the journal, and until it is durable.
     func ensureTopic(
         _ name: String, partitions: Int32, overrides: [String: String] = [:], isInternal: Bool = false
     ) throws(LogError) -> Topic {
         if let topic = topic(named: name) { return topic }
-        let (topic, sequence) = try createTopic(name, partitions: partitions, overrides: overrides, isInternal: isInternal)
+        let (topic, sequence) = try whenThereIsRoom(for: "topic \(name)") { () throws(LogError) in
+            try createTopic(name, partitions: partitions, overrides: overrides, isInternal: isInternal)
+        }
         try waitUntilDurable(sequence)
         return topic
     }

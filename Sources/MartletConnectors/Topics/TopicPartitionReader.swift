@@ -80,6 +80,8 @@ final class TopicPartitionReader: SourcePartition {
 
     func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { try reopen(columns, (start ?? 0) >> 1) }
 
+    func isKept(from position: Int64) -> Bool { log.status(partition).map { $0.logStartOffset <= position >> 1 } ?? false }
+
     /// Whether or not records on the way there were passed over.
     func isBehind(_ position: Int64) -> Bool { next < position >> 1 }
 

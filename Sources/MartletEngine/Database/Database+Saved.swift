@@ -1,5 +1,6 @@
 internal import MartletColumns
 package import MartletCore
+internal import MartletDataflow
 package import MartletState
 
 /// A database's whole state: the texts that define, from which the catalog is made again, the rows of what is kept, and the
@@ -53,9 +54,11 @@ extension Database {
         writer.begin("units")
         writer.write(UInt64(units.count))
         for unit in units {
+            writer.beginSection()
             writer.write(unit.id)
             try unit.save(into: writer)
         }
+        writer.beginSection()
         writer.begin("end of database")
     }
 
@@ -70,7 +73,7 @@ extension Database {
         do throws(StateError) {
             try read(reader)
         } catch {
-            throw SQLError(.dataCorrupted, error.description)
+            throw error.asSQLError
         }
     }
 
@@ -87,7 +90,7 @@ extension Database {
             for _ in 0..<(try reader.readCount(max: Database.textsMax)) { definition.searchPath.append(try reader.readText()) }
             texts.append(definition)
         }
-        let stores: [RelationID: RelationStore]
+        var stores: [RelationID: RelationStore]
         do throws(SQLError) {
             stores = try bringBack(texts)
         } catch {
@@ -96,15 +99,7 @@ extension Database {
         try readRelations(reader, stores)
         try readCarried(reader, stores)
         if form == Database.savedForm { try readSources(reader) }
-        try reader.expect("units")
-        let count = try reader.readCount(max: Database.relationsMax)
-        guard count == units.count else { throw reader.error("the states of \(count) units, for \(units.count)") }
-        for unit in units {
-            guard try reader.read(UInt32.self) == unit.id else { throw reader.error("the state of another unit than \(unit.id)") }
-            try unit.restore(from: reader, isOfFirstForm: form == Database.firstForm) { (source, count) throws(SQLError) in
-                try self.sources[source.id]?.history(source.columns, partitions: 0..<count)
-            }
-        }
+        try readUnits(reader, isOfFirstForm: form == Database.firstForm, &stores)
         try reader.expect("end of database")
         _ = markComing()
         setTick(restored)
@@ -113,6 +108,48 @@ extension Database {
             content.stores = stores
             content.tick = restored
             hub.retain(catalog, from: restored)
+        }
+    }
+
+    /// A unit whose state fits its plan gets it; another takes in again what it had taken in (`Database+Rebuild`).
+    private func readUnits(
+        _ reader: StateReader, isOfFirstForm: Bool, _ stores: inout [RelationID: RelationStore]
+    ) throws(StateError) {
+        try reader.expect("units")
+        let count = try reader.readCount(max: Database.relationsMax)
+        guard count == units.count else { throw reader.error("the states of \(count) units, for \(units.count)") }
+        var rebuilding = Rebuilding(stores: stores)
+        for unit in units {
+            guard try reader.read(UInt32.self) == unit.id else { throw reader.error("the state of another unit than \(unit.id)") }
+            let saved = try unit.restoreStanding(from: reader, isOfFirstForm: isOfFirstForm) { (source, count) throws(SQLError) in
+                try self.sources[source.id]?.history(source.columns, partitions: 0..<count)
+            }
+            guard let reason = try objection(to: saved, of: unit, rebuilding, reader) else { continue }
+            try reader.skipToSection()
+            // What failed stands still, whatever its state.
+            guard unit.failure == nil else { continue }
+            do throws(SQLError) {
+                try rebuild(unit, as: saved, because: reason, &rebuilding)
+            } catch {
+                throw StateError(error)
+            }
+        }
+        stores = rebuilding.stores
+    }
+
+    /// Gives the unit its saved state; or why it cannot have it.
+    private func objection(
+        to saved: SavedCircuit, of unit: RunningUnit, _ rebuilding: Rebuilding, _ reader: StateReader
+    ) throws(StateError) -> String? {
+        guard unit.pipeline.circuit.isOf(saved) else { return "this version runs it by another plan" }
+        if unit.inputs.contains(where: rebuilding.changed.contains) { return "this version makes other rows of what it reads" }
+        do throws(StateError) {
+            try unit.pipeline.circuit.restore(saved, shardsFrom: reader)
+            return nil
+        } catch {
+            // Of a version in which it cannot be passed over, what cannot be read is the end.
+            guard reader.hasSections else { throw error }
+            return "this version keeps other things of it: \(error)"
         }
     }
 

@@ -24,6 +24,8 @@ package struct DatabaseSurroundings: @unchecked Sendable {
     package var driverStanding: @Sendable () -> DriverStanding = { DriverStanding() }
     /// Where changes are kept that subscriptions ask for; nil: in memory, for as long as the database runs.
     package var changes: ChangeTopics?
+    /// For what operators of the process have to know; nil: nobody reads it.
+    package var logger: StructuredLog?
 
     package init(
         clock: any Clock, connectors: any ConnectorProvider, executor: any ShardExecutor,
@@ -328,7 +330,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     }
 
     /// How far a relation is: a table by its rows, a view by what its unit has promised.
-    private func watermark(of relation: RelationID) -> Watermark? {
+    func watermark(of relation: RelationID) -> Watermark? {
         if let table = tables[relation] { return table.currentWatermark }
         for unit in units {
             if let view = unit.views.first(where: { $0.id == relation }) { return unit.pipeline.watermark(of: view.tap) }

@@ -202,10 +202,11 @@ final class RunningUnit {
         try pipeline.save(into: writer)
     }
 
-    /// `history` gives so many readers of a source's partitions, from where they began.
-    func restore(
+    /// How it stood, and what is said of its circuit before the shards'. `history` gives so many readers of a source's
+    /// partitions, from where they began.
+    func restoreStanding(
         from reader: StateReader, isOfFirstForm: Bool, history: (UnitSource, Int) throws(SQLError) -> [any SourcePartition]?
-    ) throws(StateError) {
+    ) throws(StateError) -> SavedCircuit {
         switch try reader.read(UInt8.self) {
         case 0: failure = SQLError(.internalError, "failed before the last restart")
         case 1: break
@@ -227,7 +228,35 @@ final class RunningUnit {
                 throw reader.error(error.message)
             }
         }
-        try pipeline.circuit.restore(from: reader)
+        return try SavedCircuit(from: reader)
+    }
+
+    // MARK: Taking in again
+
+    /// Before its first tick: its circuit is a new one, and takes in what there is of its sources and inputs. `rows` of an input
+    /// are those that it had taken in, `watermarks` how far it knew them to be.
+    func takeInAgain(
+        _ histories: [(source: RelationID, readers: [any SourcePartition], judged: [Int])], rows: [[Batch]], watermarks: [Watermark?]
+    ) throws(SQLError) {
+        try pipeline.beginAnew()
+        for (source, readers, judged) in histories { beginCatchingUp(source, readers, judged: judged) }
+        if mayBackfill { beginBackfill() }
+        for (input, batches) in rows.enumerated() { for batch in batches { feed(input, batch) } }
+        for (input, watermark) in watermarks.enumerated() { if let watermark { setWatermark(input, watermark) } }
+    }
+
+    /// The next piece, as of an instant that has passed. Whoever takes in again calls it until it has caught up and nothing
+    /// changes any more.
+    func takeInPiece(at wallMicros: Int64) throws(SQLError) -> TickStep {
+        takePiece()
+        return try pipeline.step(at: wallMicros)
+    }
+
+    /// It has taken in what the saved circuit had, and goes on from there.
+    func goOn(as saved: SavedCircuit) {
+        pipeline.circuit.goOn(as: saved)
+        for (input, batches) in saved.pending.enumerated() { for batch in batches { pipeline.feed(input: input, batch) } }
+        (isFed, hasRows, isNew) = (true, false, true)
     }
 
     /// The object is dropped.

@@ -90,6 +90,9 @@ final class SharedSource {
         zip(partitions, starts).allSatisfy { $0.position == $1 } || surroundings.connectors.beginsAtTheEnd(definition)
     }
 
+    /// Everything that it has read can be read again.
+    var keepsHistory: Bool { zip(partitions, starts).allSatisfy { $0.isKept(from: $1) } }
+
     var name: String { definition.name }
     var dropped: UInt64 { partitions.reduce(0) { $0 + $1.dropped } }
     var positions: [Int64] { partitions.map(\.position) }

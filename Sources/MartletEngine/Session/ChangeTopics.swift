@@ -36,11 +36,16 @@ package final class ChangeTopics: Sendable {
         let overrides = ChangeTopics.settings(retention)
         do throws(LogError) {
             if let topic = log.topic(named: name(relation)) {
-                try settle(try log.alterTopic(topic.id, overrides: overrides))
+                try settle(topic.name) { () throws(LogError) in try log.alterTopic(topic.id, overrides: overrides) }
                 return (topic, false)
             }
-            let (topic, sequence) = try log.createTopic(name(relation), partitions: 1, overrides: overrides, isInternal: true)
-            try settle(sequence)
+            var topic: Topic?
+            try settle(name(relation)) { () throws(LogError) in
+                let made = try log.createTopic(name(relation), partitions: 1, overrides: overrides, isInternal: true)
+                topic = made.topic
+                return made.sequence
+            }
+            guard let topic else { throw LogError.unknownTopic }
             return (topic, true)
         } catch {
             throw SQLError(.ioError, "the topic for the changes of a subscription cannot be made: \(error)")
@@ -61,7 +66,7 @@ package final class ChangeTopics: Sendable {
         do throws(LogError) {
             for topic in log.topics() where topic.isInternal && topic.name.hasPrefix(namePrefix) {
                 guard let raw = UInt32(topic.name.dropFirst(namePrefix.count)), !isWanted(RelationID(raw)) else { continue }
-                try settle(try log.deleteTopic(topic.id))
+                try settle(topic.name) { () throws(LogError) in try log.deleteTopic(topic.id) }
             }
         } catch {
             throw SQLError(.ioError, "the topic for the changes of a subscription cannot be deleted: \(error)")
@@ -71,7 +76,9 @@ package final class ChangeTopics: Sendable {
     /// The database begins anew.
     package func forgetAll() throws(SQLError) { try close { _ in false } }
 
-    private func settle(_ sequence: UInt64) throws(LogError) {
+    /// Returns when a change of a topic is durable; waits for room in the journal.
+    private func settle(_ topic: String, _ change: () throws(LogError) -> UInt64) throws(LogError) {
+        let sequence = try log.whenThereIsRoom(for: "topic \(topic)", change)
         let done = makeSignal()
         let ticket = done.ticket
         log.whenDurable(sequence) { done.notify() }

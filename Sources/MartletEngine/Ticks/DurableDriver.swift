@@ -22,6 +22,24 @@ package struct DurableOptions: Sendable {
     package init() {}
 }
 
+/// What a machine that is being brought back waits for.
+package enum RecoveryWait {
+    /// Targets outside the log have to take what is on its way to them.
+    case deliveries
+    /// The log's journal is full until its flusher has caught up.
+    case journal
+    /// A target outside is away for the moment, and why.
+    case target(SQLError)
+
+    /// How long to wait before it is looked at again, nanoseconds.
+    package var nanos: Int64 {
+        switch self {
+        case .deliveries, .journal: 2_000_000
+        case .target: 500_000_000
+        }
+    }
+}
+
 /// What bringing a machine back took.
 package struct RecoveryReport: Sendable {
     /// The tick of the checkpoint that was good; nil: there was none, the machine begins.
@@ -105,12 +123,11 @@ package final class DurableDriver {
     // MARK: Coming back
 
     /// Brings the machine to where its last durable tick left it, and targets outside the log with it. Before the first
-    /// `step`, once. `wait` is called with a time in nanoseconds when deliveries have to go on first, or with an error when a
-    /// target is away for the moment; it throws to give up.
-    package func recover(wait: (Int64, SQLError?) throws(SQLError) -> Void) throws(SQLError) -> RecoveryReport {
+    /// `step`, once. `wait` is called when something else has to go on first; it throws to give up.
+    package func recover(wait: (RecoveryWait) throws(SQLError) -> Void) throws(SQLError) -> RecoveryReport {
         let start = clock.monotonicNanos()
         var report = RecoveryReport()
-        try ticks.abandonOpen()
+        while try !ticks.abandonOpen() { try wait(.journal) }
         let range = try ticks.range()
         position = range.upperBound
         var marks: [String: SinkMark] = [:]
@@ -138,7 +155,7 @@ package final class DurableDriver {
         } else {
             // Where sources begin is part of the state: it is kept before anything is read.
             try checkpointStandingStill()
-            while !deliveries.isSettled { try wait(DurableDriver.roomNanos, nil) }
+            while !deliveries.isSettled { try wait(.deliveries) }
             noteNews()
             if case .failed(let error) = checkpointNews { throw error }
         }
@@ -188,10 +205,10 @@ package final class DurableDriver {
     private func restore(_ found: CheckpointFile) throws(SQLError) {
         do throws(StateError) {
             let reader = try found.reader(checkpoints.disk)
-            try machineRestore(reader)
+            do throws(SQLError) { try machine.restore(from: reader) } catch { throw StateError(error) }
             try reader.finish()
         } catch {
-            throw SQLError(.dataCorrupted, "\(error)")
+            throw error.asSQLError
         }
         guard machine.tick == found.header.tick else {
             throw SQLError(.dataCorrupted, "\(found.path): its state is that of tick \(machine.tick), not \(found.header.tick)")
@@ -199,26 +216,19 @@ package final class DurableDriver {
         lastCheckpoint.tick = machine.tick
     }
 
-    private func machineRestore(_ reader: StateReader) throws(StateError) {
-        do throws(SQLError) { try machine.restore(from: reader) } catch { throw StateError(error.message) }
-    }
-
     /// A pipeline that has run before waits for targets that are away; one that begins says so at once.
     private func resumePatiently(
-        _ marks: [String: SinkMark], isNew: Bool, _ wait: (Int64, SQLError?) throws(SQLError) -> Void
+        _ marks: [String: SinkMark], isNew: Bool, _ wait: (RecoveryWait) throws(SQLError) -> Void
     ) throws(SQLError) {
         while true {
             do throws(SQLError) {
                 return try resume(marks, isNew: isNew)
             } catch {
                 guard error.isTransient, !isNew else { throw error }
-                try wait(DurableDriver.awayNanos, error)
+                try wait(.target(error))
             }
         }
     }
-
-    private static let roomNanos: Int64 = 2_000_000
-    private static let awayNanos: Int64 = 500_000_000
 
     /// Targets that are new to this driver say where they are.
     private func resume(_ marks: [String: SinkMark], isNew: Bool) throws(SQLError) {
@@ -230,7 +240,7 @@ package final class DurableDriver {
 
     private func replay(
         from offset: Int64, _ marks: [String: SinkMark], _ report: inout RecoveryReport,
-        _ wait: (Int64, SQLError?) throws(SQLError) -> Void
+        _ wait: (RecoveryWait) throws(SQLError) -> Void
     ) throws(SQLError) {
         var replayed: UInt64 = 0
         try ticks.forEach(from: offset) { record throws(SQLError) in
@@ -252,7 +262,7 @@ package final class DurableDriver {
             }
             tick = Deliveries.Tick(tick: record.tick, parts: parts, pool: step.output.pool)
             deliveries.push(tick, isDurable: true)
-            while try !deliveries.hasRoom() { try wait(DurableDriver.roomNanos, nil) }
+            while try !deliveries.hasRoom() { try wait(.deliveries) }
         }
         report.ticksReplayed = replayed
         deliveries.announce(machine.tick)
@@ -436,9 +446,10 @@ package final class DurableDriver {
         return checkpointNews
     }
 
-    /// Forgets the past of a machine that has come to its end: a later start begins anew. Everything is settled.
+    /// Forgets the past of a machine that has come to its end: a later start begins anew. Everything is settled. Waits for room
+    /// in the log.
     package static func forget(_ ticks: TickLog, _ checkpoints: CheckpointStore) throws(SQLError) {
         try checkpoints.removeAll()
-        try ticks.delete(before: try ticks.range().upperBound)
+        try ticks.deleteAll()
     }
 }

@@ -75,8 +75,8 @@ struct TickCommit {
         }
     }
 
-    /// Takes back what a crash left unfinished, wherever it was written to.
-    static func abandonOpen(_ topic: TopicPartition, _ log: Log) throws(LogError) {
+    /// Takes back what a crash left unfinished, wherever it was written to. False: there is no room in the log now, try again.
+    static func abandonOpen(_ topic: TopicPartition, _ log: Log) throws(LogError) -> Bool {
         for open in try log.producers(of: topic) where open.transactionStartOffset >= 0 {
             var partitions: [TopicPartition] = []
             for other in log.topics() {
@@ -88,8 +88,10 @@ struct TickCommit {
                     if isIn { partitions.append(partition) }
                 }
             }
-            _ = try log.endTransaction(
-                TransactionEnd(producerID: open.producerID, producerEpoch: open.producerEpoch, isCommit: false, partitions: partitions))
+            let end = TransactionEnd(
+                producerID: open.producerID, producerEpoch: open.producerEpoch, isCommit: false, partitions: partitions)
+            guard try TickCommit.patiently({ () throws(LogError) in try log.endTransaction(end) }) != nil else { return false }
         }
+        return true
     }
 }

@@ -54,10 +54,11 @@ package struct TickLog: Sendable {
     /// What goes to the log at a time: its limit leaves room for the batches' own frames.
     private var bytesMax: Int { log.options.commitBytesMax / 2 }
 
-    /// Before anything is read or written: what a crash left half written is taken back.
-    func abandonOpen() throws(SQLError) {
+    /// Before anything is read or written: what a crash left half written is taken back. False: the log has no room for that
+    /// now.
+    func abandonOpen() throws(SQLError) -> Bool {
         do throws(LogError) {
-            try TickCommit.abandonOpen(partition, log)
+            return try TickCommit.abandonOpen(partition, log)
         } catch {
             throw SQLError(.ioError, "topic \(topic.name): \(error)")
         }
@@ -107,7 +108,19 @@ package struct TickLog: Sendable {
         }
     }
 
-    /// Lets go of records that no checkpoint needs any more.
+    /// Lets go of all records. Waits for room in the log: records without a checkpoint would be a past that is damaged.
+    func deleteAll() throws(SQLError) {
+        let end = try range().upperBound
+        do throws(LogError) {
+            _ = try log.whenThereIsRoom(for: "the end of \(topic.name)'s records") { () throws(LogError) in
+                try log.deleteRecords(partition, before: end)
+            }
+        } catch {
+            throw SQLError(.ioError, "topic \(topic.name): \(error)")
+        }
+    }
+
+    /// Lets go of records that no checkpoint needs any more. Without room in the log, a later call does it.
     func delete(before offset: Int64) throws(SQLError) {
         do throws(LogError) {
             _ = try log.deleteRecords(partition, before: offset)

@@ -133,7 +133,9 @@ package final class KafkaServer: Sendable {
         let key = Array("cluster.id".utf8)
         if let known = log.entry(.meta, key: key) { return String(decoding: known, as: UTF8.self) }
         let id = TopicID.random(entropy).base64
-        let committed = try log.commit(Commit(entries: [EntryChange(.meta, key: key, value: Array(id.utf8))]))
+        let committed = try log.whenThereIsRoom(for: "the cluster's name") { () throws(LogError) in
+            try log.commit(Commit(entries: [EntryChange(.meta, key: key, value: Array(id.utf8))]))
+        }
         let done = WakeSignal()
         let ticket = done.ticket
         log.whenDurable(committed.sequence) { done.notify() }

@@ -13,6 +13,9 @@ package final class StateReader {
     private var pulled: UInt64 = 0
     private var hasBegun = false
     private var hasEnded = false
+    /// What was written so long ago has none to go on to.
+    package private(set) var hasSections = true
+    private var beginsSection = false
     /// Work that may wait until its shard's state has been read, and be done side by side with other shards'; nil: it is done
     /// at once.
     private var waiting: [() -> Void]?
@@ -140,6 +143,14 @@ package final class StateReader {
         }
     }
 
+    /// Passes over what is left of this section, to what `StateWriter.beginSection` stands before next; work that waits is
+    /// forgotten. A state of a version without sections, or without another one, is refused.
+    package func skipToSection() throws(StateError) {
+        guard hasSections else { throw error("a part that cannot be read, in a version in which parts cannot be passed over") }
+        if waiting != nil { waiting = [] }
+        repeat { try nextPiece() } while !beginsSection
+    }
+
     /// Makes sure that all has been read, and that the state is whole.
     package func finish() throws(StateError) {
         guard position == available else { throw error("more than was expected") }
@@ -159,14 +170,16 @@ package final class StateReader {
         guard !hasEnded else { throw error("the state ends here, and more was expected") }
         var prefix = SIMD2<UInt32>(0, 0)
         try withUnsafeMutableBytes(of: &prefix) { bytes throws(StateError) in try fill(bytes) }
-        let length = UInt32(littleEndian: prefix[0])
+        let word = UInt32(littleEndian: prefix[0])
+        beginsSection = hasSections && word & SavedFormat.sectionFlag != 0
+        let length = beginsSection ? word & ~SavedFormat.sectionFlag : word
         guard length <= SavedFormat.pieceBytesMax else { throw damaged("a piece of \(length) bytes") }
         let payload = UnsafeMutableRawBufferPointer(rebasing: piece[..<Int(length)])
         available = 0
         position = 0
         let start = pulled
         try fill(payload)
-        guard StateWriter.checksum(UnsafeRawBufferPointer(payload), number: pieces) == UInt32(littleEndian: prefix[1]) else {
+        guard StateWriter.checksum(UnsafeRawBufferPointer(payload), number: pieces, length: word) == UInt32(littleEndian: prefix[1]) else {
             throw StateError("saved state, bytes \(start)–\(pulled): the checksum does not fit; they are damaged")
         }
         pieces += 1
@@ -187,9 +200,10 @@ package final class StateReader {
         let checksum = withUnsafeBytes(of: header) { crc32c(UnsafeRawBufferPointer(rebasing: $0[..<12])) }
         guard checksum == UInt32(littleEndian: header[3]) else { throw damaged("its header") }
         let version = UInt32(littleEndian: header[2])
-        guard version == SavedFormat.version else {
-            throw StateError("saved state of version \(version); this program reads version \(SavedFormat.version)")
+        guard (SavedFormat.versionMin...SavedFormat.version).contains(version) else {
+            throw StateError("saved state of version \(version); this program reads versions up to \(SavedFormat.version)")
         }
+        hasSections = version > SavedFormat.versionMin
     }
 
     private func damaged(_ what: String) -> StateError { StateError("saved state, byte \(pulled): \(what) is damaged") }
@@ -214,5 +228,5 @@ package final class StateReader {
 
 extension StateError {
     /// For those whose callers are statements and drivers.
-    package var asSQLError: SQLError { SQLError(.dataCorrupted, description) }
+    package var asSQLError: SQLError { refusal ?? SQLError(.dataCorrupted, description) }
 }

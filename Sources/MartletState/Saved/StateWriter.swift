@@ -10,6 +10,8 @@ package final class StateWriter {
     private let piece: UnsafeMutableRawBufferPointer
     private var used = SavedFormat.prefixBytes
     private var pieces: UInt64 = 0
+    /// The next piece is the first of a section.
+    private var beginsSection = false
     private var isFinished = false
     /// Payload bytes so far.
     package private(set) var byteCount: UInt64 = 0
@@ -79,6 +81,12 @@ package final class StateWriter {
     /// Marks what follows, so that a reader that expects something else says so at the place.
     package func begin(_ name: String) { write(name) }
 
+    /// What follows can be found by a reader that does not know, or cannot use, what came before (`StateReader.skipToSection`).
+    package func beginSection() {
+        flush()
+        beginsSection = true
+    }
+
     /// Sends what is left and the end. Nothing may be written after it.
     package func finish() throws(SQLError) {
         precondition(!isFinished, "a state ends once")
@@ -96,17 +104,19 @@ package final class StateWriter {
 
     /// The checksum covers the piece's number and length too, so that a lost, repeated or swapped piece shows.
     private func sendPiece(_ count: Int) {
-        let length = UInt32(truncatingIfNeeded: count)
+        let length = UInt32(truncatingIfNeeded: count) | (beginsSection ? SavedFormat.sectionFlag : 0)
+        beginsSection = false
         let payload = UnsafeRawBufferPointer(rebasing: piece[SavedFormat.prefixBytes..<SavedFormat.prefixBytes + count])
-        let checksum = StateWriter.checksum(payload, number: pieces)
+        let checksum = StateWriter.checksum(payload, number: pieces, length: length)
         piece.storeBytes(of: length.littleEndian, toByteOffset: 0, as: UInt32.self)
         piece.storeBytes(of: checksum.littleEndian, toByteOffset: 4, as: UInt32.self)
         pieces += 1
         send(UnsafeRawBufferPointer(rebasing: piece[..<(SavedFormat.prefixBytes + count)]))
     }
 
-    static func checksum(_ payload: UnsafeRawBufferPointer, number: UInt64) -> UInt32 {
-        let head = SIMD2(number.littleEndian, UInt64(payload.count).littleEndian)
+    /// `length`: as it stands before the piece.
+    static func checksum(_ payload: UnsafeRawBufferPointer, number: UInt64, length: UInt32) -> UInt32 {
+        let head = SIMD2(number.littleEndian, UInt64(length).littleEndian)
         return crc32c(payload, seed: withUnsafeBytes(of: head) { crc32c($0) })
     }
 
