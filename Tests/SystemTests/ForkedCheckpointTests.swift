@@ -126,14 +126,15 @@ final class ForkedCheckpointTests {
         return names.filter { $0.hasSuffix(".checkpoint") }.max() ?? ""
     }
 
-    /// Gives the pipeline something to do until a copy of it is at work, and answers its process id.
+    /// Gives the pipeline something to do until a copy of it is at work, and answers its process id. At work: it has given
+    /// itself its name, and is no mere fork that could be stopped before it knows whom to die with.
     private func waitForCopy() throws -> Int32 {
         let parent = try #require(process).processIdentifier
         var found: Int32?
         try wait("a copy is at work") {
             try self.append(1)
             let until = Date().addingTimeInterval(0.05)
-            while found == nil, Date() < until { found = self.children(of: parent).first }
+            while found == nil, Date() < until { found = self.children(of: parent).first(where: self.isCopy) }
             return found != nil
         }
         return try #require(found)
@@ -145,6 +146,10 @@ final class ForkedCheckpointTests {
             let text = (try? String(contentsOfFile: "/proc/\(parent)/task/\(task)/children", encoding: .utf8)) ?? ""
             return text.split(separator: " ").compactMap { Int32($0) }
         }
+    }
+
+    private func isCopy(_ process: Int32) -> Bool {
+        (try? String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8)) == "checkpoint\n"
     }
 
     private func isRunning(_ process: Int32) -> Bool {
