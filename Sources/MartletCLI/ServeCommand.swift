@@ -25,6 +25,7 @@ enum ServeCommand {
           --advertised ADDR:PORT  what clients are told to connect to (default: the address they came to)
           --postgres ADDR:PORT    where PostgreSQL clients connect (default 127.0.0.1:4566)
           --http ADDR:PORT        SQL and views as JSON, /metrics, /healthz (default 127.0.0.1:8080)
+          --http-origin ORIGIN    a site whose pages may ask over HTTP, such as http://localhost:3000; may be repeated
           --no-kafka, --no-postgres, --no-http
                                   leave a listener out
           --insecure              allow addresses that other machines reach: everybody there may read and write everything
@@ -56,7 +57,7 @@ enum ServeCommand {
         let arguments = try Arguments(
             words, command: "serve",
             options: PipelineArguments.options.union([
-                "data-dir", "kafka", "advertised", "http", "postgres", "set", "log-level", "variable", "shards",
+                "data-dir", "kafka", "advertised", "http", "http-origin", "postgres", "set", "log-level", "variable", "shards",
             ]),
             flags: PipelineArguments.flags.union(["no-kafka", "no-http", "no-postgres", "insecure", "settings"]), short: ["v": "variable"])
         if arguments.has("settings") {
@@ -215,7 +216,7 @@ enum ServeCommand {
         let http = try plan.http.map { address in
             try HTTPServer(
                 address, service: database.database, log: opened.log, pool: pool, metrics: opened.surroundings.metrics,
-                isHealthy: { opened.driver.isHealthy })
+                origins: Set(plan.arguments.all("http-origin")), isHealthy: { opened.driver.isHealthy })
         }
         defer { http?.stop() }
         if let http { printOut("http on http://\(http.address)") }

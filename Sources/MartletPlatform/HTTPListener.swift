@@ -23,7 +23,13 @@ package struct HTTPRequest: Sendable {
 
     /// The first header of that name, whatever its case.
     package func header(_ name: String) -> String? {
-        headers.first { $0.name.lowercased() == name.lowercased() }?.value
+        headers.first { HTTPRequest.isSame($0.name, name) }?.value
+    }
+
+    /// Whatever the case of their ASCII letters; others have no case in names.
+    private static func isSame(_ left: String, _ right: String) -> Bool {
+        func small(_ byte: UInt8) -> UInt8 { byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte }
+        return left.utf8.count == right.utf8.count && zip(left.utf8, right.utf8).allSatisfy { small($0) == small($1) }
     }
 }
 
@@ -103,11 +109,12 @@ package final class HTTPListener: Sendable {
         try self.init(address, name: name, limits: limits) { request, exchange in exchange.respond(handler(request)) }
     }
 
-    /// As the other, with answers that may come later and from any thread. `onTimer` is called on the listener's thread about
-    /// once a second, and must not block.
+    /// As the other, with answers that may come later and from any thread. `atOnce` is asked first, and answers what waits for
+    /// nobody without more ado; nil: the responder is asked. `onTimer` is called on the listener's thread about once a second.
+    /// None of them may block.
     package init(
         _ address: ListenAddress, name: String, limits: HTTPLimits = HTTPLimits(), onTimer: (@Sendable () -> Void)? = nil,
-        responder: @escaping Responder
+        atOnce: (@Sendable (HTTPRequest) -> HTTPResponse?)? = nil, responder: @escaping Responder
     ) throws(ListenError) {
         var bounds = martlet_http_limits(
             header_bytes_max: limits.headerBytesMax, body_bytes_max: limits.bodyBytesMax,
@@ -115,7 +122,7 @@ package final class HTTPListener: Sendable {
         // Owned by the thread's closure, which outlives every call of the handler.
         let queue = HTTPQueue()
         self.queue = queue
-        let box = HandlerBox(responder, queue, onTimer)
+        let box = HandlerBox(responder, queue, onTimer, atOnce)
         var reason = [CChar](repeating: 0, count: 256)
         guard
             let raw = martlet_http_listen(
@@ -167,11 +174,16 @@ private final class HandlerBox: Sendable {
     let responder: HTTPListener.Responder
     let queue: HTTPQueue
     let onTimer: (@Sendable () -> Void)?
+    let atOnce: (@Sendable (HTTPRequest) -> HTTPResponse?)?
 
-    init(_ responder: @escaping HTTPListener.Responder, _ queue: HTTPQueue, _ onTimer: (@Sendable () -> Void)?) {
+    init(
+        _ responder: @escaping HTTPListener.Responder, _ queue: HTTPQueue, _ onTimer: (@Sendable () -> Void)?,
+        _ atOnce: (@Sendable (HTTPRequest) -> HTTPResponse?)?
+    ) {
         self.responder = responder
         self.queue = queue
         self.onTimer = onTimer
+        self.atOnce = atOnce
     }
 }
 
@@ -232,16 +244,22 @@ package final class HTTPExchange: @unchecked Sendable {
         return stream
     }
 
+    /// Goes with the answer, whoever gives it. Within the responder's call only, before an answer.
+    package func addHeader(_ name: String, _ value: String) { martlet_http_reply_header(raw, name, value) }
+
     /// The first answer counts.
     package func respond(_ response: HTTPResponse) {
         guard !isAnswered.exchange(true, ordering: .relaxed) else { return }
         nonisolated(unsafe) let raw = raw
-        queue.post {
-            for (name, value) in response.headers { martlet_http_reply_header(raw, name, value) }
-            response.body.withUnsafeBytes { bytes in
-                martlet_http_reply(raw, Int32(response.status), response.reason, bytes.baseAddress, bytes.count)
-            }
-        }
+        queue.post { reply(raw, response) }
+    }
+}
+
+/// Listener's thread.
+private func reply(_ exchange: OpaquePointer, _ response: HTTPResponse) {
+    for (name, value) in response.headers { martlet_http_reply_header(exchange, name, value) }
+    response.body.withUnsafeBytes { bytes in
+        martlet_http_reply(exchange, Int32(response.status), response.reason, bytes.baseAddress, bytes.count)
     }
 }
 
@@ -259,6 +277,7 @@ private func answer(_ context: UnsafeMutableRawPointer?, _ exchange: OpaquePoint
     guard let context, let exchange else { return }
     let box = Unmanaged<HandlerBox>.fromOpaque(context).takeUnretainedValue()
     let request = request(from: exchange)
+    if let response = box.atOnce?(request) { return reply(exchange, response) }
     guard let kept = martlet_http_defer(exchange) else {
         martlet_http_reply(exchange, 503, "Service Unavailable", nil, 0)
         return

@@ -37,11 +37,18 @@ final class DatabaseHarness: @unchecked Sendable {
 
     private struct Carried: @unchecked Sendable { let connectors: ScriptedConnectors }
 
+    private final class Yields: Sendable { let count = Atomic<Int>(0) }
+
+    /// How often a statement has left the processor to others.
+    var yieldCount: Int { yields.count.load(ordering: .relaxed) }
+    private let yields = Yields()
+
     init(shards: Int = 1) throws {
         let carried = Carried(connectors: connectors)
-        let surroundings = DatabaseSurroundings(
+        var surroundings = DatabaseSurroundings(
             clock: clock, connectors: connectors, executor: SequentialExecutor(shards: shards),
             makeSignal: { [unowned self] in Signal { self.tick() } }, wake: {}, makeReaders: { carried.connectors })
+        surroundings.yield = { [yields] in _ = yields.count.wrappingAdd(1, ordering: .relaxed) }
         database = Database(PipelineOptions(shards: shards), surroundings)
         main = try session()
     }

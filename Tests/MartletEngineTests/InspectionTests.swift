@@ -76,6 +76,18 @@ struct InspectionTests {
         #expect(answer == "57014 canceling statement due to user request")
     }
 
+    @Test("who reads many pages leaves the processor to others; who reads few does not")
+    func standingBack() throws {
+        let database = try DatabaseHarness()
+        database.run("CREATE TABLE t (a INT PRIMARY KEY); INSERT INTO t SELECT i FROM generate_series(1, 30000) i")
+        let before = database.yieldCount
+        #expect(database.run("SELECT a FROM t LIMIT 10000").split(separator: "\n").count == 10_000)
+        #expect(database.run("SELECT a FROM t WHERE a = 29999") == "29999")
+        #expect(database.yieldCount == before)
+        #expect(database.run("SELECT a FROM t WHERE a % 29999 = 0") == "29999")
+        #expect(database.yieldCount > before)
+    }
+
     @Test(
         "a statement that takes too much memory ends with 53200",
         arguments: [

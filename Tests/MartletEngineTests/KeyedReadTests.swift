@@ -1,3 +1,4 @@
+import MartletColumns
 import MartletCore
 import MartletEngine
 import Testing
@@ -78,5 +79,31 @@ struct KeyedReadTests {
         #expect(answer(session, statement, [.integer(1)]) == "x\ny")
         database.run("DROP TABLE t")
         #expect(answer(session, statement, [.integer(1)]) == "42P01")
+    }
+
+    @Test("they outlive the session, and say when the catalog is another one")
+    func withoutSession() throws {
+        let database = try DatabaseHarness()
+        database.run("CREATE TABLE w (a TEXT, s TIMESTAMPTZ, d DATE, n INT, PRIMARY KEY (a, s, d)); INSERT INTO w VALUES ('a', 'epoch', '2026-01-02', 7)")
+        let session = try database.session()
+        let read = try #require(session.keyedRead(try session.prepare("SELECT n, a FROM w WHERE d = $1 AND a = $2 AND s = $3", parameterTypes: [])))
+        session.close()
+        func answer(_ values: [Value]) -> String {
+            switch read.find(values) {
+            case .row(let row): "\(row.row(0))"
+            case .nothing: "nothing"
+            case .stale: "stale"
+            }
+        }
+        #expect(answer([.date(20_455), .text("a"), .timestamptz(0)]) == "\([Value.integer(7), .text("a")])")
+        #expect(answer([.date(20_455), .text("a"), .timestamptz(1)]) == "nothing")
+        #expect(answer([.date(20_455), .null, .timestamptz(0)]) == "nothing")
+        database.run("UPDATE w SET n = 8")
+        #expect(answer([.date(20_455), .text("a"), .timestamptz(0)]) == "\([Value.integer(8), .text("a")])")
+        #expect(read.isCurrent)
+        database.run("CREATE TABLE other (n INT)")
+        #expect(!read.isCurrent)
+        #expect(answer([.date(20_455), .text("a"), .timestamptz(0)]) == "stale")
+        #expect(answer([.date(20_455), .null, .timestamptz(0)]) == "stale")
     }
 }

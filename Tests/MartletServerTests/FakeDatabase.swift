@@ -92,6 +92,7 @@ final class FakeSession: SQLSession {
     }
 
     func prepare(_ text: String, parameterTypes: [DataType?]) throws(SQLError) -> any PreparedStatement { try FakeStatement(text) }
+    func keyedRead(_ statement: any PreparedStatement) -> KeyedRead? { nil }
 
     func execute(_ statement: any PreparedStatement, parameters: [Value]) throws(SQLError) -> SQLOutcome {
         guard let statement = statement as? FakeStatement, let word = statement.words.first else { return .done(tag: "") }

@@ -11,11 +11,11 @@ struct HTTPServerTests {
         let pool: BlockingPool
         let server: HTTPServer
 
-        init(log: Log? = nil) throws {
+        init(log: Log? = nil, origins: Set<String> = []) throws {
             pool = try StatementThreads.make(2)
             server = try HTTPServer(
                 ListenAddress(host: "127.0.0.1", port: 0), service: FakeService(), log: log, pool: pool, metrics: MetricsRegistry(),
-                answerBytesMax: 1 << 20)
+                answerBytesMax: 1 << 20, origins: origins)
         }
 
         deinit {
@@ -25,6 +25,13 @@ struct HTTPServerTests {
 
         /// Status and body.
         func ask(_ line: String, _ headers: [String] = [], body: String = "") throws -> (status: Int, body: String) {
+            let text = try answer(line, headers, body: body)
+            let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+            return (Int(text.split(separator: " ")[1]) ?? 0, parts.count > 1 ? String(parts[1]) : "")
+        }
+
+        /// All of it.
+        func answer(_ line: String, _ headers: [String] = [], body: String = "") throws -> String {
             let socket = try TCPClient(server.address, timeoutNanos: 10_000_000_000)
             let host = headers.contains { $0.hasPrefix("Host") } ? [] : ["Host: localhost"]
             let head = ["\(line) HTTP/1.1", "Connection: close", "Content-Length: \(body.utf8.count)"] + host + headers
@@ -36,9 +43,7 @@ struct HTTPServerTests {
                 if count == 0 { break }
                 answer += buffer[..<count]
             }
-            let text = String(decoding: answer, as: UTF8.self)
-            let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
-            return (Int(text.split(separator: " ")[1]) ?? 0, parts.count > 1 ? String(parts[1]) : "")
+            return String(decoding: answer, as: UTF8.self)
         }
     }
 
@@ -108,6 +113,24 @@ struct HTTPServerTests {
         #expect(try fixture.ask("POST /v1/sql", ["Host: evil.example", "Origin: http://evil.example"], body: "rows 1").status == 403)
         #expect(try fixture.ask("GET /v1/views/x", ["Host: evil.example"]).status == 403)
         #expect(try fixture.ask("POST /v1/sql", ["Host: localhost:8080", "Origin: http://localhost:8080"], body: "rows 1").status == 200)
+    }
+
+    @Test("pages of sites that are allowed to ask are told so by every answer, and no others")
+    func allowedSites() throws {
+        let fixture = try Fixture(origins: ["http://app.example:3000"])
+        let guest = ["Host: 127.0.0.1:8080", "Origin: http://app.example:3000"]
+        let told = "Access-Control-Allow-Origin: http://app.example:3000\r\n"
+        for (line, body) in [("POST /v1/sql", "rows 1"), ("POST /v1/sql", "bogus"), ("GET /v1/views/x", ""), ("GET /v1/nothing", "")] {
+            #expect(try fixture.answer(line, guest, body: body).contains(told), "\(line)")
+        }
+        let preflight = try fixture.answer("OPTIONS /v1/sql", guest + ["Access-Control-Request-Method: POST"])
+        #expect(preflight.hasPrefix("HTTP/1.1 204") && preflight.contains(told) && preflight.contains("Access-Control-Allow-Methods: GET, HEAD, POST"))
+        for origin in ["http://app.example", "https://app.example:3000", "null"] {
+            let answer = try fixture.answer("OPTIONS /v1/sql", [guest[0], "Origin: \(origin)", "Access-Control-Request-Method: POST"])
+            #expect(answer.hasPrefix("HTTP/1.1 403") && !answer.contains("Access-Control"), "\(origin)")
+        }
+        #expect(try fixture.answer("GET /v1/views/x", ["Host: app.example:3000", guest[1]]).hasPrefix("HTTP/1.1 403"))
+        #expect(try !fixture.answer("POST /v1/sql", body: "rows 1").contains("Access-Control"))
     }
 
     @Test("an answer that takes long delays nobody else's")

@@ -28,6 +28,13 @@ enum Binary {
     /// The Python that `./dev test` prepares, with DuckDB and psycopg; nil without it.
     static let python: URL? = ProcessInfo.processInfo.environment["MARTLET_TEST_PYTHON"].map { URL(fileURLWithPath: $0) }
 
+    /// A browser that needs no display is there; Postgres/browser.py looks for the same names.
+    static let hasBrowser = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"].contains { name in
+        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
+            FileManager.default.isExecutableFile(atPath: "\($0)/\(name)")
+        }
+    }
+
     static func run(executable: URL, _ arguments: [String], input: Data = Data()) throws -> Outcome {
         let folder = try Scratch()
         let process = Process()

@@ -1,6 +1,6 @@
 """Questions to a server whose pipeline takes 100,000 events a second meanwhile, beside PostgreSQL on the same machine and data.
 
-    ./dev bench serve [--figures copy,scan,lookup,http,fresh] [--rows 10000000] [--seconds 10] [--rate 100000] [--data DIR]
+    ./dev bench serve [--figures copy,scan,lookup,http,fresh,beside] [--rows 10000000] [--seconds 10] [--rate 100000] [--data DIR]
 
 Server, PostgreSQL, load and clients share the machine's cores; PostgreSQL is asked beside the same load, and answers nobody
 while Martlet is asked. `ratio` is PostgreSQL's time by ours.
@@ -111,6 +111,7 @@ class Bench:
         self.postgres.psql("-c", "CREATE TABLE profiles (id BIGINT PRIMARY KEY, name TEXT, score BIGINT)")
         self.engines = [self.martlet, self.postgres]
         self.load = None
+        self.pings = 0
 
     def figure(self, name, engine, seconds, rows, value, unit, ratio=None):
         emit("serve", name, engine.name, seconds=seconds, rows=rows, value=value, unit=unit, ratio=ratio,
@@ -188,34 +189,61 @@ class Bench:
         self.figure("http-lookup", self.martlet, self.options.seconds, self.options.rows, rate, "lookups/s")
         self.figure("http-lookup-p99", self.martlet, self.options.seconds, self.options.rows, millis, "ms")
 
-    def fresh(self):
-        """From a record's acknowledgement to the SELECT that sees it: one client asks again and again."""
+    def freshness(self):
+        """Milliseconds from a record's acknowledgement to the SELECT that sees it, sorted: one client asks again and again."""
         import psycopg
         from confluent_kafka import Producer
 
-        self.start_load()
         producer = Producer({"bootstrap.servers": self.martlet.kafka, "linger.ms": 0, "acks": "all"})
         host, port = self.martlet.words[1], self.martlet.words[3]
         millis = []
         with psycopg.connect(host=host, port=port, user="bench", dbname="dev", autocommit=True) as connection:
-            for number in range(30 * self.options.seconds):
+            for _ in range(30 * self.options.seconds):
+                self.pings += 1
                 told = []
-                producer.produce("pings", json.dumps({"id": number, "sent": number}).encode(), on_delivery=lambda error, _: told.append((time.monotonic(), error)))
+                producer.produce("pings", json.dumps({"id": self.pings, "sent": self.pings}).encode(),
+                                 on_delivery=lambda error, _: told.append((time.monotonic(), error)))
                 while not told:
                     producer.poll(0.001)
                 if told[0][1]:
                     raise SystemExit(f"not produced: {told[0][1]}")
-                while not connection.execute("SELECT sent FROM seen WHERE id = %s", (number,)).fetchone():
+                while not connection.execute("SELECT sent FROM seen WHERE id = %s", (self.pings,)).fetchone():
                     if time.monotonic() - told[0][0] > 30:
                         raise SystemExit("what was acknowledged does not become visible")
                 millis.append((time.monotonic() - told[0][0]) * 1000)
                 time.sleep(0.02)
-        millis.sort()
+        return sorted(millis)
+
+    def fresh(self):
+        self.start_load()
+        millis = self.freshness()
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             self.figure(f"fresh-{name}", self.martlet, self.options.seconds, len(millis), millis[int(len(millis) * share)], "ms")
 
+    def beside(self):
+        """What a client that keeps asking for aggregates over all rows costs the others' freshness."""
+        self.start_load()
+        shares = (("p50", 0.5), ("p99", 0.99), ("max", 1))
+        alone = self.freshness()
+        script = os.path.join(self.folder, "aggregates.sql")
+        with open(script, "w") as file:
+            # More of them than there is time for.
+            file.write((SCANS["scan-group"] + ";\n") * 10_000)
+        asking = subprocess.Popen(["psql", "-X", "-q", *self.martlet.words, "-d", "dev", "-f", script], stdout=subprocess.DEVNULL)
+        try:
+            millis = self.freshness()
+            if asking.poll() is not None:
+                raise SystemExit("nobody asked for aggregates any more")
+        finally:
+            asking.kill()
+            asking.wait()
+        for name, share in shares:
+            mine, quiet = (them[min(int(len(them) * share), len(them) - 1)] for them in (millis, alone))
+            self.figure(f"fresh-beside-scan-{name}", self.martlet, self.options.seconds, len(millis), mine, "ms")
+            self.figure(f"scan-delays-{name}", self.martlet, self.options.seconds, len(millis), mine - quiet, "ms")
 
-FIGURES = ("copy", "scan", "lookup", "http", "fresh")
+
+FIGURES = ("copy", "scan", "lookup", "http", "fresh", "beside")
 
 
 def main():

@@ -76,7 +76,8 @@ extension DatabaseSession {
                 return BatchCursor(query.fields, shown.map { $0.prefix(columns: query.fields.count) })
             }
             let pages = try snapshot(of: object)
-            return ScanCursor(query, try ScanEvaluator(scan, context: evaluation), pages, limits: limits)
+            return ScanCursor(
+                query, try ScanEvaluator(scan, context: evaluation), pages, limits: limits, yield: database.surroundings.yield)
         }
         return BatchCursor(query.fields, try run(try inputs(of: query.plan)).rows(query))
     }

@@ -18,6 +18,8 @@ struct Transaction {
 
     init(isExplicit: Bool) { self.isExplicit = isExplicit }
 
+    /// Nothing was read or changed in it.
+    var isUntouched: Bool { view == nil && changes.isEmpty && savepoints.isEmpty && redo == nil && !isFailed && !isReadOnly && changingStatements == 0 }
     var hasChanges: Bool { changes.contains { !$0.value.isUntouched } }
 }
 
@@ -92,7 +94,8 @@ extension DatabaseSession {
 
     func endImplicit(failed: Bool) throws(SQLError) {
         defer { rest() }
-        guard !current.isExplicit else { return }
+        // A read by key leaves nothing to be ended.
+        if current.isExplicit || current.isUntouched && cursors.isEmpty { return }
         defer {
             current = Transaction(isExplicit: false)
             cursors = cursors.filter { $0.value.isHeld }

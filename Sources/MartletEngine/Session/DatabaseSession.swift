@@ -61,6 +61,10 @@ final class DatabaseSession: SQLSession {
     private var notices: [SQLNotice] = []
     /// What `evaluation` made last, and of what.
     private var seenEvaluation: (version: UInt64, generation: Int, context: EvaluationContext)?
+    /// What the parameters bound a statement to.
+    private var seenLimits: (generation: Int, timeoutMicros: Int64, memoryMax: Int)?
+    /// What the ledger was told last.
+    private var told: (state: String, micros: Int64)?
     private let number: Int
     /// The instant that now() means: the transaction's beginning.
     var now: Int64 = 0
@@ -144,8 +148,19 @@ final class DatabaseSession: SQLSession {
     /// The client is to speak next.
     func rest() {
         let state = !current.isExplicit ? "idle" : current.isFailed ? "idle in transaction (aborted)" : "idle in transaction"
-        database.ledger.entered(number, state, at: database.surroundings.clock.wallMicros())
+        let micros = database.surroundings.clock.wallMicros()
+        // Of reads by key, one after the other, the ledger hears from time to time.
+        if let told, told.state == state, micros - told.micros < DatabaseSession.restMicros { return }
+        tell(state, at: micros)
     }
+
+    /// Tells the ledger what the session is doing. `statement` nil: the last one stays what it was.
+    private func tell(_ state: String, statement: String? = nil, at micros: Int64) {
+        told = (state, micros)
+        database.ledger.entered(number, state, statement: statement, at: micros)
+    }
+
+    private static let restMicros: Int64 = 100_000
 
     func notice(_ message: String, severity: String = "NOTICE", state: SQLState = .successfulCompletion) {
         notices.append(SQLNotice(severity: severity, SQLError(state, message)))
@@ -208,11 +223,9 @@ final class DatabaseSession: SQLSession {
             throw SQLError(.internalError, "a statement of another session")
         }
         startClock()
-        limits.begin(
-            timeoutMicros: SessionParameters.micros(parameters["statement_timeout"] ?? "0") ?? 0,
-            memoryMax: SessionParameters.bytes(parameters["statement_memory_limit"] ?? "") ?? .max)
+        beginLimits()
         if let rows = keyedRows(prepared, values) { return .rows(rows) }
-        database.ledger.entered(number, "active", statement: prepared.text, at: now)
+        tell("active", statement: prepared.text, at: now)
         do throws(SQLError) {
             guard let bound = try prepared.prepared.bound(values, catalog: boundCatalog().sql, context: evaluation) else {
                 return .done(tag: "")
@@ -223,6 +236,20 @@ final class DatabaseSession: SQLSession {
             if current.isExplicit { current.isFailed = true }
             throw error
         }
+    }
+
+    private func beginLimits() {
+        let given: (generation: Int, timeoutMicros: Int64, memoryMax: Int)
+        if let known = seenLimits, known.generation == parameters.generation {
+            given = known
+        } else {
+            given = (
+                parameters.generation, SessionParameters.micros(parameters["statement_timeout"] ?? "0") ?? 0,
+                SessionParameters.bytes(parameters["statement_memory_limit"] ?? "") ?? .max
+            )
+            seenLimits = given
+        }
+        limits.begin(timeoutMicros: given.timeoutMicros, memoryMax: given.memoryMax)
     }
 
     func carryOut(_ statement: BoundStatement, text: String) throws(SQLError) -> SQLOutcome {

@@ -1,14 +1,21 @@
-internal import MartletColumns
-internal import MartletCore
+package import MartletColumns
+package import MartletCore
 internal import MartletSQL
 
 /// A prepared SELECT of columns of the row that has a key, such as `SELECT name FROM users WHERE id = $1`: what services ask
 /// thousands of times a second. It is understood once, and answered with other values without being bound again, as long as
-/// the catalog and the search path stay what they were.
-final class KeyedRead {
-    let relation: RelationID
+/// the catalog and the search path stay what they were. Any thread, with or without the session it was prepared in.
+package final class KeyedRead: Sendable {
+    package enum Found {
+        case row(Batch)
+        case nothing
+        /// The catalog is another one by now.
+        case stale
+    }
+
+    private let relation: RelationID
     /// Of the catalog that it was bound against.
-    let version: UInt64
+    private let version: UInt64
     /// For each column of the key the parameter that has its value, from 0, and its type.
     private let key: [(parameter: Int, type: DataType)]
     /// Of the relation, in the order of the result.
@@ -66,25 +73,35 @@ final class KeyedRead {
         case .integer: .integer(Int32(clamping: 1_604_289_171 + number))
         case .bigint: .bigint(6_158_093_172_840_000_000 + Int64(number))
         case .text: .text("\u{1}\(number)\u{2}")
+        case .date: .date(731_904 + Int32(clamping: number))
+        case .timestamp: .timestamp(6_158_093_172_840_000_000 + Int64(number))
+        case .timestamptz: .timestamptz(6_158_093_172_840_000_000 + Int64(number))
         default: nil
         }
     }
 
+    /// Whether keys of such columns are read so at all.
+    package static func takes(_ types: [DataType]) -> Bool { types.allSatisfy { mark($0, 0) != nil } }
+
     /// The catalog is still the one it was bound against.
-    var isCurrent: Bool { visible.version == version }
+    package var isCurrent: Bool { visible.version == version }
 
-    /// The key that `values` name; nil: one of them is NULL, so that there is no such row.
-    func key(_ values: [Value]) -> [Column]? {
-        var columns: [Column] = []
-        columns.reserveCapacity(key.count)
+    /// The row that has the key which `values` name, by the statement's parameters. Waits for no more than the visibility of
+    /// a tick.
+    package func find(_ values: [Value]) -> Found {
+        var keys: [Column] = []
+        keys.reserveCapacity(key.count)
         for part in key {
-            if values[part.parameter].isNull { return nil }
-            columns.append(Column(part.type, [values[part.parameter]]))
+            // NULL equals nothing.
+            if values[part.parameter].isNull { return isCurrent ? .nothing : .stale }
+            keys.append(Column(part.type, [values[part.parameter]]))
         }
-        return columns
+        return visible.locked { content in
+            guard content.catalog.version == version, let store = content.stores[relation] else { return .stale }
+            guard let row = store.row(of: keys, columns: columns) else { return .nothing }
+            return .row(row)
+        }
     }
-
-    func result(_ row: Batch) -> Batch { Batch(count: row.count, columns: columns.map { row.columns[$0] }) }
 }
 
 extension RelationScan {
@@ -96,35 +113,23 @@ extension RelationScan {
     }
 }
 
-extension Database {
-    enum Found {
-        case row(Batch)
-        case nothing
-        /// The catalog is another one by now.
-        case stale
-    }
-
-    func lookUp(_ read: KeyedRead, _ key: [Column]?) -> Found {
-        visible.locked { content in
-            guard content.catalog.version == read.version, let store = content.stores[read.relation] else { return .stale }
-            guard let key, let row = store.row(of: key) else { return .nothing }
-            return .row(row)
-        }
-    }
-}
-
 extension DatabaseSession {
     /// The answer to a keyed read; nil: the statement is none, or has to be carried out like any other.
     func keyedRows(_ statement: SessionStatementText, _ values: [Value]) -> (any RowCursor)? {
         guard !current.isExplicit, !current.hasChanges, let fields = statement.fields, values.count == statement.parameterTypes.count else { return nil }
         for _ in 0..<2 {
             guard let read = statement.keyed(self) else { return nil }
-            switch database.lookUp(read, read.key(values)) {
-            case .row(let row): return BatchCursor(fields, [read.result(row)])
+            switch read.find(values) {
+            case .row(let row): return BatchCursor(fields, [row])
             case .nothing: return BatchCursor(fields, [])
             case .stale: statement.forgetKeyed()
             }
         }
         return nil
+    }
+
+    func keyedRead(_ statement: any PreparedStatement) -> KeyedRead? {
+        guard !current.isExplicit, !current.hasChanges else { return nil }
+        return (statement as? SessionStatementText)?.keyed(self)
     }
 }

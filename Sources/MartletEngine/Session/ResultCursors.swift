@@ -47,17 +47,26 @@ final class ScanCursor: RowCursor {
     private let snapshot: StoreSnapshot
     private let evaluator: ScanEvaluator
     private let limits: StatementLimits
+    private let yield: @Sendable () -> Void
     private var skip: Int64
     private var left: Int64
     private var page = 0
     private var current: Batch?
     private var row = 0
 
-    init(_ query: BoundQuery, _ evaluator: ScanEvaluator, _ snapshot: StoreSnapshot, limits: StatementLimits) {
+    /// To make and send more pages than these takes longer than somebody else's tick may wait.
+    private static let quickPages = 4
+
+    /// - Parameter yield: leaves the processor to others, until the thread has something else to do.
+    init(
+        _ query: BoundQuery, _ evaluator: ScanEvaluator, _ snapshot: StoreSnapshot, limits: StatementLimits,
+        yield: @escaping @Sendable () -> Void
+    ) {
         fields = query.fields
         self.snapshot = snapshot
         self.evaluator = evaluator
         self.limits = limits
+        self.yield = yield
         skip = query.offset
         left = query.limit ?? .max
     }
@@ -76,6 +85,8 @@ final class ScanCursor: RowCursor {
             }
             guard page < snapshot.pageCount else { return nil }
             try limits.check()
+            // Each time: the pages of one cursor are made in several goes.
+            if page >= ScanCursor.quickPages { yield() }
             current = try evaluator.evaluate(snapshot.batch(page)).prefix(columns: fields.count)
             row = 0
             page += 1

@@ -85,6 +85,8 @@ package protocol SQLSession: AnyObject {
     var relations: [RelationFacts] { get }
     /// For output: time zone and the like.
     var evaluation: EvaluationContext { get }
+    /// The statement as a read of one row by its key, which outlives the session; nil: it is none.
+    func keyedRead(_ statement: any PreparedStatement) -> KeyedRead?
     /// Any thread: what is being executed ends with 57014.
     func cancel()
     /// The client is gone: what is open is rolled back.

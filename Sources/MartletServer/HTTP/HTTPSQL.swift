@@ -9,6 +9,8 @@ struct HTTPSQL {
     let service: any SQLService
     /// An answer beyond this is refused: what is larger is read over PostgreSQL's protocol, row by row.
     let answerBytesMax: Int
+    /// What views were asked by their key before.
+    let keyed = KeyedViews()
 
     /// `POST /v1/sql`: the body is SQL, or `{"sql": "…", "parameters": [...]}` as `application/json`.
     func statements(_ request: HTTPRequest) -> HTTPResponse {
@@ -43,10 +45,12 @@ struct HTTPSQL {
             let given = try HTTPQuestion.parameters(request.query)
             let sink = ByteSink()
             try inSession { session throws(SQLError) in
-                let question = try ViewQuestion(name, given, session.relations.first { $0.name == name })
+                let relation = session.relations.first { $0.name == name }
+                let question = try ViewQuestion(name, given, relation)
                 let statement = try session.prepare(question.text, parameterTypes: [])
                 let values = try HTTPSQL.values(question.values.map { .text($0) }, statement.parameterTypes, session.evaluation)
                 try write(try session.execute(statement, parameters: values), session, to: sink)
+                if let relation, question.keyValues != nil { keyed.learn(relation, session) }
             }
             sink.append("\n")
             return HTTPQuestion.json(sink)
@@ -55,58 +59,6 @@ struct HTTPSQL {
             // The statement is ours, so its places mean nothing to the client.
             plain.position = nil
             return HTTPQuestion.response(plain)
-        }
-    }
-
-    /// What a request asks of a view, as a statement and its parameters.
-    struct ViewQuestion {
-        private(set) var values: [String] = []
-        private var conditions: [String] = []
-        private var limit: UInt32 = 1_000
-        private let name: String
-
-        /// - Parameter relation: nil where there is none of that name, which the statement then says.
-        init(_ name: String, _ given: [(name: String, value: String)], _ relation: RelationFacts?) throws(SQLError) {
-            self.name = name
-            for (option, value) in given {
-                let isColumn = relation?.fields.contains { $0.name == option } ?? false
-                switch option {
-                case "limit" where !isColumn:
-                    guard let number = UInt32(value), number <= 1_000_000 else {
-                        throw SQLError(.invalidParameterValue, "limit is a number up to 1000000, not \"\(value)\"")
-                    }
-                    limit = number
-                case "where" where !isColumn: conditions.append("(\(value)\n)")
-                case "key" where !isColumn: try addKey(value, relation)
-                default: add(option, value)
-                }
-            }
-        }
-
-        private mutating func add(_ column: String, _ value: String) {
-            values.append(value)
-            conditions.append("\(HTTPQuestion.quoted(column)) = $\(values.count)")
-        }
-
-        private mutating func addKey(_ value: String, _ relation: RelationFacts?) throws(SQLError) {
-            guard let relation else { return }
-            guard !relation.key.isEmpty else {
-                throw SQLError(
-                    .undefinedColumn, "\"\(name)\" has no key, and no column \"key\"", hint: "Ask by column: COLUMN=VALUE.")
-            }
-            let columns = relation.key.map { relation.fields[$0].name }
-            let parts = columns.count == 1 ? [value] : value.split(separator: ",", omittingEmptySubsequences: false).map { String($0) }
-            guard parts.count == columns.count else {
-                throw SQLError(
-                    .invalidParameterValue, "the key of \"\(name)\" is (\(columns.joined(separator: ", "))): \(parts.count) values are given",
-                    hint: "Write them with commas, or ask by column: COLUMN=VALUE.")
-            }
-            for (column, part) in zip(columns, parts) { add(column, part) }
-        }
-
-        var text: String {
-            let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
-            return "SELECT * FROM \(HTTPQuestion.place(name))\(filter) LIMIT \(limit)"
         }
     }
 
@@ -175,15 +127,7 @@ struct HTTPSQL {
         case .rows(let cursor):
             defer { cursor.close() }
             let fields = cursor.fields
-            sink.append("{\"columns\":[")
-            for (index, field) in fields.enumerated() {
-                sink.append(index == 0 ? "{\"name\":" : ",{\"name\":")
-                sink.append(jsonString: field.name)
-                sink.append(",\"type\":")
-                sink.append(jsonString: field.type.sqlName)
-                sink.append("}")
-            }
-            sink.append("],\"rows\":[")
+            HTTPSQL.beginRows(fields, to: sink)
             let count = try writeRows(cursor, fields, to: sink)
             sink.append("],\"tag\":")
             sink.append(jsonString: cursor.tag(rows: count))
@@ -200,6 +144,19 @@ struct HTTPSQL {
             break
         }
         sink.append("}")
+    }
+
+    /// `{"columns":[{"name","type"}],"rows":[`.
+    static func beginRows(_ fields: [Field], to sink: ByteSink) {
+        sink.append("{\"columns\":[")
+        for (index, field) in fields.enumerated() {
+            sink.append(index == 0 ? "{\"name\":" : ",{\"name\":")
+            sink.append(jsonString: field.name)
+            sink.append(",\"type\":")
+            sink.append(jsonString: field.type.sqlName)
+            sink.append("}")
+        }
+        sink.append("],\"rows\":[")
     }
 
     private func writeRows(_ cursor: any RowCursor, _ fields: [Field], to sink: ByteSink) throws(SQLError) -> UInt64 {

@@ -13,10 +13,10 @@ package final class HTTPServer: Sendable {
     package var address: ListenAddress { listener.address }
 
     /// Serves on return. `isHealthy` answers `/healthz` and `isReady` `/readyz`, on the listener's thread: they must not block.
-    /// `service` or `log` nil: there is none, and its paths are unknown.
+    /// `service` or `log` nil: there is none, and its paths are unknown. `origins`: sites whose pages may ask, besides its own.
     package init(
         _ address: ListenAddress, service: (any SQLService)?, log: Log? = nil, pool: BlockingPool, metrics: MetricsRegistry,
-        answerBytesMax: Int = 64 << 20, isHealthy: @escaping @Sendable () -> Bool = { true }, isReady: @escaping @Sendable () -> Bool = { true }
+        answerBytesMax: Int = 64 << 20, origins: Set<String> = [], isHealthy: @escaping @Sendable () -> Bool = { true }, isReady: @escaping @Sendable () -> Bool = { true }
     ) throws(ListenError) {
         let quick = HTTPRouter([
             HTTPRouter.Route("GET", "/metrics") { _ in
@@ -30,15 +30,28 @@ package final class HTTPServer: Sendable {
             },
         ])
         let limits = HTTPLimits(headerBytesMax: 32 << 10, bodyBytesMax: 16 << 20)
-        let isLocal = isLoopback(address.host)
+        let origins = HTTPOrigins(allowed: origins, isLocal: isLoopback(address.host))
         let streams = EventStreams()
         let sql = service.map { HTTPSQL(service: $0, answerBytesMax: answerBytesMax) }
         let topics = log.map { HTTPTopics(log: $0, clock: SystemClock(), repeated: RepeatedRequests($0)) }
         let news = log.map { TopicNews($0) }
         self.news = news
         let paths = Paths(sql: sql, topics: topics, news: news)
-        listener = try HTTPListener(address, name: "http", limits: limits, onTimer: { streams.beat() }) { request, exchange in
-            if request.path.hasPrefix("/v1/"), !HTTPServer.isOwn(request, isLocal: isLocal) { return exchange.respond(HTTPServer.foreign()) }
+        let atOnce: @Sendable (HTTPRequest) -> HTTPResponse? = { request in
+            guard request.path.hasPrefix("/v1/") else { return quick.respond(request) }
+            switch origins.verdict(request) {
+            case .own: return paths.answerAtOnce(request)
+            case .foreign: return HTTPOrigins.refusal
+            case .guest(let origin):
+                var response = HTTPOrigins.preflight(request) ?? paths.answerAtOnce(request)
+                response?.headers += HTTPOrigins.headers(for: origin)
+                return response
+            }
+        }
+        listener = try HTTPListener(address, name: "http", limits: limits, onTimer: { streams.beat() }, atOnce: atOnce) { request, exchange in
+            if case .guest(let origin) = origins.verdict(request) {
+                for (name, value) in HTTPOrigins.headers(for: origin) { exchange.addHeader(name, value) }
+            }
             guard let work = paths.work(request) else { return exchange.respond(quick.respond(request)) }
             let full = SQLError(.configurationLimitExceeded, "too many requests are waiting")
             if pool.waiting > HTTPServer.waitingMax { return exchange.respond(HTTPQuestion.response(full)) }
@@ -69,20 +82,6 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// A page of another site that a user of this machine looks at may send a POST here, and, where its name is made to mean
-    /// this machine, read answers as well. Its browser says where it comes from (`Origin`) and what it asked for (`Host`).
-    /// On loopback only numbers and localhost are this machine's names.
-    private static func isOwn(_ request: HTTPRequest, isLocal: Bool) -> Bool {
-        guard let host = request.header("Host") else { return request.header("Origin") == nil }
-        if isLocal, !host.hasPrefix("localhost"), !host.hasPrefix("["), host.utf8.first.map({ $0 &- 0x30 < 10 }) != true { return false }
-        guard let origin = request.header("Origin") else { return true }
-        return origin == "http://\(host)" || origin == "https://\(host)"
-    }
-
-    private static func foreign() -> HTTPResponse {
-        HTTPQuestion.response(SQLError(.insufficientPrivilege, "requests are not taken from pages of other sites"))
-    }
-
     package func stop() {
         listener.stop()
         news?.stop()
@@ -99,6 +98,14 @@ private struct Paths: Sendable {
     let sql: HTTPSQL?
     let topics: HTTPTopics?
     let news: TopicNews?
+
+    /// The answer to what waits for nothing.
+    func answerAtOnce(_ request: HTTPRequest) -> HTTPResponse? {
+        let views = "/v1/views/"
+        guard let sql, request.path.hasPrefix(views) else { return nil }
+        let name = request.path.dropFirst(views.count)
+        return name.isEmpty || name.utf8.contains(UInt8(ascii: "/")) ? nil : sql.keyed.answer(String(name), request)
+    }
 
     /// What a request asks of database or log; nil where it asks nothing of them.
     func work(_ request: HTTPRequest) -> Work? {

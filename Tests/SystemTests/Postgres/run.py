@@ -13,17 +13,19 @@ from harness import listeners, run_cases  # noqa: E402
 
 
 class Server:
-    """`martlet serve` with PostgreSQL's and HTTP's listeners on free ports."""
+    """`martlet serve` with PostgreSQL's and HTTP's listeners; once it was started, HTTP's is always on the same port."""
 
     def __init__(self, binary, folder):
         self.binary = binary
         self.data = os.path.join(folder, "data")
         self.log_path = os.path.join(folder, "serve.log")
         self.process = None
+        self.http = "127.0.0.1:0"
+        self.words = []
         self.start()
 
     def start(self):
-        words = [self.binary, "serve", "--data-dir", self.data, "--no-kafka", "--postgres", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        words = [self.binary, "serve", "--data-dir", self.data, "--no-kafka", "--postgres", "127.0.0.1:0", "--http", self.http, *self.words]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
         said = listeners(self.process, 2, self.tail)

@@ -2,6 +2,7 @@
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 
 
@@ -67,4 +68,46 @@ def http_questions(server, problems):
     problems.check("martlet_postgres_connections" in ask(server, "/metrics")[1], "no metrics")
 
 
-CASES = [psql_session, own_shell, http_questions]
+def http_keys(server, problems):
+    """a row asked by its key is the one that any statement finds, at once after every change"""
+    def change(text):
+        status, body = ask(server, "/v1/sql", text)
+        problems.equal(status, 200, f"{text}: {body}")
+
+    def same(view, question, condition):
+        """What is understood the first time, what is known from then on, and what a statement finds."""
+        asked = [ask(server, f"/v1/views/{view}?{question}") for _ in range(3)]
+        found = ask(server, f"/v1/views/{view}?{urllib.parse.urlencode({'where': condition})}")
+        problems.check(all(answer == found for answer in asked), f"{view}?{question}: {asked}, by a condition {found}")
+        return json.loads(found[1])["rows"]
+
+    change("CREATE TABLE users (id BIGINT PRIMARY KEY, name TEXT, d JSONB, at TIMESTAMPTZ, n NUMERIC); "
+           """INSERT INTO users VALUES (1, 'a"b
+c', '{"k": [1]}', '2026-01-02 03:04:05Z', 1.50), (2, NULL, NULL, NULL, NULL)""")
+    problems.equal([row["name"] for row in same("users", "key=1", "id = 1")], ['a"b\nc'], "a row")
+    same("users", "key=2", "id = 2")
+    same("users", "id=2&limit=1", "id = 2")
+    problems.equal(same("users", "key=3", "id = 3"), [], "no row")
+    change("UPDATE users SET name = 'new' WHERE id = 1; DELETE FROM users WHERE id = 2; INSERT INTO users VALUES (3, 'three')")
+    for key, names in [(1, ["new"]), (2, []), (3, ["three"])]:
+        problems.equal([row["name"] for row in same("users", f"key={key}", f"id = {key}")], names, f"{key} after a change")
+    for question in ("key=x", "key=99999999999999999999", "key=%00", "key=1&nothing=1", "key=1&limit=x", "key=%zz"):
+        problems.equal(ask(server, f"/v1/views/users?{question}")[0], 400, question)
+    for question, names in [("key=1&limit=0", []), ("key=1&id=3", []), ("key=1&name=new", ["new"]), ("key=1&where=n%20IS%20NULL", [])]:
+        rows = json.loads(ask(server, f"/v1/views/users?{question}")[1])["rows"]
+        problems.equal([row["name"] for row in rows], names, question)
+    change("CREATE TABLE visits (card TEXT, at TIMESTAMPTZ); INSERT INTO visits VALUES ('4,7', '2026-01-01T00:00:10Z'), ('5', '2026-01-01T00:01:10Z')")
+    change("CREATE MATERIALIZED VIEW minutes AS SELECT card, window_start, count(*) AS n FROM TUMBLE(visits, at, INTERVAL '1 minute') "
+           "GROUP BY card, window_start; FLUSH")
+    minute = {"window_start": "2026-01-01T01:01:00+01"}
+    problems.equal(same("minutes", urllib.parse.urlencode({"card": "5"} | minute), "card = '5'"),
+                   [{"card": "5", "window_start": "2026-01-01T00:01:00.000Z", "n": 1}], "a window's row")
+    problems.equal(same("minutes", urllib.parse.urlencode({"key": "5,2026-01-01T00:01:00Z"}), "card = '5'")[0]["n"], 1, "by the whole key")
+    change("DROP TABLE users; CREATE TABLE users (name TEXT PRIMARY KEY, key INT); INSERT INTO users VALUES ('1', 5)")
+    problems.equal(same("users", "name=1", "name = '1'"), [{"name": "1", "key": 5}], "another table of that name")
+    problems.equal(same("users", "key=5", "key = 5"), [{"name": "1", "key": 5}], "a column that is named key")
+    change("DROP TABLE users")
+    problems.equal(ask(server, "/v1/views/users?name=1")[0], 404, "a table that is gone")
+
+
+CASES = [psql_session, own_shell, http_questions, http_keys]

@@ -29,8 +29,9 @@ struct QueryRun {
             let pages = try ScanEvaluator(scan, context: evaluation)
             var result: [Batch] = []
             var bytes = 0
+            let watch = StatementWatch(limits, clock: clock, yield: yield) { 0 }
             for page in 0..<snapshot.pageCount {
-                try limits.check()
+                if let reason = watch.reason { throw reason }
                 let batch = try pages.evaluate(snapshot.batch(page))
                 if batch.count == 0 { continue }
                 bytes += batch.memoryBytes

@@ -86,12 +86,12 @@ final class StatementWatch {
     /// The error with which the statement ends now; nil: it may go on.
     var reason: SQLError? {
         if let reason = limits.reason { return reason }
-        asked &+= 1
-        guard asked % StatementWatch.memoryPeriod == 1 else { return nil }
         if !hasYielded, clock.monotonicNanos() - startNanos > StatementWatch.yieldNanos {
             hasYielded = true
             yield()
         }
+        asked &+= 1
+        guard asked % StatementWatch.memoryPeriod == 1 else { return nil }
         return memory() > limits.memoryMax ? StatementLimits.outOfMemory(limits.memoryMax) : nil
     }
 }

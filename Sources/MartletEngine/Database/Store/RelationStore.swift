@@ -183,11 +183,17 @@ final class RelationStore {
         return (Batch(count: rows, columns: found), places)
     }
 
-    /// The row of one key, as a batch; nil: there is none.
-    func row(of key: [Column]) -> Batch? {
+    /// The row of one key, as a batch: those of its columns, or all. nil: there is none.
+    func row(of key: [Column], columns: [Int]? = nil) -> Batch? {
         guard let number = find(key, 0, Hash.rows(key, count: 1)[0]) else { return nil }
         let page = pages[Int(number) / RelationStore.pageRows]
-        return Batch(count: 1, columns: page.columns.map { $0.slice(Int(number) % RelationStore.pageRows, 1).detached() })
+        let place = Int(number) % RelationStore.pageRows
+        let copies = (columns ?? Array(page.columns.indices)).map { ordinal in
+            let copy = Column(types[ordinal], capacity: 1)
+            copy.append(rowsOf: page.columns[ordinal], from: place, count: 1, detached: true)
+            return copy
+        }
+        return Batch(count: 1, columns: copies)
     }
 
     func snapshot() -> StoreSnapshot {
