@@ -37,7 +37,12 @@ extension Circuit {
     /// The same in two parts: what the saved state says of the whole was read before.
     package func restore(_ saved: SavedCircuit, shardsFrom reader: StateReader) throws(StateError) {
         precondition(tick == 0, "a circuit that has begun")
-        guard isOf(saved) else { throw reader.error("the state of other statements than these") }
+        guard isOf(saved) else {
+            throw StateError(
+                SQLError(
+                    SQLState("55000"), "the state was saved by another plan than the one by which this version runs the same statements",
+                    hint: "Let the version that saved it go on; or begin anew, without the state (--reset)."))
+        }
         for (what, count, own) in [
             ("sources", saved.sourceWatermarks.count, setups.count), ("relations", saved.drivenWatermarks.count, graph.relations.count),
             ("nodes", saved.nodeWatermarks.count, graph.nodes.count), ("sources", saved.partitionCounts.count, setups.count),
