@@ -77,6 +77,16 @@ struct WrongTurnTests {
         #expect(run.ticks.last?.rows == ["0\t24\t3", "100\t110\t1"])
     }
 
+    @Test("a session waits for the row at its very end, which is its own")
+    func sessionsVeryEnd() throws {
+        // The row of the other key takes the watermark to 10, where the session ends; one at 10 is not late.
+        let rows = [row(1, at: 0), row(2, at: 14, key: 9), row(3, at: 10), row(4, at: 100)]
+        let run = try PrefixRun(
+            counts + " EMIT ON WINDOW CLOSE", ["a": [rows], "b": [[]]], shards: 1, rowsMax: 1, seed: 1, delay: 4)
+        #expect(run.problems == [])
+        #expect(run.ticks.last?.rows == ["0\t20\t2", "100\t110\t1", "14\t24\t1"])
+    }
+
     @Test("a row of an interval join waits as long as the interval reaches", arguments: [1, 2, 3, 4, 5] as [UInt64])
     func intervalReaches(seed: UInt64) throws {
         let left = [row(1, at: 0), row(2, at: 50)]
