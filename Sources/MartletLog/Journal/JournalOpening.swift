@@ -48,12 +48,19 @@ struct JournalOpening {
         try look()
         guard let identity = try findIdentity() else { return try create() }
         let starts = try findStarts()
+        // On the way to a start that turns out to be unfinished records may be read that stand there once more.
+        var handed = after
+        func once(_ sequence: UInt64, _ payload: UnsafeRawBufferPointer) throws(LogError) {
+            guard sequence > handed else { return }
+            try replay(sequence, payload)
+            handed = sequence
+        }
         for (index, start) in starts.enumerated().reversed() {
             // A chain that is open at the start began here, or in a file that is gone because nothing needs it any more.
             let first = starts[...index].lastIndex { $0.header.number <= start.header.chainFloor } ?? starts.startIndex
             var reader = JournalReader(
                 files: files, identity: identity, after: after, steps: starts[first...index], window: window)
-            try reader.run(replay)
+            try reader.run(once)
             if let last = reader.last { return try resume(reader, last, identity) }
             // A file whose first group was never finished: the log ends in the one before.
         }
