@@ -55,6 +55,7 @@ package final class DatabaseRun: Sendable {
             clock: clock, connectors: connectors, executor: executor, makeSignal: { WakeSignal() }, wake: { wake() },
             makeReaders: { LocalConnectors(outDirectory: outDirectory, clock: SystemClock(), log: log, readsToNow: true) })
         surroundings.yield = { BlockingPool.yieldUntilDone() }
+        surroundings.entropy = SystemEntropy()
         let standing = Standing()
         surroundings.driverStanding = { standing() }
         surroundings.changes = options.durable.map { ChangeTopics($0.place.log, database: $0.place.name, makeSignal: { WakeSignal() }) }

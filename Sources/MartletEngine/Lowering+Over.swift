@@ -17,7 +17,7 @@ extension Lowering {
             holdsBack(input)
         case .join(let left, let right, _, _, _): holdsBack(left) && holdsBack(right)
         case .unionAll(let inputs, _): inputs.allSatisfy { holdsBack($0) }
-        case .source, .relation, .view, .values, .emitOnWindowClose: false
+        case .source, .relation, .view, .recursive, .values, .emitOnWindowClose: false
         }
     }
 

@@ -114,7 +114,7 @@ struct Lowering {
         case .project(.aggregate(_, let keys, _, _, _), let expressions, _),
             .project(.filter(.aggregate(_, let keys, _, _, _), _), let expressions, _):
             keys.indices.allSatisfy { key in expressions.contains { $0.column == key } }
-        case .source, .relation, .values, .project, .window, .session, .join, .temporal, .repeated, .unionAll, .unnested, .lookup,
+        case .source, .relation, .recursive, .values, .project, .window, .session, .join, .temporal, .repeated, .unionAll, .unnested, .lookup,
             .changelog, .stamped:
             false
         }
@@ -183,6 +183,7 @@ struct Lowering {
             return lowerSource(name, columns: columns, fields: fields, view: view)
         case .relation(let name, let fields):
             return lowerInput(name, fields, view: view)
+        case .recursive(let recursion, let fields): return lowerInput(recursion.name, fields, view: view)
         case .view(let name, let fields):
             var lowered = views[name] ?? inputs[name]!
             lowered.fields = fields

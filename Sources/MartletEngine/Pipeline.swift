@@ -313,6 +313,7 @@ struct PipelineScript {
     private mutating func collect(_ plan: Plan, into needed: inout [String: Set<Int>]) {
         switch plan {
         case .relation(let name, let fields), .view(let name, let fields): widths[name] = fields.count
+        case .recursive(let recursion, let fields): widths[recursion.name] = fields.count
         default: break
         }
         switch plan {
@@ -321,6 +322,7 @@ struct PipelineScript {
             if !sourcesRead.contains(name) { sourcesRead.append(name) }
         case .temporal: usesClock = true
         case .relation(let name, _) where !relationsRead.contains(name): relationsRead.append(name)
+        case .recursive(let recursion, _) where !relationsRead.contains(recursion.name): relationsRead.append(recursion.name)
         case .view(let name, _) where !viewsRead.contains(name): viewsRead.append(name)
         default: break
         }

@@ -47,7 +47,7 @@ extension Plan {
         case .source, .relation, .view: true
         case .filter(let input, _), .project(let input, _, _), .stamped(let input, _), .emitOnWindowClose(let input): input.givesSourceRows
         case .unionAll(let inputs, _): inputs.contains(where: \.givesSourceRows)
-        case .window, .aggregate, .over, .session, .join, .temporal, .repeated, .unnested, .lookup, .changelog, .values: false
+        case .window, .aggregate, .over, .session, .join, .temporal, .repeated, .unnested, .lookup, .changelog, .values, .recursive: false
         }
     }
 }

@@ -49,6 +49,7 @@ final class DatabaseHarness: @unchecked Sendable {
             clock: clock, connectors: connectors, executor: SequentialExecutor(shards: shards),
             makeSignal: { [unowned self] in Signal { self.tick() } }, wake: {}, makeReaders: { carried.connectors })
         surroundings.yield = { [yields] in _ = yields.count.wrappingAdd(1, ordering: .relaxed) }
+        surroundings.entropy = SeededEntropy(seed: 1)
         database = Database(PipelineOptions(shards: shards), surroundings)
         main = try session()
     }

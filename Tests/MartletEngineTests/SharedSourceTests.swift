@@ -71,6 +71,34 @@ struct SharedSourceTests {
         #expect(database.run("SELECT sum(n) FROM w") == "66")
     }
 
+    @Test("a source that is renamed is read on, and its dead letters stay where they are, also after a restart")
+    func renamed() throws {
+        let database = try harness()
+        let beginning = try database.saved()
+        database.run(Self.source)
+        database.run("CREATE MATERIALIZED VIEW a AS SELECT key, count(*) AS n FROM s GROUP BY key; CREATE VIEW plain AS SELECT id FROM s")
+        ticks(database, 10)
+        #expect(database.run("ALTER SOURCE s RENAME TO readings") == "ALTER SOURCE")
+        database.run("CREATE MATERIALIZED VIEW b AS SELECT key, count(*) AS n FROM readings GROUP BY key")
+        let middle = try database.saved()
+        let before = database.records.count
+        ticks(database, 120)
+        func check(_ database: DatabaseHarness) {
+            #expect(database.run("SELECT sum(n) FROM a") == "70")
+            #expect(database.sorted("SELECT * FROM a") == database.sorted("SELECT * FROM b"))
+            #expect(database.run("SELECT count(*) FROM s_dlq") == "10")
+            #expect(database.run("SELECT name, state FROM martlet_sources") == "readings finished")
+            #expect(database.run("SELECT count(*) FROM s") == "42P01 relation \"s\" does not exist")
+        }
+        check(database)
+        let scripts = ["s": Self.rows, "readings": Self.rows]
+        check(try DatabaseHarness.broughtBack(beginning, database.records, scripts: scripts))
+        let again = try DatabaseHarness.broughtBack(middle, database.records.dropFirst(before), scripts: scripts)
+        check(again)
+        #expect(again.run(Self.source) == "42P07 relation \"late\" already exists")
+        #expect(again.run("DROP SOURCE readings CASCADE; SELECT count(*) FROM s_dlq").hasSuffix("42P01 relation \"s_dlq\" does not exist"))
+    }
+
     @Test("a database comes back with its sources at any moment, also while views catch up", arguments: [1, 2])
     func comingBack(shards: Int) throws {
         let database = try harness(shards: shards)

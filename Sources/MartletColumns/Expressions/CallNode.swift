@@ -89,7 +89,7 @@ final class CallNode: Node {
             }
         }
         if frame.count == 0 { return Vector(Column(call.result, capacity: 0)) }
-        if vectors.allSatisfy(\.isConstant) { return call.evaluateOnce(vectors, frame) }
+        if vectors.allSatisfy(\.isConstant), call.function != .volatile { return call.evaluateOnce(vectors, frame) }
         guard let kernel else { return Vector(call.evaluateRows(vectors, frame)) }
         return Vector(kernel(call, vectors, frame))
     }

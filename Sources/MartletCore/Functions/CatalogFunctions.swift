@@ -70,6 +70,15 @@ package enum CatalogFunctionTable {
         return all
     }()
 
+    /// Functions that answer anew for each row, of a session alone: a view must come to the same rows whenever it is computed.
+    package static let volatile: [(name: String, arguments: [DataType], result: DataType)] = [
+        ("gen_random_uuid", [], .uuid), ("uuid_generate_v4", [], .uuid), ("random", [], .double), ("random", [.integer, .integer], .integer),
+        ("random", [.bigint, .bigint], .bigint), ("pg_sleep", [.double], .text), ("nextval", [.text], .bigint),
+    ]
+
+    /// The next number of the identity column of the table whose canonical name is the argument. No name that can be written.
+    package static let nextIdentity = "next identity"
+
     /// Whether the user may do something: (what, privilege) or (who, what, privilege), each by name or identifier.
     package static let privileges = [
         "has_database_privilege", "has_schema_privilege", "has_table_privilege", "has_any_column_privilege", "has_function_privilege",
@@ -83,12 +92,23 @@ enum CatalogCalls {
         guard case .text(let name) = arguments.first else { throw Evaluation.wrongArguments(.catalog, arguments) }
         return try context.catalog?.evaluate(name, Array(arguments.dropFirst())) ?? .null
     }
+
+    /// NULL in, NULL out.
+    static func evaluateVolatile(_ arguments: [Value], _ context: EvaluationContext) throws(SQLError) -> Value {
+        guard case .text(let name) = arguments.first else { throw Evaluation.wrongArguments(.volatile, arguments) }
+        guard let catalog = context.catalog else { throw SQLError(.featureNotSupported, "\(name)() can only be called in a session") }
+        if arguments.contains(where: \.isNull) { return .null }
+        return try catalog.evaluate(name, Array(arguments.dropFirst()))
+    }
 }
 
 extension OverloadTable.Builder {
     mutating func addCatalog() {
         for entry in CatalogFunctionTable.all {
             add(.catalog, [entry.name], entry.arguments.map { .exact($0) }, .exact(entry.result), .stable)
+        }
+        for entry in CatalogFunctionTable.volatile {
+            add(.volatile, [entry.name], entry.arguments.map { .exact($0) }, .exact(entry.result), .volatile)
         }
         for name in CatalogFunctionTable.privileges {
             add(.catalog, [name], [.any, .exact(.text)], .exact(.boolean), .stable)

@@ -21,8 +21,10 @@ enum Everyday {
             return try NumberFormat.parse(text, format).map { .numeric($0) } ?? .null
         case .widthBucketArray: return try bucket(arguments)
         case .sizePretty:
-            guard case .bigint(let bytes) = arguments[0] else { break }
-            return .text(prettySize(bytes))
+            if case .bigint(let bytes) = arguments[0] { return .text(prettySize(Int128(bytes))) }
+            guard case .numeric(let bytes) = arguments[0] else { break }
+            if bytes.isSpecial || bytes.magnitude < Decimal(10_240) { return .text("\(bytes.text) bytes") }
+            return .text(prettySize(bytes.truncated(to: 0).coefficient))
         case .sha1, .sha224, .sha384, .sha512, .crc32, .crc32c, .setByte, .getBit, .setBit, .bitCount: return try bytes(function, arguments)
         default:
             guard case .double(let x) = arguments[0] else { break }
@@ -34,7 +36,7 @@ enum Everyday {
     }
 
     /// A number of bytes in the unit that leaves fewer than 10,240 of it, rounded half away from zero.
-    private static func prettySize(_ bytes: Int64) -> String {
+    private static func prettySize(_ bytes: Int128) -> String {
         var size = bytes
         var units = ["bytes", "kB", "MB", "GB", "TB", "PB"][...]
         guard size.magnitude >= 10_240 else { return "\(size) bytes" }

@@ -100,6 +100,7 @@ extension OverloadTable.Builder {
         let digests: [(ScalarFunction, String)] = [(.sha1, "sha1"), (.sha224, "sha224"), (.sha384, "sha384"), (.sha512, "sha512")]
         for (function, name) in digests { add(function, name, taking: [.bytea], giving: .bytea) }
         add(.sizePretty, "pg_size_pretty", taking: [.bigint], giving: .text)
+        add(.sizePretty, "pg_size_pretty", taking: [.plainNumeric], giving: .text)
         add(.crc32, "crc32", taking: [.bytea], giving: .bigint)
         add(.crc32c, "crc32c", taking: [.bytea], giving: .bigint)
         add(.setByte, "set_byte", taking: [.bytea, .integer, .integer], giving: .bytea)

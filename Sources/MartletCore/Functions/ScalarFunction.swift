@@ -76,6 +76,9 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
     case oneRow
     /// Asks `EvaluationContext.catalog`; the first argument names the function.
     case catalog
+    /// The same, but anew for each row: its answers differ from call to call (`random()`), or it does something (`nextval`).
+    /// Never folded and never copied.
+    case volatile
 
     /// True where later arguments must not be evaluated once an earlier one decides (a division by zero behind
     /// `false AND …` is no error). `evaluate` gets them all evaluated and gives the right answer all the same.
@@ -144,6 +147,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .jsonObjectValuesText, .oneRow:
             return try SetFunctions.evaluate(self, arguments, result, context)
         case .catalog: return try CatalogCalls.evaluate(arguments, context)
+        case .volatile: return try CatalogCalls.evaluateVolatile(arguments, context)
         }
     }
 
@@ -154,7 +158,7 @@ package enum ScalarFunction: String, CaseIterable, Sendable {
             .isNotDistinctFrom, .coalesce, .nullif, .greatest, .least, .concat, .concatWithSeparator, .quoteLiteral,
             .overlaps, .jsonBuildObject, .jsonBuildArray, .makeRow, .makeArray, .arrayConcatenate, .arrayAppend, .arrayPrepend,
             .arrayRemove, .arrayReplace, .arrayPosition, .arrayPositions, .arrayToString, .stringToArray, .arrayFill,
-            .quantifiedAny, .quantifiedAll, .catalog, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax,
+            .quantifiedAny, .quantifiedAll, .catalog, .volatile, .format, .numNulls, .numNonNulls, .quoteNullable, .typeOf, .jsonSetLax,
             .jsonRecord, .jsonRecords:
             self == .quoteLiteral
         default: true

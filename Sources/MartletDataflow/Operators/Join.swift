@@ -112,15 +112,15 @@ package final class Join: Operator {
         let kind = layout.kind
         table = JoinTable(
             keys: layout.left.keys.map { layout.left.types[$0] },
-            left: Join.side(layout.left, counts: kind.emitsLonelyLeft || kind == .semi),
-            right: Join.side(layout.right, counts: kind.emitsLonelyRight))
+            left: Join.side(layout.left, counts: kind.emitsLonelyLeft || kind == .semi, mayWait: !layout.isLookup),
+            right: Join.side(layout.right, counts: kind.emitsLonelyRight, mayWait: !layout.isLookup))
         needsNet = !layout.isLookup && (layout.left.isChanging || layout.right.isChanging || (!layout.waitsForTime && kind != .inner && kind != .semi))
     }
 
-    private static func side(_ side: JoinLayout.Side, counts: Bool) -> JoinTable.Side {
+    private static func side(_ side: JoinLayout.Side, counts: Bool, mayWait: Bool) -> JoinTable.Side {
         JoinTable.Side(
             types: side.types, isChanging: side.isChanging, counts: counts, time: side.time?.column,
-            timeStep: max(1, (side.time?.reach.magnitude).map { Int64(clamping: $0 / 64) } ?? 1))
+            timeStep: max(1, (side.time?.reach.magnitude).map { Int64(clamping: $0 / 64) } ?? 1), keys: mayWait ? side.keys : [])
     }
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
@@ -167,8 +167,17 @@ package final class Join: Operator {
     private struct Delta {
         var batch: Batch
         var keys: [UInt32]
+        /// Of the keys; empty where nobody asks.
+        var hashes: [UInt64] = []
+        /// The rows are to wait without an index.
+        var waits = false
 
         var weights: Column? { batch.weights }
+
+        /// Numbers for rows that wait, where they have none yet: those of keys that somebody has.
+        mutating func find(in table: JoinTable, _ columns: [Int]) {
+            if keys.isEmpty { keys = table.knownNumbers(columns.map { batch.columns[$0] }, hashes: hashes) }
+        }
     }
 
     private func take(_ side: Int) -> Delta? {
@@ -177,38 +186,59 @@ package final class Join: Operator {
         guard let batch = Consolidation.net(batches) else { return nil }
         let keys = side == 0 ? layout.left.keys : layout.right.keys
         let columns = keys.map { batch.columns[$0] }
-        guard columns.contains(where: { $0.validity != nil }) else {
-            return Delta(batch: batch, keys: table.keyNumbers(columns, count: batch.count))
-        }
+        table.noteArrival(side, batch.count)
+        guard columns.contains(where: { $0.validity != nil }) else { return delta(side, batch, columns) }
         let isKeyed = (0..<batch.count).map { row in !columns.contains { $0.isNull(row) } }
         let keyless = batch.gather(Selection((0..<batch.count).filter { !isKeyed[$0] }))
         if side == 0 ? layout.kind.emitsLonelyLeft : layout.kind.emitsLonelyRight {
             lonely(side, keyless.columns, keyless.weights, count: keyless.count)
         }
         let keyed = batch.gather(Selection((0..<batch.count).filter { isKeyed[$0] }))
-        return Delta(batch: keyed, keys: table.keyNumbers(keys.map { keyed.columns[$0] }, count: keyed.count))
+        return delta(side, keyed, keys.map { keyed.columns[$0] })
+    }
+
+    /// Rows with keys. Those that are to wait get no numbers for keys that nobody has, unless others wait for them.
+    private func delta(_ side: Int, _ batch: Batch, _ columns: [Column]) -> Delta {
+        let waits = table.waits(side) && batch.weights == nil
+        let isAsking = table.hasWaiting(1 - side)
+        let hashes = waits || isAsking ? Hash.rows(columns, count: batch.count) : []
+        let numbers = waits && !isAsking ? [] : table.keyNumbers(columns, count: batch.count)
+        return Delta(batch: batch, keys: numbers, hashes: hashes, waits: waits)
     }
 
     /// Joins what came since the last time.
     private func meet(into output: any Output) {
         guard !pending[0].isEmpty || !pending[1].isEmpty else { return }
-        let left = take(0)
-        let right = take(1)
-        let newRight = right.map { table.apply(1, $0.batch.columns, keys: $0.keys, weights: $0.weights) }
+        var left = take(0)
+        var right = take(1)
+        // The keys of both sides have their numbers by now.
+        if left?.waits == true { left?.find(in: table, layout.left.keys) }
+        if right?.waits == true { right?.find(in: table, layout.right.keys) }
+        if let left { table.prepare(1, questions: left.hashes.count) }
+        if let right { table.prepare(0, questions: right.hashes.count) }
+        let newRight = right.flatMap { enter($0, 1) }
         if layout.isLookup {
             if let left { lookUp(left, into: output) }
             table.settle(searched: [left?.keys ?? [], right?.keys ?? []])
             return emit(into: output)
         }
         let leftMatches = left.map { probe($0, from: 0, into: output) } ?? []
-        if let right, let newRight { addMatches(1, newRight, probe(right, from: 1, into: output)) }
-        if let left {
-            addMatches(0, table.apply(0, left.batch.columns, keys: left.keys, weights: left.weights), leftMatches)
+        if let right {
+            let matches = probe(right, from: 1, into: output)
+            if let newRight { addMatches(1, newRight, matches) }
         }
+        if let left, let applied = enter(left, 0) { addMatches(0, applied, leftMatches) }
         settleTouched(0)
         settleTouched(1)
-        table.settle(searched: [left?.keys ?? [], right?.keys ?? []])
+        table.settle(searched: [left, right].map { delta in delta.map { $0.waits ? $0.keys.filter { $0 != JoinTable.noKey } : $0.keys } ?? [] })
         emit(into: output)
+    }
+
+    /// Takes rows in; nil: they wait.
+    private func enter(_ delta: Delta, _ side: Int) -> JoinTable.Applied? {
+        guard delta.waits else { return table.apply(side, delta.batch.columns, keys: delta.keys, weights: delta.weights) }
+        table.wait(side, delta.batch.columns, hashes: delta.hashes)
+        return nil
     }
 
     /// Pairs as rows that stay, and the left rows that have none.
@@ -238,16 +268,15 @@ package final class Join: Operator {
         let needsColumns = layout.kind.emitsPairs || condition != nil
         let weights = delta.weights?.int64s
         var matches = [Int64](repeating: 0, count: countsMatches(side) ? delta.batch.count : 0)
-        table.probe(other, keys: delta.keys) { pairs in
+        func take(_ given: JoinTable.Pairs, _ theirs: @autoclosure () -> [Column]) -> Bool {
             guard !context.isStopped else { return false }
-            var pairs = pairs
+            var pairs = given
             var columns: [Column] = []
             if needsColumns {
                 let mine = pairs.rows.withUnsafeBufferPointer { rows in
                     delta.batch.columns.map { $0.gather(rows.baseAddress.unsafelyUnwrapped, count: rows.count) }
                 }
-                let theirs = table.gather(other, pairs.slots)
-                columns = side == 0 ? mine + theirs : theirs + mine
+                columns = side == 0 ? mine + theirs() : theirs() + mine
                 if let condition { restrict(&pairs, &columns, by: condition) }
             }
             guard !pairs.rows.isEmpty else { return true }
@@ -268,6 +297,8 @@ package final class Join: Operator {
             if needsNet || layout.isLookup { find(batch) } else { output.emit(batch) }
             return true
         }
+        table.probe(other, keys: delta.keys) { take($0, table.gather(other, $0.slots)) }
+        table.probeWaiting(other, numbers: delta.keys, hashes: delta.hashes) { rows, columns in take(JoinTable.Pairs(waiting: rows), columns) }
         withExtendedLifetime(delta.weights) {}
         return matches
     }

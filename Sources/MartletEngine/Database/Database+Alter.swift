@@ -1,6 +1,7 @@
 internal import MartletColumns
 internal import MartletCore
 internal import MartletSQL
+internal import MartletState
 
 /// ALTER. What runs goes on undisturbed: units know relations by their numbers and columns by their places.
 extension Database {
@@ -16,14 +17,12 @@ extension Database {
                 try setRunning(isRunning, object, &building)
                 continue
             case .rename(let next), .setSchema(let next):
-                try checkRenaming(object, to: next, building.catalog)
+                try checkIsFree(next, building.catalog)
                 rename(object, to: next, &building)
                 name = next
                 continue
             case .swap(let other):
                 guard let second = building.catalog[other] else { throw SQLError(.undefinedTable, "relation \"\(other)\" does not exist") }
-                try checkRenaming(object, to: nil, building.catalog)
-                try checkRenaming(second, to: nil, building.catalog)
                 // No name that can be written holds a line feed.
                 let between = name + "\n"
                 rename(object, to: between, &building)
@@ -44,17 +43,29 @@ extension Database {
             case .dropColumn(let ordinal, _):
                 guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
                 try checkUnused(object, table, ordinal, building.catalog)
-                table.columns.remove(at: ordinal)
-                func moved(_ place: Int) -> Int { place > ordinal ? place - 1 : place }
-                table.primaryKey = table.primaryKey.map(moved)
-                table.versionColumns = table.versionColumns.map(moved)
-                if let watermark = table.watermark {
-                    table.watermark = WatermarkDefinition(column: moved(watermark.column), delay: watermark.delay)
-                }
+                table.dropColumn(ordinal)
                 object.kind = .table(table)
                 object.fields = table.fields
                 object.key = table.primaryKey
                 try reshape(object, dropping: ordinal, adding: nil, &building)
+            case .addCheck(let check):
+                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                table.checks = [check]
+                try checkHold(table, rows(of: object, building))
+                table.checks = (object.table?.checks ?? []) + [check]
+                object.kind = .table(table)
+            case .addUnique(let unique):
+                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                try checkDiffer(unique, object.fields, rows(of: object, building))
+                table.uniques.append(unique)
+                object.kind = .table(table)
+                try reshape(object, dropping: nil, adding: nil, &building)
+            case .dropConstraint(let constraint):
+                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                table.checks.removeAll { $0.name == constraint }
+                table.uniques.removeAll { $0.name == constraint }
+                object.kind = .table(table)
+                try reshape(object, dropping: nil, adding: nil, &building)
             }
             building.catalog.sql.remove(object.objectKind, named: name)
             building.catalog.put(object)
@@ -122,13 +133,9 @@ extension Database {
         }
     }
 
-    /// `next` nil: it takes the name of another that gives it up.
-    private func checkRenaming(_ object: CatalogObject, to next: String?, _ catalog: DatabaseCatalog) throws(SQLError) {
-        if let next, catalog[next] != nil || catalog.sql.relation(named: next) != nil {
+    private func checkIsFree(_ next: String, _ catalog: DatabaseCatalog) throws(SQLError) {
+        if catalog[next] != nil || catalog.sql.relation(named: next) != nil {
             throw SQLError(.duplicateTable, "relation \"\(next)\" already exists")
-        }
-        if case .source = object.kind {
-            throw SQLError(.featureNotSupported, "a source cannot be renamed", hint: "Its dead letters and late rows are called after it.")
         }
     }
 
@@ -140,11 +147,38 @@ extension Database {
             throw SQLError(
                 .invalidTableDefinition, "column \"\(column)\" is part of the table's key, watermark or version and cannot be dropped")
         }
-        if let user = catalog.users(of: object.id).first {
+        let users = catalog.users(of: object.id)
+        guard users.isEmpty else {
             throw SQLError(
                 SQLState("2BP01"), "cannot drop column \(column) of table \(object.name) because other objects depend on it",
-                detail: "\(user.noun) \(user.name) depends on table \(object.name)")
+                detail: users.map { "\($0.noun) \($0.name) depends on table \(object.name)" }.joined(separator: "\n"),
+                hint: "What reads a table knows it by all its columns: drop these objects first, and make them anew behind the change.")
         }
+    }
+
+    // MARK: Constraints that come later
+
+    /// The rows of a table as of now, without weights.
+    private func rows(of object: CatalogObject, _ building: Building) -> Batch? {
+        let batches = building.stores[object.id].map { $0.snapshot().batches } ?? current(object.id)
+        return Consolidation.net(batches).map { Consolidation.repeated($0) }
+    }
+
+    /// Throws unless all rows hold the table's checks.
+    private func checkHold(_ table: TableDefinition, _ rows: Batch?) throws(SQLError) {
+        guard let rows else { return }
+        for (name, condition) in table.conditions(now: surroundings.clock.wallMicros()) where try rows.firstFailing(condition, options.evaluation) != nil {
+            throw SQLError(
+                .checkViolation, "check constraint \"\(name)\" of relation \"\(CatalogNames.parts(table.name).name)\" is violated by some row")
+        }
+    }
+
+    /// Throws unless no two rows have the same values in the constraint's columns.
+    private func checkDiffer(_ unique: UniqueConstraint, _ fields: [Field], _ rows: Batch?) throws(SQLError) {
+        guard let rows = rows?.withoutNulls(unique.columns) else { return }
+        let firsts = Set(rows.firsts(unique.columns))
+        guard let row = (0..<rows.count).first(where: { !firsts.contains($0) }) else { return }
+        throw SQLError.duplicate(unique, fields, rows, row, options.evaluation, isNew: false)
     }
 
     /// The table's rows in its new columns, in a store of their own, which takes the old one's place with the tick.
@@ -170,6 +204,7 @@ extension CatalogObject.Kind {
             table.name = name
             return .table(table)
         case .source(var source):
+            source.firstName = source.firstName ?? source.name
             source.name = name
             return .source(source)
         case .view(var view):
@@ -202,7 +237,8 @@ extension CatalogObject.Kind {
             sink.dependencies = renamed(sink.dependencies)
             if sink.table == old { sink.table = new }
             return .sink(sink)
-        case .table, .source, .side: return self
+        case .side(let source): return .side(source: source == old ? new : source)
+        case .table, .source: return self
         }
     }
 

@@ -78,6 +78,7 @@ extension Database {
         definitions.append(definition)
         tables.merge(building.tables) { $1 }
         for id in building.dropped { forget(id) }
+        for (id, shared) in sources { if let name = catalog.objects[id]?.source?.name { shared.rename(name) } }
         settlePauses()
     }
 
@@ -197,9 +198,13 @@ extension Database {
         let types = object.fields.map(\.type)
         let all = Array(types.indices)
         let lookup: [Int]? = object.key.isEmpty ? (object.isAppendOnly ? nil : all) : object.key
-        let store = RelationStore(types: types, lookup: lookup)
+        let uniques = object.table?.uniques.map(\.columns) ?? []
+        let store = RelationStore(types: types, lookup: lookup, uniques: uniques)
         building.stores[id] = store
-        if case .table(let table) = object.kind { building.tables[id] = TableState(id: id, types: types, key: object.key, store: store, watermark: table.watermark) }
+        if case .table(let table) = object.kind {
+            building.tables[id] = TableState(
+                id: id, types: types, key: object.key, uniques: uniques, store: store, watermark: table.watermark)
+        }
     }
 
     // MARK: DROP

@@ -7,7 +7,9 @@ package import MartletState
 /// states of its units (docs/formats/database.md has the bytes).
 extension Database {
     /// What a saved state begins with; and what it began with when units read their sources by themselves.
-    private static let savedForm = "database 2"
+    private static let savedForm = "database 3"
+    /// Before columns that number rows.
+    private static let secondForm = "database 2"
     private static let firstForm = "database"
     private static let textsMax = 1 << 24
     private static let relationsMax = 1 << 24
@@ -15,11 +17,13 @@ extension Database {
     package func beginSave() -> StateSave {
         // Readers' threads hold these rows' locks.
         let rows = allRows()
-        return { [self] (writer: StateWriter) throws(SQLError) in try save(rows, into: writer) }
+        let numbers = identities.all
+        return { [self] (writer: StateWriter) throws(SQLError) in try save(rows, numbers, into: writer) }
     }
 
     private func save(
-        _ rows: [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])], into writer: StateWriter
+        _ rows: [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])], _ numbers: [(table: RelationID, last: Int64)],
+        into writer: StateWriter
     ) throws(SQLError) {
         writer.begin(Database.savedForm)
         writer.write(tick)
@@ -40,6 +44,12 @@ extension Database {
             writer.write(UInt64(pages.count + later.count))
             for page in pages { write(snapshot.batch(page), into: writer, sink) }
             for batch in later { write(batch, into: writer, sink) }
+        }
+        writer.begin("identities")
+        writer.write(UInt64(numbers.count))
+        for (table, last) in numbers {
+            writer.write(table.raw)
+            writer.write(last)
         }
         writer.begin("carried")
         writer.write(UInt64(carried.count))
@@ -79,7 +89,7 @@ extension Database {
 
     private func read(_ reader: StateReader) throws(StateError) {
         let form = try reader.readText()
-        guard form == Database.savedForm || form == Database.firstForm else {
+        guard [Database.savedForm, Database.secondForm, Database.firstForm].contains(form) else {
             throw reader.error("a state of \"\(form.prefix(40))\", not of a database as this program saves it")
         }
         let restored = try reader.read(UInt64.self)
@@ -97,8 +107,9 @@ extension Database {
             throw reader.error("what was defined cannot be made again: \(error)")
         }
         try readRelations(reader, stores)
+        if form == Database.savedForm { try readIdentities(reader) }
         try readCarried(reader, stores)
-        if form == Database.savedForm { try readSources(reader) }
+        if form != Database.firstForm { try readSources(reader) }
         try readUnits(reader, isOfFirstForm: form == Database.firstForm, &stores)
         try reader.expect("end of database")
         _ = markComing()
@@ -167,6 +178,14 @@ extension Database {
             }
             try source.restore(from: reader)
             if !works { source.fail(SQLError(.internalError, "source \"\(source.name)\" failed before the last restart")) }
+        }
+    }
+
+    private func readIdentities(_ reader: StateReader) throws(StateError) {
+        try reader.expect("identities")
+        for _ in 0..<(try reader.readCount(max: Database.relationsMax)) {
+            let table = RelationID(try reader.read(UInt32.self))
+            identities.set(table, last: try reader.read(Int64.self))
         }
     }
 

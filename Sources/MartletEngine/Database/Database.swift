@@ -22,6 +22,8 @@ package struct DatabaseSurroundings: @unchecked Sendable {
     package var yield: @Sendable () -> Void = {}
     /// What becomes of ticks once they are carried out. Any thread.
     package var driverStanding: @Sendable () -> DriverStanding = { DriverStanding() }
+    /// For `gen_random_uuid()` and the like; nil: they are refused. Any thread.
+    package var entropy: (any Entropy)?
     /// Where changes are kept that subscriptions ask for; nil: in memory, for as long as the database runs.
     package var changes: ChangeTopics?
     /// For what operators of the process have to know; nil: nobody reads it.
@@ -60,6 +62,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     let hub: ChangeHub
     let observer = Observer()
     let ledger = Ledger()
+    let identities = Identities()
 
     /// As of the last tick, durable or not.
     var catalog = DatabaseCatalog()
@@ -179,6 +182,8 @@ package final class Database: TickMachine, @unchecked Sendable {
             try closeChanges()
             enterCarried(&work)
             for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
+            // Whoever drew a number for a row that has just entered did so before.
+            if !work.changes.isEmpty { work.events += identities.takeMoved().map { .drawn($0.table, last: $0.last) } }
         }
         var done = try stepUnits(&work, replayed)
         settleCreations(&work)
@@ -243,7 +248,7 @@ package final class Database: TickMachine, @unchecked Sendable {
                 table.prune(through: content.tick)
                 switch table.stage(write) {
                 case (let judged?, _): staged.append((table, judged))
-                case (nil, .duplicate(let batch, let row)?): return .refused(duplicateKey(table, batch, row))
+                case (nil, .duplicate(let batch, let row, let key)?): return .refused(duplicateKey(table, batch, row, key))
                 case (nil, _): return .conflict(tick: work.tick)
                 }
             }
@@ -258,13 +263,11 @@ package final class Database: TickMachine, @unchecked Sendable {
         return .done(Answer(tick: work.tick))
     }
 
-    func duplicateKey(_ table: TableState, _ batch: Batch, _ row: Int) -> SQLError {
-        let object = catalog.objects[table.id]
-        let names = table.lookup.map { object?.fields[$0].name ?? "" }
-        let values = table.lookup.map { batch.columns[$0].value(at: row).text(in: options.evaluation.zone) }
-        return SQLError(
-            .uniqueViolation, "duplicate key value violates unique constraint \"\(object?.name ?? "table")_pkey\"",
-            detail: "Key (\(names.joined(separator: ", ")))=(\(values.joined(separator: ", "))) already exists.")
+    private func duplicateKey(_ table: TableState, _ batch: Batch, _ row: Int, _ columns: [Int]) -> SQLError {
+        guard let object = catalog.objects[table.id], let key = object.table?.uniqueKeys.first(where: { $0.columns == columns }) else {
+            return SQLError(.uniqueViolation, "duplicate key value")
+        }
+        return .duplicate(key, object.fields, batch, row, options.evaluation)
     }
 
     /// What the units of a tick came to.
@@ -358,6 +361,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         switch event {
         case .define(let text): _ = try define(text, &work)
         case .starts(let source, let starts): try sources[source]?.begin(at: starts)
+        case .drawn(let table, let last): identities.set(table, last: last)
         case .change(let relation, let batch): work.changes[relation, default: []].append(batch)
         case .encodedChange(let relation, let bytes):
             guard let object = catalog.objects[relation] else {

@@ -3,14 +3,15 @@ internal import MartletCore
 
 /// What a replay of a database's tick must be given: what statements did, and the records of its sources and units.
 ///
-///     version (2), events (varint), each: kind (1), then
+///     version (3), events (varint), each: kind (1), then
 ///         change      relation (varint), bytes (run: `BatchCodec`)
 ///         definition  text (run), repeatable (1), search path (varint, runs)
 ///         starts      relation (varint), partitions (varint), each: zigzag position (varint)
+///         drawn       relation (varint), zigzag last number (varint)
 ///     sources (varint), each: relation (varint), record (run)
 ///     units (varint), each: unit (varint), record (run)
 struct DatabaseRecord {
-    static let version: UInt8 = 2
+    static let version: UInt8 = 3
 
     enum Event {
         case change(RelationID, Batch)
@@ -19,6 +20,8 @@ struct DatabaseRecord {
         case define(DefinitionText)
         /// Where the partitions of a source begin, all of them.
         case starts(RelationID, [Int64])
+        /// The last number of the table's column that numbers its rows.
+        case drawn(RelationID, last: Int64)
     }
 
     var events: [Event]
@@ -58,6 +61,10 @@ struct DatabaseRecord {
                 sink.append(varint: UInt64(source.raw))
                 sink.append(varint: UInt64(starts.count))
                 for start in starts { sink.append(varint: UInt64(bitPattern: (start << 1) ^ (start >> 63))) }
+            case .drawn(let table, let last):
+                sink.append(4)
+                sink.append(varint: UInt64(table.raw))
+                sink.append(varint: UInt64(bitPattern: (last << 1) ^ (last >> 63)))
             }
         }
         sink.append(varint: UInt64(sources.count))
@@ -88,8 +95,8 @@ struct DatabaseRecord {
 
     private init(_ reader: inout ByteReader) throws(ByteError) {
         let found = try reader.readUInt8()
-        // Of version 1 are records of databases without sources.
-        guard found == DatabaseRecord.version || found == 1 else { throw .badLength(offset: 0, length: Int64(found)) }
+        // Of version 1 are records of databases without sources, of version 2 those without columns that number rows.
+        guard (1...DatabaseRecord.version).contains(found) else { throw .badLength(offset: 0, length: Int64(found)) }
         events = []
         units = []
         // Each takes bytes, so that a count that is not true ends with them.
@@ -119,6 +126,7 @@ struct DatabaseRecord {
                     starts.append(try reader.readVarInt64())
                 }
                 events.append(.starts(source, starts))
+            case 4: events.append(.drawn(RelationID(try reader.readVarUInt32()), last: try reader.readVarInt64()))
             case let kind: throw .badLength(offset: reader.offset, length: Int64(kind))
             }
         }

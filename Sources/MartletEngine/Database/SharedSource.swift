@@ -61,7 +61,8 @@ final class SharedSource {
     ) throws(SQLError) -> (Circuit, SourceRows) {
         let rows = SourceRows(shards: options.shards)
         var graph = Graph()
-        let source = graph.addSource(definition.name)
+        // A saved state knows it by the name that never changes.
+        let source = graph.addSource(definition.firstName ?? definition.name)
         _ = graph.addOperator("rows", inputs: [source]) { rows.collector(of: $0.shard) }
         let circuit = try Circuit(
             graph: graph, sources: [Pipeline.setup(definition, columns: columns, readers: partitions)], shards: options.shards,
@@ -93,7 +94,10 @@ final class SharedSource {
     /// Everything that it has read can be read again.
     var keepsHistory: Bool { zip(partitions, starts).allSatisfy { $0.isKept(from: $1) } }
 
-    var name: String { definition.name }
+    /// As it is called now.
+    private(set) lazy var name = definition.name
+    func rename(_ next: String) { name = next }
+
     var dropped: UInt64 { partitions.reduce(0) { $0 + $1.dropped } }
     var positions: [Int64] { partitions.map(\.position) }
 

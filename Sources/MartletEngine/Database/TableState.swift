@@ -20,8 +20,8 @@ struct TableWrite: Sendable {
 enum WriteRefusal {
     /// What it was computed from has changed since: it may be computed anew.
     case conflict
-    /// A row of that key is there: `row` of the batch.
-    case duplicate(Batch, Int)
+    /// A row with the same values in the columns is there: `row` of the batch.
+    case duplicate(Batch, Int, columns: [Int])
 }
 
 /// A table at work: judges writes against its rows as they are after all earlier ticks, durable or not.
@@ -34,14 +34,17 @@ final class TableState {
     /// What a row is found by: its key, or all of it.
     let lookup: [Int]
     let isKeyed: Bool
+    /// The columns of its UNIQUE constraints.
+    private let uniques: [[Int]]
     /// Event time of its rows: the column, and how much later a row may come, µs.
     let watermark: WatermarkDefinition?
     /// The greatest so far.
     var newestEventTime: Int64?
-    private var logs: [(tick: UInt64, log: KeyLog)] = []
+    private var logs: [(tick: UInt64, log: KeyLog, uniques: [KeyLog])] = []
 
-    init(id: RelationID, types: [DataType], key: [Int], store: RelationStore, watermark: WatermarkDefinition?) {
+    init(id: RelationID, types: [DataType], key: [Int], uniques: [[Int]], store: RelationStore, watermark: WatermarkDefinition?) {
         self.watermark = watermark
+        self.uniques = uniques
         self.id = id
         self.store = store
         self.types = types
@@ -74,6 +77,8 @@ final class TableState {
     /// A write judged, and not yet entered.
     struct Staged {
         let log: KeyLog
+        /// By the columns of each UNIQUE constraint.
+        let uniques: [KeyLog]
         let removed: Batch?
         let inserted: Batch?
     }
@@ -93,20 +98,43 @@ final class TableState {
         }
         if let inserted, isKeyed {
             let hashes = Hash.rows(lookup.map { inserted.columns[$0] }, count: inserted.count)
-            let isStored = store.contains(lookup.map { inserted.columns[$0] }, count: inserted.count)
+            let isStored = store.contains(inserted, by: lookup)
             for row in 0..<inserted.count {
                 let newest = newestWord(inserted, row, hashes[row], staged: log)
-                if newest?.isPresent ?? isStored[row] { return (nil, .duplicate(inserted, row)) }
+                if newest?.isPresent ?? isStored[row] { return (nil, .duplicate(inserted, row, columns: lookup)) }
             }
             // Twice in one write.
-            if let row = firstRepeated(inserted) { return (nil, .duplicate(inserted, row)) }
+            if let row = firstRepeated(inserted, lookup) { return (nil, .duplicate(inserted, row, columns: lookup)) }
             log.note(inserted, isPresent: true, replaces: true)
         }
-        return (Staged(log: log, removed: removed, inserted: inserted), nil)
+        var noted: [KeyLog] = []
+        for unique in uniques.indices {
+            let own = KeyLog(types: types, lookup: uniques[unique])
+            if let refusal = judge(unique, removed, inserted, into: own) { return (nil, refusal) }
+            noted.append(own)
+        }
+        return (Staged(log: log, uniques: noted, removed: removed, inserted: inserted), nil)
     }
 
-    private func firstRepeated(_ batch: Batch) -> Int? {
-        let firsts = batch.firsts(lookup)
+    /// One UNIQUE constraint: its columns' values are free once the removed rows are gone, or nil is not the answer.
+    private func judge(_ unique: Int, _ removed: Batch?, _ inserted: Batch?, into own: KeyLog) -> WriteRefusal? {
+        let columns = uniques[unique]
+        if let removed = removed?.withoutNulls(columns) { own.note(removed, isPresent: false, replaces: true) }
+        guard let inserted = inserted?.withoutNulls(columns) else { return nil }
+        let hashes = Hash.rows(columns.map { inserted.columns[$0] }, count: inserted.count)
+        let isStored = store.contains(inserted, by: columns)
+        for row in 0..<inserted.count {
+            var newest = own.newest(inserted, row, hashes[row])
+            for (_, _, earlier) in logs.reversed() where newest == nil { newest = earlier[unique].newest(inserted, row, hashes[row]) }
+            if newest?.isPresent ?? isStored[row] { return .duplicate(inserted, row, columns: columns) }
+        }
+        if let row = firstRepeated(inserted, columns) { return .duplicate(inserted, row, columns: columns) }
+        own.note(inserted, isPresent: true, replaces: true)
+        return nil
+    }
+
+    private func firstRepeated(_ batch: Batch, _ columns: [Int]) -> Int? {
+        let firsts = batch.firsts(columns)
         if firsts.count == batch.count { return nil }
         return firsts.indices.first { firsts[$0] != $0 } ?? firsts.count
     }
@@ -115,7 +143,7 @@ final class TableState {
         _ batch: Batch, _ row: Int, _ hash: UInt64, staged: KeyLog
     ) -> (columns: [Column], row: Int, isPresent: Bool)? {
         if let word = staged.newest(batch, row, hash) { return word }
-        for (_, log) in logs.reversed() {
+        for (_, log, _) in logs.reversed() {
             if let word = log.newest(batch, row, hash) { return word }
         }
         return nil
@@ -135,16 +163,26 @@ final class TableState {
 
     /// Enters a write that was judged, with nothing entered in between.
     func enter(_ staged: Staged, tick: UInt64) {
-        guard staged.log.count > 0 else { return }
+        guard staged.log.count > 0 || staged.uniques.contains(where: { $0.count > 0 }) else { return }
         if let last = logs.last, last.tick == tick {
             last.log.append(staged.log, replaces: isKeyed)
+            for (log, later) in zip(last.uniques, staged.uniques) { log.append(later, replaces: true) }
         } else {
-            logs.append((tick, staged.log))
+            logs.append((tick, staged.log, staged.uniques))
         }
     }
 }
 
 extension Batch {
+    func hasNull(_ row: Int, in columns: [Int]) -> Bool { columns.contains { self.columns[$0].isNull(row) } }
+
+    /// The rows with a value in each of the columns; nil: there is none.
+    func withoutNulls(_ columns: [Int]) -> Batch? {
+        if columns.allSatisfy({ self.columns[$0].validity == nil }) { return count > 0 ? self : nil }
+        let kept = (0..<count).filter { !hasNull($0, in: columns) }
+        return kept.isEmpty ? nil : rows(kept)
+    }
+
     /// One batch of them all, without weights; nil where there is no row.
     static func joined(_ batches: [Batch]) -> Batch? {
         let count = batches.reduce(0) { $0 + $1.count }

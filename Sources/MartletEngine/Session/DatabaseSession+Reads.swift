@@ -35,14 +35,18 @@ extension DatabaseSession {
         return view
     }
 
-    /// Snapshots of everything that a plan names, as of one tick.
-    func inputs(of plan: Plan) throws(SQLError) -> QueryInputs {
+    /// Snapshots of everything that a plan names, as of one tick; `given`: rows of recursions around it.
+    func inputs(of plan: Plan, given: [String: StoreSnapshot] = [:]) throws(SQLError) -> QueryInputs {
+        var known = given
+        for (recursion, fields) in plan.recursions { known[recursion.name] = try rows(of: recursion, fields, given: known) }
         let catalog = boundCatalog()
         let script = PipelineScript(query: plan, sources: catalog.sources)
         var objects: [CatalogObject] = []
         var inputs = QueryInputs(snapshots: [:])
         for name in script.relationsRead + script.viewsRead {
-            if let object = catalog[name] {
+            if let rows = known[name] {
+                inputs.snapshots[name] = rows
+            } else if let object = catalog[name] {
                 objects.append(object)
             } else if let rows = try systemRows(name, catalog) {
                 inputs.snapshots[name] = rows
@@ -66,7 +70,30 @@ extension DatabaseSession {
             inputs: inputs, evaluation: evaluation, limits: limits, clock: database.surroundings.clock, yield: database.surroundings.yield)
     }
 
-    func rows(_ plan: Plan) throws(SQLError) -> [Batch] { try run(try inputs(of: plan)).rows(plan) }
+    func rows(_ plan: Plan, given: [String: StoreSnapshot] = [:]) throws(SQLError) -> [Batch] {
+        try run(try inputs(of: plan, given: given)).rows(plan)
+    }
+
+    /// The base's rows, then those that each step makes of the rows before it, until none come. Bounded by the statement's
+    /// time and memory.
+    private func rows(of recursion: Recursion, _ fields: [Field], given: [String: StoreSnapshot]) throws(SQLError) -> StoreSnapshot {
+        let types = fields.map(\.type)
+        let seen = recursion.isDistinct ? KeyedBatch(types: types, key: Array(types.indices)) : nil
+        var all: [Batch] = []
+        var bytes = 0
+        var known = given
+        var batch = Batch.joined(try rows(recursion.base, given: given))
+        while let found = batch {
+            try limits.check()
+            guard let new = seen?.addingNew(found) ?? (seen == nil ? found : nil) else { break }
+            bytes += new.memoryBytes
+            if bytes > limits.memoryMax { throw StatementLimits.outOfMemory(limits.memoryMax) }
+            all.append(new)
+            known[recursion.name] = StoreSnapshot([new])
+            batch = Batch.joined(try rows(recursion.step, given: known))
+        }
+        return StoreSnapshot(all)
+    }
 
     func cursor(_ query: BoundQuery) throws(SQLError) -> any RowCursor {
         if query.order.isEmpty, let scan = RelationScan(query.plan), let object = boundCatalog()[scan.name] {
@@ -111,8 +138,7 @@ extension Database {
     /// Of a table, the rows there are of the keys of `rows`, and for each row where its own stands among them.
     func storedRows(_ id: RelationID, _ rows: Batch, key: [Int]) -> (rows: Batch, places: [Int?]) {
         visible.locked { content in
-            content.stores[id]?.rows(key.map { rows.columns[$0] }, count: rows.count)
-                ?? (rows.slice(0, 0), Array(repeating: nil, count: rows.count))
+            content.stores[id]?.rows(like: rows, by: key) ?? (rows.slice(0, 0), Array(repeating: nil, count: rows.count))
         }
     }
 }

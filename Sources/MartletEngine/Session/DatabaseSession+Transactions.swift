@@ -12,8 +12,8 @@ struct Transaction {
     var changes: [RelationID: TableChanges] = [:]
     var savepoints: [(name: String, changes: [RelationID: TableChanges])] = []
     /// Of an implicit transaction of one statement, what can be done over where others were faster.
-    var redo: (() throws(SQLError) -> String)?
-    var tag = ""
+    var redo: (() throws(SQLError) -> Told)?
+    var told: Told?
     var changingStatements = 0
 
     init(isExplicit: Bool) { self.isExplicit = isExplicit }
@@ -21,6 +21,19 @@ struct Transaction {
     /// Nothing was read or changed in it.
     var isUntouched: Bool { view == nil && changes.isEmpty && savepoints.isEmpty && redo == nil && !isFailed && !isReadOnly && changingStatements == 0 }
     var hasChanges: Bool { changes.contains { !$0.value.isUntouched } }
+}
+
+/// What a statement's client was told it did.
+struct Told {
+    var tag: String
+    /// Of RETURNING.
+    var rows: Batch?
+
+    func isSame(as other: Told?) -> Bool {
+        guard let other, tag == other.tag, rows?.count == other.rows?.count else { return false }
+        guard let rows, let others = other.rows else { return true }
+        return zip(rows.columns, others.columns).allSatisfy { own, other in (0..<rows.count).allSatisfy { own.equals($0, other, $0) } }
+    }
 }
 
 extension DatabaseSession {
@@ -137,8 +150,8 @@ extension DatabaseSession {
                 _ = try request(.flush)
                 current.changes = [:]
                 current.view = nil
-                let told = current.tag
-                guard try redo() == told else { throw DatabaseSession.conflict }
+                let told = current.told
+                guard try redo().isSame(as: told) else { throw DatabaseSession.conflict }
             }
         }
     }

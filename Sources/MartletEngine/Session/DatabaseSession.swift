@@ -105,7 +105,7 @@ final class DatabaseSession: SQLSession {
         context.zone = context.zone(named: parameters["timezone"] ?? "UTC") ?? .utc
         context.now = now
         context.catalog = SessionFunctions(
-            facts: SystemFacts(catalog: boundCatalog(), client: client, parameters: parameters, database: database))
+            facts: SystemFacts(catalog: boundCatalog(), client: client, parameters: parameters, database: database), limits: limits)
         return context
     }
 

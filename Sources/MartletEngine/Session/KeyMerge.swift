@@ -6,6 +6,8 @@ internal import MartletSQL
 struct KeyMerge {
     let object: CatalogObject
     let table: TableDefinition
+    /// Ordinals: the primary key, or the UNIQUE constraint that ON CONFLICT names.
+    let key: [Int]
     let conflict: InsertStatement.Conflict?
     let evaluation: EvaluationContext
     /// The first given row whose key was there.
@@ -15,8 +17,11 @@ struct KeyMerge {
 
     private enum Rule { case error, doNothing, overwrite, ifNotNull, update([Expression], condition: Expression?) }
 
-    init(object: CatalogObject, table: TableDefinition, conflict: InsertStatement.Conflict?, evaluation: EvaluationContext) {
+    init(
+        object: CatalogObject, table: TableDefinition, key: [Int], conflict: InsertStatement.Conflict?, evaluation: EvaluationContext
+    ) {
         self.object = object
+        self.key = key
         self.table = table
         self.conflict = conflict
         self.evaluation = evaluation
@@ -40,13 +45,13 @@ struct KeyMerge {
     /// Gives the rows that were put in or changed, as they then are.
     mutating func merge(_ rows: Batch, _ existing: ExistingRows) throws(SQLError) -> Batch {
         let types = object.fields.map(\.type)
-        let hashes = Hash.rows(object.key.map { rows.columns[$0] }, count: rows.count)
+        let hashes = Hash.rows(key.map { rows.columns[$0] }, count: rows.count)
         // Rows of this statement, by key; a later one of the same key finds it.
-        let own = KeyedBatch(types: types, key: object.key)
+        let own = KeyedBatch(types: types, key: key)
         var gone: [Int] = []
         var placed: [Int] = []
         for row in 0..<rows.count {
-            let mine = own.find(rows, row, hashes[row])
+            let mine = rows.hasNull(row, in: key) ? nil : own.find(rows, row, hashes[row])
             if mine == nil, existing.places[row] == nil {
                 placed.append(own.count)
                 own.add(rows.rows([row]))

@@ -21,7 +21,7 @@ struct TableChanges {
     /// Of all steps; beyond the limit they are made net.
     private var rowCount = 0
     private var rowLimit = TableChanges.rowLimitMin
-    private let index = KeyedChanges()
+    private let indexes = KeyedIndexes()
 
     private static let rowLimitMin = 4096
 
@@ -59,8 +59,10 @@ struct TableChanges {
         return (gone.isEmpty ? [] : [net.rows(gone)], own.isEmpty ? [] : [net.rows(own)])
     }
 
-    /// By key, for a table that has one. O(rows of the steps since the last call).
+    /// By columns in which rows are unique (those with NULL there are not to be asked for). O(rows of the steps since the last
+    /// call for these columns).
     func keyed(_ key: [Int], _ types: [DataType]) -> KeyedChanges {
+        let index = indexes.index(of: key)
         index.follow(steps, key, types)
         return index
     }
@@ -78,6 +80,17 @@ struct TableChanges {
             kept.append(places.count == batch.count ? batch : batch.rows(places))
         }
         return StoreSnapshot(kept + inserted)
+    }
+}
+
+/// What transactions look up their changes of one table by.
+private final class KeyedIndexes {
+    private var indexes: [(key: [Int], changes: KeyedChanges)] = []
+
+    func index(of key: [Int]) -> KeyedChanges {
+        if let known = indexes.first(where: { $0.key == key }) { return known.changes }
+        indexes.append((key, KeyedChanges()))
+        return indexes[indexes.count - 1].changes
     }
 }
 
@@ -161,6 +174,17 @@ final class KeyedBatch {
     private func store(_ batch: Batch) {
         for (column, given) in zip(columns, batch.columns) { column.append(rowsOf: given, from: 0, count: batch.count) }
         stored += batch.count
+    }
+
+    /// Adds the rows of keys that are not there, a key's first one; gives them. nil: there are none.
+    func addingNew(_ batch: Batch) -> Batch? {
+        let firsts = batch.rows(batch.firsts(key))
+        let hashes = Hash.rows(key.map { firsts.columns[$0] }, count: firsts.count)
+        let new = (0..<firsts.count).filter { find(firsts, $0, hashes[$0]) == nil }
+        if new.isEmpty { return nil }
+        let added = firsts.rows(new)
+        add(added)
+        return added
     }
 
     /// Where the row of the same key as `row` stands.

@@ -85,11 +85,22 @@ extension Binder {
             return try coerce(arguments[0], to: type, at: call.position, context: .explicit)
         }
         do {
-            return try resolved(name, arguments, call.arguments.map(\.position), isOperator: false, at: call.position)
+            let bound = try resolved(name, arguments, call.arguments.map(\.position), isOperator: false, at: call.position)
+            if case .call(.volatile, _, _) = bound.expression { try checkVolatile(name, block, at: call.position) }
+            return bound
         } catch {
             guard error.state == .undefinedFunction || error.state == .ambiguousFunction else { throw error }
             throw reworded(error, name)
         }
+    }
+
+    /// What answers differently each time has no place in what is computed again and must come to the same.
+    private func checkVolatile(_ name: String, _ block: Block, at position: Int) throws(SQLError) {
+        if block.clause == .generated { throw SQLError(SQLState("42P17"), "generation expression is not immutable", at: position) }
+        guard isContinuous else { return }
+        throw .notSupported(
+            "\(name)() in a continuous query", at: position,
+            hint: "A view must come to the same rows whenever it is computed. Let rows have the value as they are inserted: DEFAULT \(name)(…).")
     }
 
     /// PostgreSQL puts the name before the verb for functions: "function f(integer) does not exist".

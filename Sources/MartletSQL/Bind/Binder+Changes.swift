@@ -29,10 +29,10 @@ extension Binder {
                 rows = try binder.filled(.values([[]], fields: []), [], table, at: syntax.position)
             case .values(let items, let position):
                 let targets = try binder.targets(syntax.columns, table, given: items[0].count, at: items[0].first.flatMap { $0?.position } ?? position)
-                rows = try binder.insertedValues(items, targets, table, at: position)
+                rows = try binder.insertedValues(items, targets, table, syntax.overridesSystemValue, at: position)
             case .query(let query):
                 let plan = try binder.insertedQuery(query, syntax.columns, table)
-                rows = try binder.rows(plan, into: table, columns: syntax.columns, at: query.position)
+                rows = try binder.rows(plan, into: table, columns: syntax.columns, syntax.overridesSystemValue, at: query.position)
             }
             var insert = InsertStatement(
                 table: table.name, rows: try binder.optimised(rows, at: syntax.position), conflict: nil, returning: nil)
@@ -84,8 +84,38 @@ extension Binder {
     }
 
     /// The value of a column that a statement says nothing about.
-    private func standing(_ column: TableColumn) -> Expression {
-        column.defaultValue.map(atNow) ?? .literal(.null, column.type)
+    private func standing(_ column: TableColumn, _ table: TableDefinition, at position: Int) throws(SQLError) -> Expression {
+        let value: Expression
+        if column.identity != nil {
+            let arguments = [CatalogFunctionTable.nextIdentity, table.name].map { Expression.literal(.text($0), .text) }
+            let number = Expression.call(.volatile, arguments, .bigint)
+            value = column.type == .bigint ? number : .cast(number, column.type, explicit: false)
+        } else {
+            value = column.defaultValue.map(atNow) ?? .literal(.null, column.type)
+        }
+        if isContinuous, value.isVolatile {
+            throw .notSupported(
+                "rows of a continuous query for a table whose column \"\(column.name)\" makes up its own values", at: position,
+                hint: "Let the query give the column's value.")
+        }
+        return value
+    }
+
+    private func standing(_ table: TableDefinition, at position: Int) throws(SQLError) -> [Expression] {
+        var row: [Expression] = []
+        for column in table.columns { row.append(try standing(column, table, at: position)) }
+        return row
+    }
+
+    /// 428C9 where a value is given for a column that makes its own.
+    private func checkMayBeGiven(_ column: TableColumn, _ overridesSystemValue: Bool?, at position: Int) throws(SQLError) {
+        if column.generated != nil { throw generatedColumnError(column, verb: "insert", at: position) }
+        if column.identity?.isAlways == true, overridesSystemValue != true {
+            throw SQLError(
+                SQLState("428C9"), "cannot insert a non-DEFAULT value into column \"\(column.name)\"", at: position,
+                detail: "Column \"\(column.name)\" is an identity column defined as GENERATED ALWAYS.",
+                hint: "Use OVERRIDING SYSTEM VALUE to override.")
+        }
     }
 
     /// `row` (a value for each column) with the generated columns computed.
@@ -96,13 +126,28 @@ extension Binder {
         }
     }
 
+    /// Rows of the table (`row` over `input`) with the generated columns computed. What a value is drawn for is computed from
+    /// the value drawn, in a step of its own.
+    private mutating func completed(_ input: Plan, _ row: [Expression], _ table: TableDefinition, at position: Int) throws(SQLError) -> Plan {
+        guard row.contains(where: \.isVolatile) else { return try counted(.project(input, completed(row, table), table.fields), at: position) }
+        return try completedRows(try counted(.project(input, row, table.fields), at: position), table, at: position)
+    }
+
+    private mutating func completedRows(_ rows: Plan, _ table: TableDefinition, at position: Int) throws(SQLError) -> Plan {
+        guard table.columns.contains(where: { $0.generated != nil }) else { return rows }
+        let columns = table.columns.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        return try counted(.project(rows, completed(columns, table), table.fields), at: position)
+    }
+
     private mutating func insertedValues(
-        _ rows: [[ExpressionSyntax?]], _ targets: [Int], _ table: TableDefinition, at position: Int
+        _ rows: [[ExpressionSyntax?]], _ targets: [Int], _ table: TableDefinition, _ overridesSystemValue: Bool?, at position: Int
     ) throws(SQLError) -> Plan {
         var constant: [[Expression]] = []
         constant.reserveCapacity(rows.count)
         var arms: [Plan] = []
-        let standing = table.columns.map(standing)
+        let standing = try standing(table, at: position)
+        // What rows draw for themselves is drawn once, and then computed with.
+        let draws = standing.contains(where: \.isVolatile)
         for row in rows {
             guard row.count == targets.count else {
                 throw SQLError(.syntaxError, "VALUES lists must all be the same length", at: row.first.flatMap { $0?.position } ?? position)
@@ -113,17 +158,21 @@ extension Binder {
             for (ordinal, item) in zip(targets, row) {
                 guard let item else { continue }
                 let column = table.columns[ordinal]
-                if column.generated != nil { throw generatedColumnError(column, verb: "insert", at: item.position) }
+                if column.identity != nil, overridesSystemValue == false { continue }
+                try checkMayBeGiven(column, overridesSystemValue, at: item.position)
                 values[ordinal] = try assigned(try bind(item, block), to: column, at: item.position)
             }
             if block.subqueries.isEmpty {
-                constant.append(completed(values, table))
+                constant.append(draws ? values : completed(values, table))
             } else {
                 let input = try attached(.values([[]], fields: []), block, at: position)
-                arms.append(.project(input, completed(values.map(block.resolved), table), table.fields))
+                arms.append(try completed(input, values.map(block.resolved), table, at: position))
             }
         }
-        if !constant.isEmpty { arms.insert(.values(constant, fields: table.fields), at: 0) }
+        if !constant.isEmpty {
+            let given = Plan.values(constant, fields: table.fields)
+            arms.insert(draws ? try completedRows(given, table, at: position) : given, at: 0)
+        }
         return try counted(arms.count == 1 ? arms[0] : .unionAll(arms, fields: table.fields), arms.count, at: position)
     }
 
@@ -140,26 +189,35 @@ extension Binder {
     }
 
     /// The rows of `plan` as rows of the table, its columns being `columns` (nil: the table's first ones, in order).
-    mutating func rows(_ plan: Plan, into table: TableDefinition, columns: [Identifier]?, at position: Int) throws(SQLError) -> Plan {
+    mutating func rows(
+        _ plan: Plan, into table: TableDefinition, columns: [Identifier]?, _ overridesSystemValue: Bool? = nil, at position: Int
+    ) throws(SQLError) -> Plan {
         let targets = try targets(columns, table, given: plan.fields.count, at: position)
-        return try filled(plan, targets, table, at: position)
+        return try filled(plan, targets, table, overridesSystemValue, at: position)
     }
 
-    private mutating func filled(_ plan: Plan, _ targets: [Int], _ table: TableDefinition, at position: Int) throws(SQLError) -> Plan {
-        var row = table.columns.map(standing)
+    private mutating func filled(
+        _ plan: Plan, _ targets: [Int], _ table: TableDefinition, _ overridesSystemValue: Bool? = nil, at position: Int
+    ) throws(SQLError) -> Plan {
+        var given: [Int: Expression] = [:]
         for (place, ordinal) in targets.enumerated() {
             let column = table.columns[ordinal]
-            if column.generated != nil { throw generatedColumnError(column, verb: "insert", at: position) }
-            row[ordinal] = try assigned(Bound(.column(place, plan.fields[place].type)), to: column, at: position)
+            if column.identity != nil, overridesSystemValue == false { continue }
+            try checkMayBeGiven(column, overridesSystemValue, at: position)
+            given[ordinal] = try assigned(Bound(.column(place, plan.fields[place].type)), to: column, at: position)
         }
-        return try counted(.project(plan, completed(row, table), table.fields), at: position)
+        var row: [Expression] = []
+        for (ordinal, column) in table.columns.enumerated() {
+            if let value = given[ordinal] { row.append(value) } else { row.append(try standing(column, table, at: position)) }
+        }
+        return try completed(plan, row, table, at: position)
     }
 
     /// COPY: the columns that are copied, and the table's row over them.
     func copiedRow(_ table: TableDefinition, _ names: [Identifier]?, at position: Int) throws(SQLError) -> (targets: [Int], row: [Expression]) {
         let count = names?.count ?? table.columns.count { $0.generated == nil }
         let targets = try targets(names, table, given: count, at: position)
-        var row = table.columns.map(standing)
+        var row = try standing(table, at: position)
         for (place, ordinal) in targets.enumerated() {
             if table.columns[ordinal].generated != nil {
                 throw SQLError(
@@ -176,12 +234,20 @@ extension Binder {
     ) throws(SQLError) -> InsertStatement.Conflict {
         var target: [Int] = []
         for column in syntax.target ?? [] { target.append(try ordinal(of: column, table)) }
-        if let first = syntax.target?.first, Set(target) != Set(table.primaryKey) {
+        if let name = syntax.constraint {
+            guard let key = table.uniqueKeys.first(where: { $0.name == name.text }) else {
+                throw SQLError(
+                    .undefinedObject, "constraint \"\(name.text)\" for table \"\(CatalogNames.parts(table.name).name)\" does not exist",
+                    at: name.position)
+            }
+            target = key.columns
+        }
+        if let first = syntax.target?.first, !table.uniqueKeys.contains(where: { Set($0.columns) == Set(target) }) {
             throw SQLError(
                 .invalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification", at: first.position)
         }
         guard let set = syntax.set else { return InsertStatement.Conflict(target: target, row: nil, condition: nil) }
-        guard syntax.target != nil else {
+        guard !target.isEmpty else {
             throw .syntaxError("ON CONFLICT DO UPDATE requires inference specification or constraint name", at: syntax.position)
         }
         var scope = Scope(relation: name, fields: table.fields)
@@ -210,8 +276,13 @@ extension Binder {
             }
             let column = table.columns[ordinal]
             guard let value = assignment.value else {
-                row[ordinal] = standing(column)
+                row[ordinal] = try standing(column, table, at: assignment.column.position)
                 continue
+            }
+            if column.identity?.isAlways == true {
+                throw SQLError(
+                    SQLState("428C9"), "column \"\(column.name)\" can only be updated to DEFAULT", at: assignment.column.position,
+                    detail: "Column \"\(column.name)\" is an identity column defined as GENERATED ALWAYS.")
             }
             if column.generated != nil { throw generatedColumnError(column, verb: "update", at: assignment.column.position) }
             row[ordinal] = try assigned(try bind(value, block), to: column, at: value.position)

@@ -369,7 +369,7 @@ extension Binder {
             operands.append(operand.expression)
             size += operand.size
         }
-        if resolved.function == .catalog { operands.insert(.literal(.text(name), .text), at: 0) }
+        if resolved.function == .catalog || resolved.function == .volatile { operands.insert(.literal(.text(name), .text), at: 0) }
         if resolved.function == .coalesce { return Bound(.coalesce(operands, resolved.result), size: size) }
         return try folded(.call(resolved.function, operands, resolved.result), size: size, at: position)
     }

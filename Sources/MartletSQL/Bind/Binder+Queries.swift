@@ -43,8 +43,12 @@ extension Binder {
                     .duplicateAlias, "WITH query name \"\(table.name.text)\" specified more than once", at: table.name.position)
             }
             let before = planNodes
-            let inner = try query(table.query)
-            let plan = try renamed(inner, table.columns, what: "WITH query \"\(table.name.text)\"", at: table.name.position)
+            let plan: Plan
+            if let recursive = try recursion(table) {
+                plan = recursive
+            } else {
+                plan = try named(try query(table.query), as: table)
+            }
             commonTables.insert(CommonTable(name: table.name.text, plan: plan, nodes: planNodes - before), at: 0)
             // Counted where it is used.
             planNodes = before
@@ -174,7 +178,7 @@ extension Binder {
             return .unionAll(result, fields: named(fields, as: given))
         case .emitOnWindowClose(let input): return .emitOnWindowClose(try converted(input, to: fields, at: position))
         case .source, .relation, .view, .filter, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unnested, .lookup,
-            .changelog, .stamped:
+            .changelog, .stamped, .recursive:
             var result: [Expression] = []
             for (ordinal, field) in fields.enumerated() {
                 result.append(try coerce(Bound(.column(ordinal, given[ordinal].type)), to: field.type, at: position).expression)
@@ -298,7 +302,7 @@ extension Plan {
         case .aggregate(let input, let keys, let calls, let window, _): .aggregate(input, keys: keys, calls: calls, window: window, fields: fields)
         case .emitOnWindowClose(let input): .emitOnWindowClose(input.renamed(fields))
         case .source, .relation, .view, .filter, .window, .session, .over, .join, .temporal, .repeated, .unnested, .lookup, .changelog,
-            .stamped:
+            .stamped, .recursive:
             .project(self, self.fields.enumerated().map { .column($0.offset, $0.element.type) }, fields)
         }
     }

@@ -140,6 +140,11 @@ extension Binder {
             case .source, .view, .lateTable, .deadLetters, .system, .sink: break
             }
         }
+        if let target, !target.checks.isEmpty || !target.uniques.isEmpty {
+            throw .notSupported(
+                "a sink into a table with CHECK or UNIQUE", at: create.position,
+                hint: "What must not be seen is left out by the query's WHERE; a primary key makes rows unique.")
+        }
         if let target { plan = try rows(plan, into: target, columns: create.columns, at: create.position) }
         var options = try Options(
             create.options, known: ["connector", "type", "primary_key", "ignore_delete", "force_append_only"], of: "a sink")

@@ -15,6 +15,7 @@ extension Binder {
         try addColumns(create, to: &table)
         table.primaryKey = try primaryKey(create, table.columns)
         for ordinal in table.primaryKey { table.columns[ordinal].isNotNull = true }
+        try setConstraints(create, &table)
         try setConflict(create, &table)
         table.watermark = try create.watermark.map { (watermark) throws(SQLError) in
             try self.watermark(watermark, table.columns.map { ($0.name, $0.type) })
@@ -298,6 +299,11 @@ extension Binder {
             }
             try checkIsFree(syntax.column.name, entry)
             if syntax.isPrimaryKey { throw .notSupported("a primary key that is added later", at: syntax.column.name.position) }
+            if syntax.identity != nil || !syntax.constraints.isEmpty {
+                throw .notSupported(
+                    "a column with these constraints that is added later", at: syntax.column.name.position,
+                    hint: "Add the column, then ALTER TABLE … ADD CONSTRAINT.")
+            }
             if let generated = syntax.generated { throw .notSupported("a generated column that is added later", at: generated.position) }
             let type = try columnType(syntax.column.type, of: syntax.column.name.text)
             let plain = TableColumn(name: syntax.column.name.text, type: type, isNotNull: syntax.column.isNotNull)
@@ -319,6 +325,8 @@ extension Binder {
             let ordinal = try column(name)
             if case .table(let table) = entry.kind { try checkMayGo(ordinal, table, name) }
             return .dropColumn(ordinal, isCascade: isCascade)
+        case .addConstraint(let syntax): return try addConstraint(syntax, entry)
+        case .dropConstraint(let name, let ifExists): return try dropConstraint(name, ifExists: ifExists, entry, &notices)
         case .setSchema(let name):
             guard catalog.hasSchema(name.text) else {
                 throw SQLError(.invalidSchemaName, "schema \"\(name.text)\" does not exist", at: name.position)

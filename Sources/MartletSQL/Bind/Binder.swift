@@ -25,6 +25,8 @@ struct Binder {
     /// Of the columns that an INSERT's query fills: literals and parameters without a type take them. Means the next select list.
     var wantedTypes: [DataType]?
     var inlineDepth = 0
+    /// Common table expressions so far that read themselves.
+    var recursionCount = 0
     /// Functions whose bodies, queries with FROM, are being bound; the innermost last.
     var functionFrames: [FunctionFrame] = []
     /// What has been accepted without effect.
@@ -169,6 +171,7 @@ enum Clause: String {
     case fromFunction = "functions in FROM"
     case columnDefault = "DEFAULT expressions"
     case generated = "column generation expressions"
+    case check = "check constraints"
     case constant = "this place"
 
     var allowsAggregates: Bool { self == .select || self == .having || self == .over || self == .orderBy }

@@ -61,7 +61,7 @@ struct ContinuousCheck {
                 throw .notSupported(
                     "a view or sink over \"\(CatalogNames.parts(name).name)\"", at: query.position, hint: "System views can be read by SELECT only.")
             }
-        case .source, .view, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .unnested, .emitOnWindowClose:
+        case .source, .view, .recursive, .filter, .project, .join, .temporal, .repeated, .unionAll, .values, .unnested, .emitOnWindowClose:
             break
         case .changelog: break
         case .lookup(_, _, let lookup, _, _) where lookup.nearest != nil:

@@ -113,7 +113,7 @@ struct Spreading {
         case .temporal(let input, let from, let until):
             return .temporal(try spread(input), from: from.map { moved($0, width) }, until: until.map { moved($0, width) })
         case .repeated(let input, let times): return .repeated(try spread(input), times: moved(times, width))
-        case .source, .relation, .view, .window, .session, .lookup, .changelog, .stamped, .emitOnWindowClose:
+        case .source, .relation, .view, .recursive, .window, .session, .lookup, .changelog, .stamped, .emitOnWindowClose:
             throw .notSupported(
                 "a correlated subquery with outer columns below a window or the like", at: position,
                 hint: "Compare columns of both queries in the subquery's WHERE, or write it as a join.")

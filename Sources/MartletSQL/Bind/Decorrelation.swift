@@ -163,7 +163,7 @@ struct Decorrelation {
         case .join(let left, let right, let type, let condition, let fields):
             return try pulledJoin(left, right, type, condition, fields)
         case .source, .relation, .view, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup, .changelog,
-            .stamped, .emitOnWindowClose:
+            .stamped, .recursive, .emitOnWindowClose:
             throw refused("outer columns below a set operation, a window or the like")
         }
     }
@@ -259,7 +259,7 @@ extension Plan {
         case .filter(let input, _), .project(let input, _, _), .temporal(let input, _, _): input.isSingleRow
         case .values(let rows, _): rows.count <= 1
         case .over(_, let partition, _, _, let limit, _): partition.isEmpty && limit == RankLimit(function: .rowNumber, rank: 1)
-        case .source, .relation, .view, .window, .session, .join, .repeated, .unionAll, .unnested, .lookup, .changelog, .stamped,
+        case .source, .relation, .view, .recursive, .window, .session, .join, .repeated, .unionAll, .unnested, .lookup, .changelog, .stamped,
             .emitOnWindowClose:
             false
         }

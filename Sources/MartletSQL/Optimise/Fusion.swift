@@ -15,6 +15,7 @@ enum Fusion {
         for expression in outer { expression.forEachColumn { uses[$0, default: 0] += 1 } }
         var isHigh = false
         for (ordinal, count) in uses where ordinal < inner.count && !inner[ordinal].isTrivial {
+            if inner[ordinal].isVolatile { return false }
             if count > 1 {
                 guard copiesAllowed, count <= 16, inner[ordinal].size(limit: 65) <= 64 else { return false }
             }
@@ -35,7 +36,7 @@ enum Fusion {
             return refused(.project(input, outer.map { $0.substituting(inner) }, fields))
         case .project(.values(let rows, _), let outer, let fields):
             // Constant rows: only where nothing is computed twice.
-            guard outer.allSatisfy(\.isTrivial) else { return mapped }
+            guard outer.allSatisfy(\.isTrivial), !rows.contains(where: { $0.contains(where: \.isVolatile) }) else { return mapped }
             return .values(rows.map { row in outer.map { $0.substituting(row) } }, fields: fields)
         case .aggregate(.project(let input, let inner, _), let keys, let calls, let window, let fields):
             let operands: [Expression] = keys + calls.flatMap { $0.operands }
@@ -47,7 +48,7 @@ enum Fusion {
                 input, keys: newKeys, calls: calls.map { call in call.mapped { $0.substituting(inner) } }, window: window, fields: fields)
         case .filter(.filter(let input, let inner), let outer):
             return .filter(input, Simplifier.and([inner, outer]))
-        case .source, .relation, .view, .filter, .project, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unionAll,
+        case .source, .relation, .view, .recursive, .filter, .project, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unionAll,
             .values, .unnested, .lookup, .changelog, .stamped, .emitOnWindowClose:
             return mapped
         }

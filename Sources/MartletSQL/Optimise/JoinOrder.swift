@@ -116,7 +116,7 @@ enum JoinOrder {
     private static func size(_ plan: Plan) -> Double {
         switch plan {
         case .values(let rows, _): return Double(rows.count)
-        case .source, .relation, .view: return 1_000_000
+        case .source, .relation, .view, .recursive: return 1_000_000
         case .filter(let input, let condition):
             return Optimiser.conjuncts(condition).reduce(size(input)) { size, conjunct in
                 if case .call(.equal, _, _) = conjunct { return size / 20 }

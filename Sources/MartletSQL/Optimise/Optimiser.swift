@@ -106,7 +106,7 @@ struct Optimiser {
             return Self.filtered(.stamped(pushed(input, below), fields: fields), above)
         case .emitOnWindowClose(let input):
             return Self.filtered(.emitOnWindowClose(pushed(input, [])), conditions)
-        case .source, .relation, .view, .values: return Self.filtered(plan, conditions)
+        case .source, .relation, .view, .recursive, .values: return Self.filtered(plan, conditions)
         }
     }
 
@@ -156,7 +156,7 @@ extension Plan {
     /// The same tree over `transform`ed inputs.
     func mapInputs(_ transform: (Plan) -> Plan) -> Plan {
         switch self {
-        case .source, .relation, .view, .values: self
+        case .source, .relation, .view, .recursive, .values: self
         case .filter(let input, let condition): .filter(transform(input), condition)
         case .project(let input, let expressions, let fields): .project(transform(input), expressions, fields)
         case .window(let input, let time, let hop, let fields): .window(transform(input), time: time, hop, fields: fields)
@@ -184,7 +184,7 @@ extension Plan {
     func mapExpressions(_ transform: (Expression) -> Expression) -> Plan {
         let mapped = mapInputs { $0.mapExpressions(transform) }
         switch mapped {
-        case .source, .relation, .view, .window, .session, .unionAll, .emitOnWindowClose, .changelog, .stamped: return mapped
+        case .source, .relation, .view, .recursive, .window, .session, .unionAll, .emitOnWindowClose, .changelog, .stamped: return mapped
         case .unnested(let input, let lists, let isOuter, let hasOrdinality, let fields):
             return .unnested(input, lists: lists.map(transform), isOuter: isOuter, hasOrdinality: hasOrdinality, fields: fields)
         case .lookup(let left, let right, let lookup, let condition, let fields):

@@ -11,7 +11,7 @@ enum Pruning {
         case .source(let name, let columns, let fields):
             let kept = needed.sorted()
             return (.source(name: name, columns: kept.map { columns[$0] }, fields: kept.map { fields[$0] }), places(kept))
-        case .relation, .view:
+        case .relation, .view, .recursive:
             return (plan, places(Array(plan.fields.indices)))
         case .filter(let input, let condition):
             let (below, places) = pruned(input, needed: needed.union(condition.columns))

@@ -11,7 +11,7 @@ enum Simplifier {
             // NULL decides a strict function whatever the others are.
             if function.isStrict, arguments.contains(where: { $0.literalValue?.isNull == true }) { return .null }
             // A series may be long: whoever reads it takes it value by value.
-            if function == .generateSeries { return nil }
+            if function == .generateSeries || function == .volatile { return nil }
             var values: [Value] = []
             values.reserveCapacity(arguments.count)
             for argument in arguments {

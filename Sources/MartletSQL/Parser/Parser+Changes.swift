@@ -5,9 +5,7 @@ extension Parser {
     /// WITH before INSERT, UPDATE or DELETE.
     mutating func changeBehindWith() throws(SQLError) -> SessionSyntax {
         try expect(.with)
-        if at(.recursive) { throw .notSupported("WITH RECURSIVE", at: position) }
-        var tables: [CommonTableSyntax] = []
-        repeat { tables.append(try commonTable()) } while accept(.comma)
+        let tables = try commonTables()
         switch current.keyword {
         case .insert: return .insert(try insert(tables))
         case .update: return .update(try update(tables))
@@ -49,7 +47,11 @@ extension Parser {
         if at(.leftParenthesis), !(ahead(1).keyword == .select || ahead(1).keyword == .with || ahead(1).keyword == .values) {
             insert.columns = try identifierList()
         }
-        if acceptWords("overriding") { throw .notSupported("OVERRIDING", at: Int(ahead(-1).start)) }
+        if acceptWords("overriding") {
+            insert.overridesSystemValue = accept(.system)
+            if insert.overridesSystemValue == false { try expect(.user) }
+            try expectWord("value")
+        }
         if accept(.default) {
             try expect(.values)
         } else if at(.values) {
@@ -81,7 +83,10 @@ extension Parser {
         advance()
         advance()
         if at(.leftParenthesis) { conflict.target = try identifierList() }
-        if at(.on) { throw .notSupported("ON CONFLICT ON CONSTRAINT", at: position, hint: "Name the columns: ON CONFLICT (id) DO …") }
+        if accept(.on) {
+            try expect(.constraint)
+            conflict.constraint = try identifier()
+        }
         if at(.where) { throw .notSupported("WHERE of a conflict's target", at: position) }
         try expect(.do)
         if acceptWords("nothing") { return conflict }

@@ -8,10 +8,7 @@ extension Parser {
     mutating func query(emitOnWindowClose given: Int?) throws(SQLError) -> QuerySyntax {
         let start = position
         var tables: [CommonTableSyntax] = []
-        if accept(.with) {
-            if at(.recursive) { throw .notSupported("WITH RECURSIVE", at: position) }
-            repeat { tables.append(try commonTable()) } while accept(.comma)
-        }
+        if accept(.with) { tables = try commonTables() }
         let body = try queryBody()
         var orderBy: [OrderSyntax] = []
         if try accept(.order, then: .by) { orderBy = try orderItems() }
@@ -52,7 +49,19 @@ extension Parser {
         return start
     }
 
-    mutating func commonTable() throws(SQLError) -> CommonTableSyntax {
+    /// Behind WITH.
+    mutating func commonTables() throws(SQLError) -> [CommonTableSyntax] {
+        let isRecursive = accept(.recursive)
+        var tables: [CommonTableSyntax] = []
+        repeat {
+            var table = try commonTable()
+            table.isRecursive = isRecursive
+            tables.append(table)
+        } while accept(.comma)
+        return tables
+    }
+
+    private mutating func commonTable() throws(SQLError) -> CommonTableSyntax {
         let name = try identifier()
         var columns: [Identifier] = []
         if at(.leftParenthesis) { columns = try identifierList() }

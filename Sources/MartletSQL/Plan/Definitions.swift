@@ -105,6 +105,8 @@ package enum Backpressure: String, Hashable, Sendable, CaseIterable {
 /// A source: where records come from, how they become rows, and what happens to those that are late or wrong.
 package struct SourceDefinition: Hashable, Sendable {
     package var name: String
+    /// That which it was made under, where it has been renamed since: relations and files beside it keep theirs.
+    package var firstName: String?
     package var columns: [SourceColumn]
     package var watermark: WatermarkDefinition?
     package var connector: String
@@ -149,7 +151,8 @@ package struct SourceDefinition: Hashable, Sendable {
         return shown
     }
 
-    package var deadLetterTable: String { name + "_dlq" }
+    /// Called after the source's first name.
+    package var deadLetterTable: String { (firstName ?? name) + "_dlq" }
 
     /// The columns of `<source>_dlq`.
     package static let deadLetterFields = [

@@ -49,6 +49,7 @@ extension Expression {
         if isWrapped { text += "(" }
         defer { if isWrapped { text += ")" } }
         switch self {
+        case .column(TableColumn.now, _): text += "now()"
         case .column(let ordinal, _): text += ordinal < names.count ? quoted(names[ordinal]) : "$\(ordinal)"
         case .literal(let value, let type): text += Self.literal(value, type)
         case .call(let function, let arguments, _): Self.writeCall(function, arguments, names, into: &text)
@@ -98,6 +99,12 @@ extension Expression {
     }
 
     private static func writeCall(_ function: ScalarFunction, _ arguments: [Expression], _ names: [String], into text: inout String) {
+        if function == .catalog || function == .volatile, case .literal(.text(let name), _)? = arguments.first {
+            text += name + "("
+            write(Array(arguments.dropFirst()), ", ", names, into: &text, parent: 0)
+            text += ")"
+            return
+        }
         guard let symbol = operators[function], symbol.operands == arguments.count else {
             text += functionName(function) + "("
             write(arguments, ", ", names, into: &text, parent: 0)

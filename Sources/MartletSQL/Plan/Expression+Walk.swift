@@ -94,6 +94,12 @@ extension Expression {
         }
     }
 
+    /// Each evaluation is another: it may not be copied, left out or done in advance.
+    var isVolatile: Bool {
+        if case .call(.volatile, _, _) = self { return true }
+        return children.contains(where: \.isVolatile)
+    }
+
     var columnOrdinal: Int? { if case .column(let ordinal, _) = self { ordinal } else { nil } }
 
     var literalValue: Value? { if case .literal(let value, _) = self { value } else { nil } }

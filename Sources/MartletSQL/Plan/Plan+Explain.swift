@@ -12,6 +12,11 @@ extension Plan {
         let prefix = String(repeating: "  ", count: indent)
         lines.append(prefix + title)
         for input in inputs { input.describe(indent: indent + 1, into: &lines) }
+        if case .recursive(let recursion, _) = self {
+            recursion.base.describe(indent: indent + 1, into: &lines)
+            lines.append(prefix + "  Then, as long as rows come" + (recursion.isDistinct ? " that are new" : ""))
+            recursion.step.describe(indent: indent + 2, into: &lines)
+        }
     }
 
     /// The plan's own node, on one line.
@@ -20,7 +25,10 @@ extension Plan {
         func sql(_ expression: Expression) -> String { expression.sql(names) }
         switch self {
         case .source(let name, _, let fields): return "Source \(quoted(name)) (\(Self.list(fields)))"
-        case .relation(let name, let fields): return "Relation \(quoted(name)) (\(Self.list(fields)))"
+        case .relation(let name, let fields): return "Relation \(quoted(String(name.prefix { $0 != "\n" }))) (\(Self.list(fields)))"
+        case .recursive(let recursion, let fields):
+            let name = recursion.name.prefix { $0 != "\n" }
+            return "Recursive \(quoted(String(name))) (\(Self.list(fields)))"
         case .view(let name, let fields): return "View \(quoted(name)) (\(Self.list(fields)))"
         case .filter(_, let condition): return "Filter \(sql(condition))"
         case .project(_, let expressions, let fields):
@@ -194,7 +202,7 @@ extension Plan {
                 let what = limit == nil || !input.isAppendOnly(in: catalog, onClose: onClose) ? "every row" : "\(limit?.rank ?? 0) rows a partition"
                 notes.append("OVER keeps \(what), about \(Plan.stateBytes(input.fields)) bytes each")
             }
-        case .source, .relation, .view, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
+        case .source, .relation, .view, .recursive, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
             .changelog, .stamped:
             break
         }

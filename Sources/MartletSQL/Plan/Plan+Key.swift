@@ -13,7 +13,7 @@ extension Plan {
                 places.append(at)
             }
             return places
-        case .source, .relation, .view, .window, .over, .session, .join, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
+        case .source, .relation, .view, .recursive, .window, .over, .session, .join, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
             .changelog, .stamped:
             return []
         }

@@ -27,7 +27,7 @@ extension Plan {
                 return expressions.firstIndex { $0.columnOrdinal == ordinal }
             }
             return (find(below.start), find(below.end))
-        case .source, .relation, .view, .aggregate, .join, .unionAll, .values, .changelog: return (nil, nil)
+        case .source, .relation, .view, .recursive, .aggregate, .join, .unionAll, .values, .changelog: return (nil, nil)
         }
     }
 
@@ -39,7 +39,7 @@ extension Plan {
             .unnested(let input, _, _, _, _), .stamped(let input, _), .lookup(let input, _, _, _, _), .emitOnWindowClose(let input),
             .project(let input, _, _):
             return input.hasFixedWindows
-        case .source, .relation, .view, .aggregate, .join, .session, .unionAll, .values, .changelog: return false
+        case .source, .relation, .view, .recursive, .aggregate, .join, .session, .unionAll, .values, .changelog: return false
         }
     }
 
@@ -56,7 +56,7 @@ extension Plan {
         case .relation(let name, _):
             guard case .table(let table)? = catalog.relation(named: name)?.kind, let watermark = table.watermark else { return [] }
             return [watermark.column]
-        case .values, .temporal, .changelog: return []
+        case .values, .recursive, .temporal, .changelog: return []
         // A right row that comes later changes rows that have left long ago.
         case .lookup(_, _, let lookup, _, _) where lookup.nearest != nil: return []
         case .filter(let input, _), .repeated(let input, _), .emitOnWindowClose(let input), .unnested(let input, _, _, _, _),
@@ -101,7 +101,7 @@ extension Plan {
         case .relation(let name, _):
             if case .table(let table)? = catalog.relation(named: name)?.kind { return table.isAppendOnly }
             return true
-        case .values, .emitOnWindowClose, .changelog: return true
+        case .values, .recursive, .emitOnWindowClose, .changelog: return true
         case .lookup(_, _, let lookup, _, _) where lookup.nearest != nil: return false
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .repeated(let input, _),
             .unnested(let input, _, _, _, _), .lookup(let input, _, _, _, _), .stamped(let input, _):

@@ -25,6 +25,7 @@ extension Plan {
         case .stamped(let input, let fields): .stamped(input, fields: bare(fields))
         case .unionAll(let inputs, let fields): .unionAll(inputs, fields: bare(fields))
         case .values(let rows, let fields): .values(rows, fields: bare(fields))
+        case .recursive(let recursion, let fields): .recursive(recursion, fields: bare(fields))
         case .filter, .temporal, .repeated, .emitOnWindowClose: plan
         }
     }
@@ -35,7 +36,7 @@ extension Plan {
         case .values: true
         case .filter(let input, _), .project(let input, _, _): input.isConstant
         case .unionAll(let inputs, _): inputs.allSatisfy(\.isConstant)
-        case .source, .relation, .view, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unnested, .lookup, .changelog,
+        case .source, .relation, .view, .recursive, .window, .session, .aggregate, .over, .join, .temporal, .repeated, .unnested, .lookup, .changelog,
             .stamped, .emitOnWindowClose:
             false
         }

@@ -189,8 +189,51 @@ package indirect enum Plan: Hashable, Sendable {
     case stamped(Plan, fields: [Field])
     case unionAll([Plan], fields: [Field])
     case values([[Expression]], fields: [Field])
+    /// WITH RECURSIVE: rows that are computed before the query's own, step by step. A leaf: what it reads is its own affair.
+    case recursive(Recursion, fields: [Field])
     /// Rows and results leave when the watermark passes them (EMIT ON WINDOW CLOSE); stands at the top of a view's plan.
     case emitOnWindowClose(Plan)
+}
+
+/// A common table expression that reads itself. Both parts give the columns of its rows and are optimised already.
+package struct Recursion: Hashable, Sendable {
+    /// Of its rows, and in `step` (as `Plan.relation`) of those that the step before has added. Not a name that can be written.
+    package var name: String
+    package var base: Plan
+    package var step: Plan
+    /// UNION without ALL: a row that was there before is not added.
+    package var isDistinct: Bool
+
+    package init(name: String, base: Plan, step: Plan, isDistinct: Bool) {
+        self.name = name
+        self.base = base
+        self.step = step
+        self.isDistinct = isDistinct
+    }
+}
+
+extension Plan {
+    /// Those that it reads, each once, inner ones of recursions left out.
+    package var recursions: [(recursion: Recursion, fields: [Field])] {
+        var found: [(recursion: Recursion, fields: [Field])] = []
+        var open = [self]
+        while let plan = open.popLast() {
+            if case .recursive(let recursion, let fields) = plan, !found.contains(where: { $0.recursion.name == recursion.name }) {
+                found.append((recursion, fields))
+            }
+            open += plan.inputs
+        }
+        return found
+    }
+
+    /// Whether it, or a recursion in it, reads the relation.
+    func reads(_ name: String) -> Bool {
+        switch self {
+        case .relation(name, _): true
+        case .recursive(let recursion, _): recursion.base.reads(name) || recursion.step.reads(name)
+        default: inputs.contains { $0.reads(name) }
+        }
+    }
 }
 
 /// Which right rows a lookup gives to a left row.
@@ -253,7 +296,7 @@ extension Plan {
     /// The output columns of the node.
     package var fields: [Field] {
         switch self {
-        case .source(_, _, let fields), .relation(_, let fields), .view(_, let fields), .project(_, _, let fields),
+        case .source(_, _, let fields), .relation(_, let fields), .view(_, let fields), .recursive(_, let fields), .project(_, _, let fields),
             .window(_, _, _, let fields), .aggregate(_, _, _, _, let fields), .over(_, _, _, _, _, let fields),
             .session(_, _, _, let fields), .join(_, _, _, _, let fields), .unionAll(_, let fields), .values(_, let fields),
             .unnested(_, _, _, _, let fields), .lookup(_, _, _, _, let fields), .changelog(_, _, let fields), .stamped(_, let fields):
@@ -265,7 +308,7 @@ extension Plan {
     /// The nodes whose output this node reads, in order.
     package var inputs: [Plan] {
         switch self {
-        case .source, .relation, .view, .values: []
+        case .source, .relation, .view, .values, .recursive: []
         case .filter(let input, _), .project(let input, _, _), .window(let input, _, _, _), .aggregate(let input, _, _, _, _),
             .over(let input, _, _, _, _, _), .session(let input, _, _, _), .temporal(let input, _, _), .repeated(let input, _),
             .unnested(let input, _, _, _, _), .changelog(let input, _, _), .stamped(let input, _), .emitOnWindowClose(let input):

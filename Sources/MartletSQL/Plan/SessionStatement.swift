@@ -124,6 +124,10 @@ package struct AlterStatement: Sendable {
         case addColumn(TableColumn, backfill: Value)
         /// Ordinal; `isCascade`: also what reads it.
         case dropColumn(Int, isCascade: Bool)
+        case addCheck(CheckConstraint)
+        case addUnique(UniqueConstraint)
+        /// CHECK or UNIQUE, by its name.
+        case dropConstraint(String)
         /// The new canonical name.
         case setSchema(to: String)
         /// Each takes the other's name (canonical).

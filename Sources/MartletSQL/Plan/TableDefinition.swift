@@ -12,6 +12,18 @@ package struct TableColumn: Hashable, Sendable {
     /// `now()` in a default or generated value, as a column: the time at which the row is made.
     package static let now = 1 << 46
 
+    /// SERIAL, or GENERATED … AS IDENTITY: a column that numbers its rows. Its value where none is given is drawn from a
+    /// counter of the table, one number a row, also for rows that then do not come to stay.
+    package struct Identity: Hashable, Sendable {
+        /// Values are given only with OVERRIDING SYSTEM VALUE.
+        package var isAlways: Bool
+        package var start: Int64 = 1
+        package var increment: Int64 = 1
+
+        package init(isAlways: Bool) { self.isAlways = isAlways }
+    }
+    package var identity: Identity?
+
     /// Where a record's value is taken from (tables with a connector).
     package var origin: SourceColumn?
 
@@ -41,6 +53,8 @@ package struct TableDefinition: Hashable, Sendable {
     package var columns: [TableColumn]
     /// Ordinals; empty: rows have no identity, and equal ones may repeat.
     package var primaryKey: [Int] = []
+    package var checks: [CheckConstraint] = []
+    package var uniques: [UniqueConstraint] = []
     package var isAppendOnly = false
     /// nil: none was written; statements then get `.error`, keyed connectors `.overwrite`.
     package var conflict: Conflict?
@@ -64,6 +78,43 @@ package struct TableDefinition: Hashable, Sendable {
     }
 
     package var fields: [Field] { columns.map { Field(name: $0.name, type: $0.type) } }
+
+    /// What makes rows unique: the primary key, if there is one, then the UNIQUE constraints.
+    package var uniqueKeys: [UniqueConstraint] {
+        let own = primaryKey.isEmpty ? [] : [UniqueConstraint(name: CatalogNames.parts(name).name + "_pkey", columns: primaryKey)]
+        return own + uniques
+    }
+
+    /// The conditions of the checks, at `now` (microseconds since 1970).
+    package func conditions(now: Int64) -> [(name: String, condition: Expression)] {
+        checks.map { check in
+            (
+                check.name,
+                check.condition.rewritingColumns { ordinal, type in
+                    ordinal == TableColumn.now ? .literal(.timestamptz(now), .timestamptz) : .column(ordinal, type)
+                }
+            )
+        }
+    }
+}
+
+/// CHECK: a condition that no row of the table may make false.
+package struct CheckConstraint: Hashable, Sendable {
+    package var name: String
+    /// Over the table's columns and `TableColumn.now`; boolean.
+    package var condition: Expression
+}
+
+/// UNIQUE: no two rows have the same values in these columns. NULL is the same as nothing.
+package struct UniqueConstraint: Hashable, Sendable {
+    package var name: String
+    /// Ordinals, at least one.
+    package var columns: [Int]
+
+    package init(name: String, columns: [Int]) {
+        self.name = name
+        self.columns = columns
+    }
 }
 
 /// What RETURNING gives for each row.

@@ -30,6 +30,8 @@ package struct CommonTableSyntax: Sendable {
     package var name: Identifier
     package var columns: [Identifier]
     package var query: QuerySyntax
+    /// It stands behind WITH RECURSIVE, and may read itself.
+    package var isRecursive = false
 }
 
 package indirect enum QueryBodySyntax: Sendable {

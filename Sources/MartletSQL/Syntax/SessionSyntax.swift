@@ -35,6 +35,8 @@ package struct CreateTableSyntax: Sendable {
     package var ifNotExists: Bool
     package var isTemporary: Bool
     package var columns: [TableColumnSyntax] = []
+    /// CHECK and UNIQUE that stand beside the columns.
+    package var constraints: [ConstraintSyntax] = []
     package var includes: [IncludeSyntax] = []
     package var watermark: WatermarkSyntax?
     package var watermarkHasTTL = false
@@ -55,7 +57,22 @@ package struct TableColumnSyntax: Sendable {
     package var column: ColumnSyntax
     package var defaultValue: ExpressionSyntax?
     package var generated: ExpressionSyntax?
+    /// SERIAL, or GENERATED … AS IDENTITY.
+    package var identity: TableColumn.Identity?
+    package var constraints: [ConstraintSyntax] = []
     package var isPrimaryKey = false
+}
+
+/// CHECK or UNIQUE of a table.
+package struct ConstraintSyntax: Sendable {
+    package enum Kind: Sendable {
+        /// `of`: the column that it stands with; its name becomes part of the constraint's.
+        case check(ExpressionSyntax, of: Identifier?)
+        case unique([Identifier])
+    }
+    package var name: Identifier?
+    package var kind: Kind
+    package var position: Int
 }
 
 package struct ReturningSyntax: Sendable {
@@ -73,6 +90,8 @@ package struct InsertSyntax: Sendable {
 
     package struct Conflict: Sendable {
         package var target: [Identifier]?
+        /// ON CONSTRAINT.
+        package var constraint: Identifier?
         /// nil: DO NOTHING.
         package var set: [AssignmentSyntax]?
         package var condition: ExpressionSyntax?
@@ -83,6 +102,9 @@ package struct InsertSyntax: Sendable {
     package var table: ObjectName
     package var alias: Identifier?
     package var columns: [Identifier]?
+    /// OVERRIDING SYSTEM VALUE (true): values given for GENERATED ALWAYS columns count; USER VALUE (false): those given for
+    /// any column that numbers its rows do not.
+    package var overridesSystemValue: Bool?
     package var rows: Rows
     package var conflict: Conflict?
     package var returning: ReturningSyntax?
@@ -130,6 +152,8 @@ package struct AlterSyntax: Sendable {
         case renameColumn(Identifier, to: Identifier)
         case addColumn(TableColumnSyntax, ifNotExists: Bool)
         case dropColumn(Identifier, ifExists: Bool, isCascade: Bool)
+        case addConstraint(ConstraintSyntax)
+        case dropConstraint(Identifier, ifExists: Bool)
         case setSchema(Identifier)
         case swap(with: ObjectName)
         /// RESUME, PAUSE.

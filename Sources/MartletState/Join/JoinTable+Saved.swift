@@ -4,6 +4,7 @@ extension JoinTable {
     /// Between ticks.
     package func save(into writer: StateWriter) {
         precondition(isSettled, "a join is saved between ticks")
+        for side in 0...1 { indexWaiting(side) }
         keys.save(into: writer)
         for side in 0...1 {
             groups[side].rows.save(into: writer)

@@ -19,8 +19,12 @@ package final class JoinTable {
         package var time: Int?
         /// Rows of close times are forgotten together: the length of such a span, microseconds.
         package var timeStep: Int64
+        /// Where the key lies, if rows may wait without an index (`WaitingRows`): they are forgotten by time, never taken back,
+        /// and their matches are not counted. Else empty.
+        package var waitingKeys: [Int]
 
-        package init(types: [DataType], isChanging: Bool, counts: Bool, time: Int?, timeStep: Int64) {
+        package init(types: [DataType], isChanging: Bool, counts: Bool, time: Int?, timeStep: Int64, keys: [Int] = []) {
+            waitingKeys = time != nil && !isChanging && !counts ? keys : []
             self.types = types
             self.isChanging = isChanging
             self.counts = counts
@@ -46,6 +50,11 @@ package final class JoinTable {
     /// By side: the slots of each span of time.
     var spans: [[Int64: [UInt32]]] = [[:], [:]]
     var ends: [SpanStarts] = [SpanStarts(), SpanStarts()]
+    /// By side: rows without an index, where they may be.
+    let waiting: [WaitingRows?]
+    /// By side: rows so far, and whether rows that waited were looked at so often that new ones do not wait.
+    var arrived = [0, 0]
+    var hasIndexed = [false, false]
 
     /// Words of a row: chain (2), then matches and the place in `touched` plus 1, where matches are counted.
     private static let matchesWord = RowGroups.metaWords
@@ -57,6 +66,10 @@ package final class JoinTable {
     package init(keys types: [DataType], left: Side, right: Side) {
         keys = KeyedRows(KeyLayout(types), template: Array(repeating: 0, count: RowGroups.headBytes))
         sides = [left, right]
+        waiting = sides.map { side in
+            guard let time = side.time, !side.waitingKeys.isEmpty else { return nil }
+            return WaitingRows(types: side.types, keys: side.waitingKeys, time: time)
+        }
         for (chain, side) in sides.enumerated() {
             let rows = RowHeap(
                 side.types, metaWords: RowGroups.metaWords + (side.counts ? 2 : 0), isIndexed: side.isChanging)
@@ -65,9 +78,11 @@ package final class JoinTable {
     }
 
     /// Rows kept of a side.
-    package func rowCount(_ side: Int) -> Int { groups[side].rows.count }
+    package func rowCount(_ side: Int) -> Int { groups[side].rows.count + (waiting[side]?.rowCount ?? 0) }
 
-    package var memoryBytes: Int { keys.memoryBytes + groups[0].rows.memoryBytes + groups[1].rows.memoryBytes }
+    package var memoryBytes: Int {
+        keys.memoryBytes + groups[0].rows.memoryBytes + groups[1].rows.memoryBytes + waiting.reduce(0) { $0 + ($1?.memoryBytes ?? 0) }
+    }
 
     /// The numbers of the keys of rows `0 ..< count`, none of which is NULL. Valid until `settle`.
     package func keyNumbers(_ columns: [Column], count: Int) -> [UInt32] { keys.numbers(columns, count: count) }
@@ -128,6 +143,13 @@ package final class JoinTable {
 
         package init() {}
 
+        /// With rows that are in no slot, each once.
+        package init(waiting rows: [Int32]) {
+            self.rows = rows
+            slots = [UInt32](repeating: 0, count: rows.count)
+            weights = [Int64](repeating: 1, count: rows.count)
+        }
+
         /// The pairs at the given places.
         package func picked(_ places: [Int]) -> Pairs {
             var picked = Pairs()
@@ -143,7 +165,7 @@ package final class JoinTable {
     package func probe(_ side: Int, keys numbers: [UInt32], piece: Int = 4096, _ body: (Pairs) -> Bool) {
         let groups = groups[side]
         var pairs = Pairs()
-        for row in numbers.indices {
+        for row in numbers.indices where numbers[row] != JoinTable.noKey {
             var slot = groups.head(keys[Int(numbers[row])])
             while slot != 0 {
                 let weight = groups.rows.weight(slot - 1).pointee
@@ -218,6 +240,7 @@ package final class JoinTable {
     /// counts) in pieces: their columns and weights. O(rows that go), and the rows of one span.
     package func forget(_ side: Int, before limit: Int64, _ unmatched: ([Column], [Int64]) -> Void) {
         guard let time = sides[side].time else { return }
+        waiting[side]?.forget(before: limit)
         let rows = groups[side].rows
         let step = sides[side].timeStep
         while let span = ends[side].first, span < limit {

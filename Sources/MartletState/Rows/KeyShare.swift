@@ -106,6 +106,7 @@ extension PartitionTable {
 
 extension JoinTable {
     package func adopt(_ other: JoinTable, _ share: KeyShare) {
+        for side in 0...1 { other.indexWaiting(side) }
         let numbers = RowGroups.adoptKeys(keys, other.keys, share)
         for side in 0...1 {
             let slots = groups[side].adopt(other.groups[side], keys: numbers)

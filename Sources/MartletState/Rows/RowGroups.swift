@@ -78,6 +78,34 @@ struct RowGroups {
 }
 
 extension KeyedRows {
+    /// The numbers of keys as they are, `JoinTable.noKey` for those that are not there.
+    func known(_ columns: [Column], _ hashes: [UInt64]) -> [UInt32] {
+        var ids = [UInt32](repeating: JoinTable.noKey, count: hashes.count)
+        guard liveCount > 0, !hashes.isEmpty else { return ids }
+        let (layout, store, index) = (layout, store, index)
+        let scratch = BlockScratch(keyWords: layout.words, rows: hashes.count)
+        var start = 0
+        while start < hashes.count {
+            let block = min(BlockScratch.rows, hashes.count - start)
+            let images = layout.images(columns, start, block, scratch)
+            for at in 0..<block {
+                let words = images.words + at * layout.words
+                let nulls = images.nulls?[at] ?? 0
+                let found = index.first(hashes[start + at]) { id in
+                    let row = store[id]
+                    guard row.load(fromByteOffset: KeyLayout.nulls, as: UInt16.self) == nulls else { return false }
+                    let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+                    for word in 0..<layout.words where words[word] != key[word] { return layout.areEqualLoosely(words, key) }
+                    return true
+                }
+                if let found { ids[start + at] = UInt32(truncatingIfNeeded: found) }
+            }
+            start += block
+        }
+        withExtendedLifetime(columns) {}
+        return ids
+    }
+
     /// The numbers of the keys of rows `0 ..< count`, made where they are new.
     func numbers(_ columns: [Column], count: Int) -> [UInt32] {
         guard count > 0 else { return [] }

@@ -52,7 +52,7 @@ enum InformationSchema {
                         column?.defaultValue.map { .text($0.sql([])) } ?? .null, .text(isNotNull ? "NO" : "YES"),
                         .text(isNested ? "ARRAY" : bare.sqlName), .null, .null, precision.0.map { .integer($0) } ?? .null,
                         precision.0 == nil ? .null : .integer(10), precision.1.map { .integer($0) } ?? .null, .null, .null, .null, .null, database,
-                        .text("pg_catalog"), .text(type), .text("NO"), .text(column?.generated == nil ? "NEVER" : "ALWAYS"),
+                        .text("pg_catalog"), .text(type), .text(column?.identity == nil ? "NO" : "YES"), .text(column?.generated == nil ? "NEVER" : "ALWAYS"),
                         column?.generated.map { .text($0.sql(object.fields.map(\.name))) } ?? .null, .text(table == nil ? "NO" : "YES"),
                     ]
                 }
@@ -84,14 +84,17 @@ enum InformationSchema {
             "constraint_catalog:t constraint_schema:t constraint_name:t table_catalog:t table_schema:t table_name:t constraint_type:t "
                 + "is_deferrable:t initially_deferred:t enforced:t"
         ) { facts in
-            facts.catalog.all.compactMap { object in
-                guard case .table = object.kind, !object.key.isEmpty else { return nil }
+            facts.catalog.all.flatMap { object -> [[Value]] in
+                guard let table = object.table else { return [] }
                 let (schema, name) = CatalogNames.parts(object.name)
                 let database = Value.text(facts.catalog.sql.databaseName)
-                return [
-                    database, .text(schema), .text(name + "_pkey"), database, .text(schema), .text(name), .text("PRIMARY KEY"), .text("NO"),
-                    .text("NO"), .text("YES"),
-                ]
+                let keys = table.uniqueKeys.map { ($0.name, $0.columns == table.primaryKey ? "PRIMARY KEY" : "UNIQUE") }
+                return (keys + table.checks.map { ($0.name, "CHECK") }).map { constraint, kind in
+                    [
+                        database, .text(schema), .text(constraint), database, .text(schema), .text(name), .text(kind), .text("NO"), .text("NO"),
+                        .text("YES"),
+                    ]
+                }
             }
         },
         SystemTable(
@@ -100,14 +103,16 @@ enum InformationSchema {
                 + "ordinal_position:i position_in_unique_constraint:i"
         ) { facts in
             facts.catalog.all.flatMap { object -> [[Value]] in
-                guard case .table = object.kind else { return [] }
+                guard let table = object.table else { return [] }
                 let (schema, name) = CatalogNames.parts(object.name)
                 let database = Value.text(facts.catalog.sql.databaseName)
-                return object.key.enumerated().map { at, column in
-                    [
-                        database, .text(schema), .text(name + "_pkey"), database, .text(schema), .text(name), .text(object.fields[column].name),
-                        .integer(Int32(at + 1)), .null,
-                    ]
+                return table.uniqueKeys.flatMap { key in
+                    key.columns.enumerated().map { at, column in
+                        [
+                            database, .text(schema), .text(key.name), database, .text(schema), .text(name), .text(object.fields[column].name),
+                            .integer(Int32(at + 1)), .null,
+                        ]
+                    }
                 }
             }
         },

@@ -39,7 +39,7 @@ enum PostgresCatalog {
         return own + system
     }
 
-    /// An index: a primary key's, or one that was declared.
+    /// An index: that of a primary key or a UNIQUE constraint, or one that was declared.
     private struct ShownIndex {
         var oid: Int32
         var name: String
@@ -47,6 +47,7 @@ enum PostgresCatalog {
         var columns: [Int]
         var isPrimary: Bool
         var isUnique: Bool
+        var isConstraint = false
     }
 
     private static func shownIndexes(_ catalog: DatabaseCatalog) -> [ShownIndex] {
@@ -54,7 +55,14 @@ enum PostgresCatalog {
             guard case .table = object.kind, !object.key.isEmpty else { return nil }
             return ShownIndex(
                 oid: SystemOID.keyIndex + object.oid, name: CatalogNames.parts(object.name).name + "_pkey", table: object,
-                columns: object.key, isPrimary: true, isUnique: true)
+                columns: object.key, isPrimary: true, isUnique: true, isConstraint: true)
+        }
+        let uniques = catalog.all.flatMap { object -> [ShownIndex] in
+            (object.table?.uniques ?? []).enumerated().map { at, unique in
+                ShownIndex(
+                    oid: SystemOID.constraint(of: object, at), name: unique.name, table: object, columns: unique.columns, isPrimary: false,
+                    isUnique: true, isConstraint: true)
+            }
         }
         let declared = catalog.indexes.enumerated().compactMap { at, index -> ShownIndex? in
             catalog[index.table].map {
@@ -63,7 +71,26 @@ enum PostgresCatalog {
                     columns: index.columns, isPrimary: false, isUnique: index.isUnique)
             }
         }
-        return keys + declared
+        return keys + uniques + declared
+    }
+
+    /// The checks of all tables.
+    private static func shownChecks(_ catalog: DatabaseCatalog) -> [(oid: Int32, table: CatalogObject, check: CheckConstraint)] {
+        catalog.all.flatMap { object -> [(oid: Int32, table: CatalogObject, check: CheckConstraint)] in
+            guard let table = object.table else { return [] }
+            return table.checks.enumerated().map { at, check in
+                (SystemOID.constraint(of: object, table.uniques.count + at), object, check)
+            }
+        }
+    }
+
+    /// A constraint as it stands in CREATE TABLE; nil: there is none of that number.
+    static func constraint(_ oid: Int32, _ catalog: DatabaseCatalog) -> String? {
+        if let index = shownIndexes(catalog).first(where: { $0.oid == oid && $0.isConstraint }) {
+            let columns = index.columns.map { index.table.fields[$0].name }
+            return "\(index.isPrimary ? "PRIMARY KEY" : "UNIQUE") (\(columns.joined(separator: ", ")))"
+        }
+        return shownChecks(catalog).first { $0.oid == oid }.map { "CHECK (\($0.check.condition.sql($0.table.fields.map(\.name))))" }
     }
 
     /// What clients call a relation by number; nil: there is none of that name.
@@ -96,17 +123,20 @@ enum PostgresCatalog {
                 + "relispopulated:b relreplident:t relispartition:b relrewrite:o reloptions:T relacl:T"
         ) { facts in
             let indexes = shownIndexes(facts.catalog)
-            func row(_ oid: Int32, _ name: String, _ schema: String, _ kind: String, _ columns: Int, _ isIndexed: Bool) -> [Value] {
+            func row(
+                _ oid: Int32, _ name: String, _ schema: String, _ kind: String, _ columns: Int, _ isIndexed: Bool, checks: Int = 0
+            ) -> [Value] {
                 [
                     .integer(oid), .text(name), .integer(SystemOID.schema(schema, facts.catalog)), .integer(0), .integer(0),
                     .integer(SystemOID.owner), .integer(kind == "i" ? SystemOID.btree : kind == "v" ? 0 : SystemOID.heap), .integer(oid),
                     .integer(0), .integer(0), .real(-1), .integer(0), .integer(0), .boolean(isIndexed), .boolean(false), .text("p"),
-                    .text(kind), .smallint(Int16(clamping: columns)), .smallint(0), .boolean(false), .boolean(false), .boolean(false),
+                    .text(kind), .smallint(Int16(clamping: columns)), .smallint(Int16(clamping: checks)), .boolean(false), .boolean(false), .boolean(false),
                     .boolean(false), .boolean(false), .boolean(true), .text("d"), .boolean(false), .integer(0), .null, .null,
                 ]
             }
             return shown(facts.catalog).map { shown in
-                row(shown.oid, shown.name, shown.schema, shown.kind, shown.fields.count, indexes.contains { $0.table.oid == shown.oid })
+                row(shown.oid, shown.name, shown.schema, shown.kind, shown.fields.count, indexes.contains { $0.table.oid == shown.oid },
+                    checks: shown.object?.table?.checks.count ?? 0)
             }
                 + indexes.map { row($0.oid, $0.name, CatalogNames.parts($0.table.name).schema, "i", $0.columns.count, false) }
         },
@@ -134,14 +164,20 @@ enum PostgresCatalog {
                 + "conparentid:o confrelid:o confupdtype:t confdeltype:t confmatchtype:t conislocal:b coninhcount:s connoinherit:b "
                 + "conkey:S confkey:S conpfeqop:O conbin:t"
         ) { facts in
-            shownIndexes(facts.catalog).filter(\.isPrimary).map { index in
-                let keys = index.columns.map { Value.smallint(Int16(clamping: $0 + 1)) }
-                let schema = SystemOID.schema(CatalogNames.parts(index.table.name).schema, facts.catalog)
+            func row(_ oid: Int32, _ name: String, _ kind: String, _ table: CatalogObject, _ columns: [Int], index: Int32) -> [Value] {
+                let keys = columns.map { Value.smallint(Int16(clamping: $0 + 1)) }
+                let schema = SystemOID.schema(CatalogNames.parts(table.name).schema, facts.catalog)
                 return [
-                    .integer(index.oid), .text(index.name), .integer(schema), .text("p"), .boolean(false), .boolean(false), .boolean(true),
-                    .integer(index.table.oid), .integer(0), .integer(index.oid), .integer(0), .integer(0), .text(" "), .text(" "), .text(" "),
-                    .boolean(true), .smallint(0), .boolean(true), .array(ArrayValue(.smallint, keys)), .null, .null, .null,
+                    .integer(oid), .text(name), .integer(schema), .text(kind), .boolean(false), .boolean(false), .boolean(true),
+                    .integer(table.oid), .integer(0), .integer(index), .integer(0), .integer(0), .text(" "), .text(" "), .text(" "),
+                    .boolean(true), .smallint(0), .boolean(kind != "c"), .array(ArrayValue(.smallint, keys)), .null, .null, .null,
                 ]
+            }
+            let keys = shownIndexes(facts.catalog).filter(\.isConstraint).map {
+                row($0.oid, $0.name, $0.isPrimary ? "p" : "u", $0.table, $0.columns, index: $0.oid)
+            }
+            return keys + shownChecks(facts.catalog).map { oid, table, check in
+                row(oid, check.name, "c", table, check.condition.columns.filter { $0 < table.fields.count }.sorted(), index: 0)
             }
         },
         SystemTable(
@@ -184,12 +220,13 @@ enum PostgresCatalog {
             let column = table?.columns[at]
             let isNotNull = table?.primaryKey.contains(at) ?? false || column?.isNotNull ?? false
             let hasDefault = column?.defaultValue != nil || column?.generated != nil
+            let identity = column?.identity.map { $0.isAlways ? "a" : "d" } ?? ""
             let start: [Value] = [
                 .integer(oid), .text(field.name), .integer(type), .integer(-1), .smallint(length), .smallint(Int16(clamping: at + 1)),
                 .integer(0), .integer(-1), .integer(PostgresType.modifier(of: field.type)), .boolean(false), .text("i"), .text("p"), .text(""),
             ]
             let end: [Value] = [
-                .boolean(isNotNull), .boolean(hasDefault), .boolean(false), .text(""), .text(column?.generated == nil ? "" : "s"),
+                .boolean(isNotNull), .boolean(hasDefault), .boolean(false), .text(identity), .text(column?.generated == nil ? "" : "s"),
                 .boolean(false), .boolean(true), .smallint(0), .integer(field.type == .text ? 100 : 0), .null, .null, .null,
             ]
             return start + end

@@ -5,8 +5,11 @@ internal import MartletSQL
 /// `pg_get_viewdef(oid)`, `'t'::regclass`.
 struct SessionFunctions: CatalogFunctions {
     let facts: SystemFacts
+    /// Of the session's statements.
+    let limits: StatementLimits
 
     func evaluate(_ name: String, _ arguments: [Value]) throws(SQLError) -> Value {
+        if let value = try anew(name, arguments) { return value }
         if let value = session(name, arguments) { return value }
         if name == "current_setting" || name == "set_config" { return try setting(name, arguments) }
         for kind in CatalogFunctionTable.registered {
@@ -131,6 +134,12 @@ struct SessionFunctions: CatalogFunctions {
     private func object(_ name: String, _ arguments: [Value]) -> Value {
         guard let oid = arguments.first?.identifier else {
             if name == "pg_get_expr" { return arguments[0] }
+            if name == "pg_get_serial_sequence", case .text(let table) = arguments[0], case .text(let column) = arguments[1] {
+                guard let object = relation(table).flatMap({ facts.catalog[$0.name] }), let sequence = object.identitySequence,
+                    object.table?.columns.contains(where: { $0.name == column && $0.identity != nil }) == true
+                else { return .null }
+                return .text(CatalogNames.parts(object.name).schema + "." + sequence)
+            }
             if name == "pg_database_size" { return .bigint(facts.database.sizes().reduce(0) { $0 + Int64($1.value.bytes) }) }
             return .null
         }
@@ -154,7 +163,7 @@ struct SessionFunctions: CatalogFunctions {
             }
             return .text(index.definition)
         case "pg_get_constraintdef":
-            return PostgresCatalog.index(oid, facts.catalog).map { .text("PRIMARY KEY (\($0.columns.joined(separator: ", ")))") } ?? .null
+            return PostgresCatalog.constraint(oid, facts.catalog).map { .text($0) } ?? .null
         case "obj_description":
             if let table = SystemTable.table(oid), !table.comment.isEmpty { return .text(table.comment) }
             return found.flatMap { facts.catalog.comment(on: $0.name, column: nil) }.map { .text($0) } ?? .null

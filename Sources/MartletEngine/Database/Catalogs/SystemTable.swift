@@ -158,6 +158,11 @@ enum SystemOID {
     static let schema: Int32 = 1 << 26
     static let function: Int32 = 1 << 27
 
+    /// UNIQUE (and its index) or CHECK: `place` among the table's constraints of all kinds, which share 64 numbers a table.
+    static func constraint(of table: CatalogObject, _ place: Int) -> Int32 {
+        1 << 28 &+ table.oid &* 64 &+ Int32(truncatingIfNeeded: place % 64)
+    }
+
     static func schema(_ name: String, _ catalog: DatabaseCatalog) -> Int32 {
         switch name {
         case "public": return publicSchema

@@ -16,12 +16,16 @@ final class RelationStore {
     private var tail = 0
     private var freePages: [Int] = []
     private let index = RowIndex()
+    /// Rows by the columns of UNIQUE constraints; rows with NULL in one of them are left out.
+    private let uniques: [(columns: [Int], index: RowIndex)]
     private(set) var rowCount = 0
     private var cached: StoreSnapshot?
 
-    init(types: [DataType], lookup: [Int]?) {
+    /// - Parameter uniques: columns in which no two rows are the same, besides `lookup`.
+    init(types: [DataType], lookup: [Int]?, uniques: [[Int]] = []) {
         self.types = types
         self.lookup = lookup
+        self.uniques = uniques.map { ($0, RowIndex()) }
         pages = [RelationStore.emptyPage(types)]
     }
 
@@ -34,6 +38,7 @@ final class RelationStore {
     var memoryBytes: Int {
         let perRow = types.reduce(0) { $0 + PhysicalType($1).stride }
         return pages.reduce(0) { $0 + $1.count * perRow } + index.memoryBytes
+            + uniques.reduce(0) { $0 + $1.index.memoryBytes }
     }
 
     // MARK: Changes
@@ -63,7 +68,8 @@ final class RelationStore {
             let first = pages[tail].count
             pages[tail].count += count
             pages[tail].live += count
-            if lookup != nil { enter(tail, from: first, count: count) }
+            if let lookup { enter(tail, from: first, count: count, into: index, lookup) }
+            for unique in uniques { enter(tail, from: first, count: count, into: unique.index, unique.columns, leavingOutNulls: true) }
             start += count
         }
         rowCount += batch.count
@@ -81,11 +87,25 @@ final class RelationStore {
         if pages[full].live * 4 < pages[full].count { empty(full) }
     }
 
-    private func enter(_ page: Int, from first: Int, count: Int) {
-        guard let lookup else { return }
-        let keys = lookup.map { pages[page].columns[$0] }
+    private func enter(
+        _ page: Int, from first: Int, count: Int, into index: RowIndex, _ columns: [Int], leavingOutNulls: Bool = false
+    ) {
+        let keys = columns.map { pages[page].columns[$0] }
         let hashes = Hash.rows(first == 0 ? keys : keys.map { $0.slice(first, count) }, count: count)
-        for at in 0..<count { index.insert(hashes[at], row: number(page, first + at)) }
+        for at in 0..<count where !leavingOutNulls || !keys.contains(where: { $0.isNull(first + at) }) {
+            index.insert(hashes[at], row: number(page, first + at))
+        }
+    }
+
+    /// Rows at `places` of a page, which are those of `rows`, are no longer found by UNIQUE constraints.
+    private func leaveUniques(_ page: Int, _ places: [Int], _ rows: Batch) {
+        for unique in uniques {
+            let keys = unique.columns.map { rows.columns[$0] }
+            let hashes = Hash.rows(keys, count: rows.count)
+            for (at, place) in places.enumerated() where !keys.contains(where: { $0.isNull(at) }) {
+                unique.index.remove(hashes[at], row: number(page, place))
+            }
+        }
     }
 
     private func number(_ page: Int, _ row: Int) -> UInt32 { UInt32(truncatingIfNeeded: page * RelationStore.pageRows + row) }
@@ -98,6 +118,7 @@ final class RelationStore {
             guard let number = find(keys, row, hashes[row]) else { continue }
             let page = Int(number) / RelationStore.pageRows
             index.remove(hashes[row], row: number)
+            if !uniques.isEmpty { leaveUniques(page, [Int(number) % RelationStore.pageRows], batch.rows([row])) }
             pages[page].delete(Int(number) % RelationStore.pageRows)
             rowCount -= 1
             if page != tail, pages[page].live * 4 < pages[page].count { empty(page) }
@@ -112,6 +133,7 @@ final class RelationStore {
             let rows = Batch(count: rest.count, columns: rest.columns).gather(selection)
             let hashes = Hash.rows(lookup.map { rows.columns[$0] }, count: rows.count)
             for at in 0..<rows.count { index.remove(hashes[at], row: number(page, Int(selection.indexes[at]))) }
+            if !uniques.isEmpty { leaveUniques(page, (0..<rows.count).map { Int(selection.indexes[$0]) }, rows) }
             rowCount -= rows.count
             append(rows)
         }
@@ -125,6 +147,7 @@ final class RelationStore {
         tail = 0
         freePages = []
         index.clear()
+        for unique in uniques { unique.index.clear() }
         rowCount = 0
     }
 
@@ -132,10 +155,15 @@ final class RelationStore {
 
     private func find(_ keys: [Column], _ row: Int, _ hash: UInt64) -> UInt32? {
         guard let lookup else { return nil }
-        return index.first(hash) { number in
+        return find(keys, row, hash, in: index, lookup)
+    }
+
+    @inline(__always)
+    private func find(_ keys: [Column], _ row: Int, _ hash: UInt64, in index: RowIndex, _ columns: [Int]) -> UInt32? {
+        index.first(hash) { number in
             let page = Int(number) / RelationStore.pageRows
             let place = Int(number) % RelationStore.pageRows
-            for (ordinal, key) in zip(lookup, keys) where !pages[page].columns[ordinal].equals(place, key, row) { return false }
+            for (ordinal, key) in zip(columns, keys) where !pages[page].columns[ordinal].equals(place, key, row) { return false }
             return true
         }
     }
@@ -156,20 +184,31 @@ final class RelationStore {
         }
     }
 
-    /// For each row of `keys` (columns as in `lookup`), whether a row of that key is there.
-    func contains(_ keys: [Column], count: Int) -> [Bool] {
-        let hashes = Hash.rows(keys, count: count)
-        return (0..<count).map { find(keys, $0, hashes[$0]) != nil }
+    /// What finds rows by `columns`: `lookup`, or those of a UNIQUE constraint.
+    private func index(of columns: [Int]) -> RowIndex? {
+        columns == lookup ? index : uniques.first { $0.columns == columns }?.index
     }
 
-    /// The rows there are of some keys, of a relation in which keys are unique, and where among them each key's stands.
-    func rows(_ keys: [Column], count: Int) -> (rows: Batch, places: [Int?]) {
+    /// For each row of a batch, whether a row is there with the same values in `columns`, in which rows are unique.
+    func contains(_ batch: Batch, by columns: [Int]) -> [Bool] {
+        guard let index = index(of: columns) else { return Array(repeating: false, count: batch.count) }
+        let keys = columns.map { batch.columns[$0] }
+        let hashes = Hash.rows(keys, count: batch.count)
+        return (0..<batch.count).map { find(keys, $0, hashes[$0], in: index, columns) != nil }
+    }
+
+    /// The rows there are that have the values of a batch's rows in `columns`, in which rows are unique, and where among them
+    /// each one's stands.
+    func rows(like batch: Batch, by columns: [Int]) -> (rows: Batch, places: [Int?]) {
+        guard let index = index(of: columns) else { return (batch.slice(0, 0), Array(repeating: nil, count: batch.count)) }
+        let keys = columns.map { batch.columns[$0] }
+        let count = batch.count
         let hashes = Hash.rows(keys, count: count)
         let found = types.map { Column($0, capacity: 16) }
         var places: [Int?] = []
         var rows = 0
         for at in 0..<count {
-            guard let number = find(keys, at, hashes[at]) else {
+            guard let number = find(keys, at, hashes[at], in: index, columns) else {
                 places.append(nil)
                 continue
             }

@@ -1,0 +1,101 @@
+internal import MartletCore
+internal import MartletSQL
+
+/// Functions that answer anew for each row (`CatalogFunctionTable.volatile`).
+extension SessionFunctions {
+    /// nil: the function is another.
+    func anew(_ name: String, _ arguments: [Value]) throws(SQLError) -> Value? {
+        switch name {
+        case "gen_random_uuid", "uuid_generate_v4":
+            // RFC 9562, version 4.
+            let high = try random() & ~0xF000 | 0x4000
+            let low = try random() & ~(0b11 << 62) | 0b10 << 62
+            return .uuid(UUIDValue(high: high, low: low))
+        case "random":
+            if arguments.isEmpty { return .double(Double(try random() >> 11) * 0x1p-53) }
+            return try number(arguments)
+        case "pg_sleep":
+            if case .double(let seconds)? = arguments.first { try sleep(seconds) }
+            return .text("")
+        case CatalogFunctionTable.nextIdentity:
+            guard case .text(let table)? = arguments.first else { return .null }
+            return try next(facts.catalog[table])
+        case "nextval":
+            guard case .text(let sequence)? = arguments.first else { return .null }
+            return try next(named: sequence)
+        default: return nil
+        }
+    }
+
+    private func random() throws(SQLError) -> UInt64 {
+        guard let entropy = facts.database.surroundings.entropy else {
+            throw SQLError(.featureNotSupported, "there is no source of random numbers here")
+        }
+        return entropy.next()
+    }
+
+    /// A whole number from the first argument up to the second.
+    private func number(_ arguments: [Value]) throws(SQLError) -> Value {
+        func drawn(_ low: Int64, _ high: Int64) throws(SQLError) -> Int64 {
+            guard low <= high else { throw SQLError(.invalidParameterValue, "lower bound must be less than or equal to upper bound") }
+            let width = UInt64(bitPattern: high &- low)
+            if width == .max { return Int64(bitPattern: try random()) }
+            // Numbers beyond the last whole multiple are drawn again, so that all are equally likely.
+            let count = width + 1
+            let limit = UInt64.max - UInt64.max % count
+            var found = try random()
+            while found >= limit { found = try random() }
+            return low &+ Int64(bitPattern: found % count)
+        }
+        switch (arguments[0], arguments[1]) {
+        case (.integer(let low), .integer(let high)): return .integer(Int32(truncatingIfNeeded: try drawn(Int64(low), Int64(high))))
+        case (.bigint(let low), .bigint(let high)): return .bigint(try drawn(low, high))
+        default: return .null
+        }
+    }
+
+    /// In pieces, so that a cancel or a timeout is heard.
+    private func sleep(_ seconds: Double) throws(SQLError) {
+        let clock = facts.database.surroundings.clock
+        let start = clock.monotonicNanos()
+        let wanted = Int64(min(max(seconds.isNaN ? 0 : seconds, 0), 1e9) * 1e9)
+        while true {
+            try limits.check()
+            let left = wanted - (clock.monotonicNanos() - start)
+            if left <= 0 { return }
+            clock.sleep(nanos: min(left, 20_000_000))
+        }
+    }
+
+    // MARK: Columns that number rows
+
+    private func next(_ object: CatalogObject?) throws(SQLError) -> Value {
+        guard let object, let identity = object.table?.columns.lazy.compactMap(\.identity).first else {
+            throw SQLError(.undefinedTable, "the table whose rows are to be numbered is not there")
+        }
+        return .bigint(try facts.database.identities.draw(object.id, identity))
+    }
+
+    /// `nextval('orders_id_seq')`: the name that PostgreSQL gives to what numbers a table's rows.
+    private func next(named sequence: String) throws(SQLError) -> Value {
+        let (schema, bare) = CatalogNames.parts(String(sequence.filter { $0 != "\"" }))
+        let owner = facts.catalog.all.first { object in
+            guard let sequence = object.identitySequence else { return false }
+            return sequence == bare && CatalogNames.parts(object.name).schema == schema
+        }
+        guard let owner else {
+            throw SQLError(
+                .undefinedTable, "relation \"\(sequence)\" does not exist",
+                hint: "There are no sequences but those of SERIAL and identity columns, called table_column_seq.")
+        }
+        return try next(owner)
+    }
+}
+
+extension CatalogObject {
+    /// What PostgreSQL calls the sequence of a column that numbers the rows; nil: there is none.
+    var identitySequence: String? {
+        guard let table, let column = table.columns.first(where: { $0.identity != nil }) else { return nil }
+        return "\(CatalogNames.parts(name).name)_\(column.name)_seq"
+    }
+}

@@ -1,0 +1,46 @@
+internal import MartletCore
+internal import MartletSQL
+internal import Synchronization
+
+/// The counters behind columns that number their rows, by table. Sessions draw from them; a number drawn is never drawn again,
+/// whatever becomes of its row. A tick with writes records how far they are, so that no number of a durable row comes again
+/// after a restart. Any thread.
+final class Identities: Sendable {
+    private struct State {
+        /// The number drawn last.
+        var last: [RelationID: Int64] = [:]
+        /// Drawn from since the last record.
+        var moved: Set<RelationID> = []
+    }
+
+    private let state = Mutex(State())
+
+    /// The next number. 2200H where there is none.
+    func draw(_ table: RelationID, _ identity: TableColumn.Identity) throws(SQLError) -> Int64 {
+        let drawn: Int64? = state.withLock { state in
+            let (next, overflow) = state.last[table].map { $0.addingReportingOverflow(identity.increment) } ?? (identity.start, false)
+            if overflow { return nil }
+            state.last[table] = next
+            state.moved.insert(table)
+            return next
+        }
+        guard let drawn else { throw SQLError(SQLState("2200H"), "nextval: reached the \(identity.increment > 0 ? "maximum" : "minimum") value of the identity column") }
+        return drawn
+    }
+
+    /// As recorded or saved.
+    func set(_ table: RelationID, last: Int64) { state.withLock { $0.last[table] = last } }
+
+    /// What was drawn from since it was asked last, for the record.
+    func takeMoved() -> [(table: RelationID, last: Int64)] {
+        state.withLock { state in
+            defer { state.moved = [] }
+            return state.moved.sorted().compactMap { table in state.last[table].map { (table, $0) } }
+        }
+    }
+
+    /// All of them, by table.
+    var all: [(table: RelationID, last: Int64)] {
+        state.withLock { state in state.last.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+    }
+}

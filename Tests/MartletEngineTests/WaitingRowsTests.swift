@@ -1,0 +1,111 @@
+import MartletColumns
+import MartletCore
+import MartletState
+import Testing
+
+/// Joins by time in which one side has far more rows than the other: the many wait without an index.
+@Suite("Rows of a join that wait")
+struct WaitingRowsTests {
+    private struct Row {
+        var id: Int
+        var key: Int?
+        var seconds: Int
+    }
+
+    private static let definitions = """
+        CREATE TABLE a (id INT, k NUMERIC, t TEXT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '2 seconds') APPEND ONLY;
+        CREATE TABLE b (id INT, k NUMERIC, t TEXT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '2 seconds') APPEND ONLY;
+        CREATE MATERIALIZED VIEW v AS SELECT a.id, b.id AS other FROM a JOIN b
+          ON a.k = b.k AND a.t = b.t AND a.ts BETWEEN b.ts - INTERVAL '20 seconds' AND b.ts
+        """
+
+    /// `scale`: digits behind the point, in which equal keys may differ.
+    private func insert(_ rows: [Row], into table: String, scale: Int, _ database: DatabaseHarness) {
+        guard !rows.isEmpty else { return }
+        let values = rows.map { row in
+            let key = row.key.map { "\($0)." + String(repeating: "0", count: scale) } ?? "NULL"
+            return "(\(row.id), \(key), 'a text that is not stored inline', TIMESTAMP '2026-01-01' + INTERVAL '\(row.seconds) seconds')"
+        }
+        #expect(database.run("INSERT INTO \(table) VALUES \(values.joined(separator: ", "))") == "INSERT 0 \(rows.count)")
+    }
+
+    private func pairs(_ left: [Row], _ right: [Row]) -> [String] {
+        left.flatMap { a in
+            right.compactMap { b in
+                a.key != nil && a.key == b.key && (b.seconds - 20...b.seconds).contains(a.seconds) ? "\(a.id) \(b.id)" : nil
+            }
+        }.sorted()
+    }
+
+    /// Rows of a tick: many of one side, and one of the other every `pause` ticks.
+    private func rows(_ tick: Int, count: Int, seed: inout SplitMix64) -> [Row] {
+        (0..<count).map { at in
+            let number = Int(seed.next() % 30)
+            return Row(id: tick * 1000 + at, key: number == 0 ? nil : number, seconds: max(tick * 2 - Int(seed.next() % 2), 0))
+        }
+    }
+
+    @Test("a join gives the same whichever side waits, asked seldom or often", arguments: ["a", "b"], [1, 3, 12])
+    func answers(many: String, pause: Int) throws {
+        let database = try DatabaseHarness(shards: pause == 3 ? 2 : 1)
+        database.run(Self.definitions)
+        var seed = SplitMix64(seed: 7)
+        var left: [Row] = []
+        var right: [Row] = []
+        for tick in 0..<40 {
+            let more = rows(tick, count: 40, seed: &seed)
+            let few = tick % pause == 0 ? rows(tick, count: 1, seed: &seed) : []
+            let (a, b) = many == "a" ? (more, few) : (few, more)
+            insert(a, into: "a", scale: 1, database)
+            insert(b, into: "b", scale: 2, database)
+            left += a
+            right += b
+            let expected = pairs(left, right)
+            let found = database.sorted("SELECT * FROM v").split(separator: "\n").map(String.init).sorted()
+            #expect(found == expected, "tick \(tick)")
+            guard found == expected else { return }
+        }
+        #expect(pairs(left, right).count > 5)
+    }
+
+    @Test("rows that wait come back from a saved state", arguments: [1, 2], [1, 2])
+    func comesBack(shards: Int, later: Int) throws {
+        let database = try DatabaseHarness(shards: shards)
+        database.run(Self.definitions)
+        let left = (0..<200).map { Row(id: $0, key: $0 % 20 + 1, seconds: $0 % 10) }
+        insert(left, into: "a", scale: 0, database)
+        let again = try DatabaseHarness.broughtBack(try database.saved(), [], shards: later)
+        let right = [Row(id: 1, key: 5, seconds: 12), Row(id: 2, key: 6, seconds: 12)]
+        insert(right, into: "b", scale: 3, again)
+        #expect(again.run("SELECT * FROM v").split(separator: "\n").map(String.init).sorted() == pairs(left, right))
+        #expect(!pairs(left, right).isEmpty)
+    }
+
+    @Test("rows wait while the other side has few, and are forgotten by their time")
+    func life() {
+        func side(_ times: ClosedRange<Int64>) -> [Column] {
+            [Column(.bigint, times.map { .bigint($0 % 7) }), Column(.timestamp, times.map { .timestamp($0) })]
+        }
+        let shape = JoinTable.Side(types: [.bigint, .timestamp], isChanging: false, counts: false, time: 1, timeStep: 1, keys: [0])
+        let table = JoinTable(keys: [.bigint], left: shape, right: shape)
+        for piece in Int64(0)..<5 {
+            let columns = side(piece * 4096...piece * 4096 + 4095)
+            table.noteArrival(0, 4096)
+            #expect(table.waits(0))
+            table.wait(0, columns, hashes: Hash.rows([columns[0]], count: 4096))
+        }
+        #expect(table.rowCount(0) == 5 * 4096)
+        table.forget(0, before: 2 * 4096) { _, _ in }
+        #expect(table.rowCount(0) == 3 * 4096)
+        // A piece goes when its last row does.
+        table.forget(0, before: 3 * 4096 - 1) { _, _ in }
+        #expect(table.rowCount(0) == 3 * 4096)
+        table.indexWaiting(0)
+        #expect(table.rowCount(0) == 3 * 4096)
+        table.forget(0, before: 5 * 4096 - 10) { _, _ in }
+        #expect(table.rowCount(0) == 10)
+        // As many of the other side: they had better be found.
+        table.noteArrival(1, 4096)
+        #expect(!table.waits(0))
+    }
+}
