@@ -191,7 +191,7 @@ extension Binder {
             throw SQLError(.wrongObjectType, "cannot create index on \(entry.noun) \"\(create.table.last.text)\"", at: create.table.position)
         }
         if create.isUnique {
-            throw .notSupported("a unique index", at: create.position, hint: "Uniqueness is a matter of the table's PRIMARY KEY.")
+            throw .notSupported("a unique index", at: create.position, hint: "UNIQUE of the table, or ALTER TABLE … ADD UNIQUE (…), does the same.")
         }
         var columns: [Int] = []
         var names: [String] = []
