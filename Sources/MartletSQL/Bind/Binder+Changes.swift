@@ -133,6 +133,14 @@ extension Binder {
         return try completedRows(try counted(.project(input, row, table.fields), at: position), table, at: position)
     }
 
+    /// Where there is no such step, a generated column must not read what rows draw for themselves.
+    private func checkIsDrawnOnce(_ row: [Expression], _ table: TableDefinition, _ verb: String, at position: Int) throws(SQLError) {
+        let drawn = Set(row.indices.filter { row[$0].isVolatile })
+        guard let column = table.columns.first(where: { $0.generated.map { !$0.columns.isDisjoint(with: drawn) } ?? false }) else { return }
+        throw .notSupported(
+            "\(verb) where generated column \"\(column.name)\" is computed from a value that the row makes up", at: position, hint: "INSERT does it.")
+    }
+
     private mutating func completedRows(_ rows: Plan, _ table: TableDefinition, at position: Int) throws(SQLError) -> Plan {
         guard table.columns.contains(where: { $0.generated != nil }) else { return rows }
         let columns = table.columns.enumerated().map { Expression.column($0.offset, $0.element.type) }
@@ -226,6 +234,7 @@ extension Binder {
             }
             row[ordinal] = .column(place, table.columns[ordinal].type)
         }
+        try checkIsDrawnOnce(row, table, "COPY", at: position)
         return (targets, completed(row, table))
     }
 
@@ -255,7 +264,9 @@ extension Binder {
         scope.columns += table.fields.map { Scope.Column(relation: "excluded", name: $0.name, type: $0.type) }
         let block = Block(scope: scope)
         block.clause = .update
-        let row = completed(try changed(set, table, block), table)
+        let next = try changed(set, table, block)
+        try checkIsDrawnOnce(next, table, "ON CONFLICT DO UPDATE", at: syntax.position)
+        let row = completed(next, table)
         var condition: Expression?
         if let syntax = syntax.condition {
             block.clause = .condition
@@ -301,6 +312,7 @@ extension Binder {
             if let condition = syntax.condition { plan = try binder.filtered(plan, by: condition, block) }
             block.clause = .update
             let row = try binder.changed(syntax.set, table, block)
+            try binder.checkIsDrawnOnce(row, table, "UPDATE", at: syntax.position)
             plan = try binder.attached(plan, block, at: syntax.position)
             let new = binder.completed(row.map(block.resolved), table)
             let width = table.columns.count

@@ -10,7 +10,7 @@ final class WaitingRows {
     private struct Piece {
         var columns: [Column]
         var hashes: [UInt64] = []
-        /// The latest time of its rows, µs; of a row without one, the end of time.
+        /// The latest time of its rows, µs. A row without one meets nothing, and goes with the others.
         var latest = Int64.min
         /// How often it was looked through.
         var scans = 0
@@ -58,7 +58,7 @@ final class WaitingRows {
             pieces[last].hashes += hashes[start..<start + count]
             let times = columns[time]
             var latest = pieces[last].latest
-            for row in start..<start + count { latest = max(latest, times.isNull(row) ? .max : times.int64s[row]) }
+            for row in start..<start + count where !times.isNull(row) { latest = max(latest, times.int64s[row]) }
             pieces[last].latest = latest
             start += count
         }
