@@ -100,4 +100,32 @@ def poison(server, problems):
         postgres.stop()
 
 
-CASES = [away, poison]
+def again(server, problems):
+    """Ticks that are carried out once more after a kill, while the sink's server is away, write no row twice"""
+    if binaries() is None:
+        return
+    from crash_pipelines import Postgres
+
+    postgres = Postgres(binaries(), os.path.join(server.folder, "again"))
+    total = lambda n: [(n, n * (n - 1) // 2)]
+    query = "SELECT count(*), sum(v) FROM plain"
+    try:
+        with psycopg.connect(host=postgres.folder, user="postgres", autocommit=True) as connection:
+            connection.execute("CREATE TABLE plain (v bigint)")
+        server.sql("CREATE SOURCE g (k INT, v INT) WITH (connector = 'kafka', topic = 'g') FORMAT PLAIN ENCODE JSON",
+                   f"CREATE SINK plain AS SELECT v FROM g WITH (connector = 'postgres', host = '{postgres.folder}', database = 'postgres', table = 'plain')")
+        for round in range(1, 3):
+            problems.equal(send(server, "g", [record(at) for at in range((round - 1) * 500, round * 500)]), 0, "sent")
+            problems.check(eventually(lambda: postgres.rows(query) == total(round * 500), 20), f"rows: {postgres.rows(query)}")
+            server.kill()
+            postgres.stop()
+            server.start()
+            postgres.start()
+        problems.equal(send(server, "g", [record(1000)]), 0, "sent")
+        problems.check(eventually(lambda: postgres.rows(query) == total(1001), 20), f"rows: {postgres.rows(query)}")
+    finally:
+        server.sql("DROP SINK plain")
+        postgres.stop()
+
+
+CASES = [away, poison, again]
