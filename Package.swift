@@ -95,7 +95,7 @@ let package = Package(
         tests("DocsTests", imports: []),
         tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
         tests("MartletColumnsTests", imports: ["MartletColumns", "MartletCore"]),
-        tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletPlatform"]),
+        tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletPlatform"]),
         tests("MartletCoreTests", imports: ["MartletCore"], exclude: ["Golden"]),
         tests(
             "MartletDataflowTests",

@@ -2,7 +2,8 @@ internal import MartletDataflow
 package import MartletPlatform
 internal import Synchronization
 
-/// A thread per shard; the driver's own thread is shard 0. Threads meet at a barrier before and after each phase.
+/// A thread per shard; the driver's own thread is shard 0. Threads meet at a barrier before and after each phase. Short
+/// phases the driver carries out alone, while the others sleep before the barrier.
 package final class ThreadedExecutor: ShardExecutor {
     /// What the phase under way does. Written by the driver before the barrier, read by the workers after it.
     private final class Work: @unchecked Sendable {
@@ -34,9 +35,9 @@ package final class ThreadedExecutor: ShardExecutor {
         for thread in threads { thread.join() }
     }
 
-    package func forEachShard(_ body: @escaping @Sendable (Int) -> Void) {
-        guard !threads.isEmpty else {
-            body(0)
+    package func forEachShard(isShort: Bool, _ body: @escaping @Sendable (Int) -> Void) {
+        if isShort || threads.isEmpty {
+            for shard in 0...threads.count { body(shard) }
             return
         }
         work.body = body

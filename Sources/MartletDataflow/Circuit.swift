@@ -91,6 +91,8 @@ package final class Circuit {
     package internal(set) var partitionCounts: [Int]
     /// Ticks since the sources ended in which relations brought nothing.
     var quietTicks = 0
+    /// How long each phase of the last tick took, all shards together: ingestion, then the stages.
+    private var phaseNanos: [Int64]
     /// Whether every partition is finished and every window closed.
     package internal(set) var isFinished = false
 
@@ -111,6 +113,7 @@ package final class Circuit {
         partitionCounts = Array(repeating: 0, count: sources.count)
         isFed = Array(repeating: false, count: sources.count)
         fences = Array(repeating: nil, count: sources.count)
+        phaseNanos = Array(repeating: 0, count: graph.stages + 1)
         shards = []
         for index in 0..<shardCount {
             shards.append(
@@ -219,8 +222,8 @@ package final class Circuit {
         let positions = replay.map { inputs in
             Dictionary(inputs.partitions.map { (PartitionName(source: $0.source, partition: $0.partition), $0.position) }) { $1 }
         }
-        executor.forEachShard { index in
-            work.shards[index].ingest(limits, nowNanos: now, wallMicros: wall, fences: fences, replay: positions)
+        runPhase(0, work) { shard in
+            shard.ingest(limits, nowNanos: now, wallMicros: wall, fences: fences, replay: positions)
         }
         if !fed.isEmpty { shards[0].feed(fed) }
         settleStanding(nowNanos: now, replay: replay)
@@ -228,13 +231,26 @@ package final class Circuit {
         agreeOnWatermarks(hadRelations: !fed.isEmpty)
         let watermarks = nodeWatermarks
         for stage in 0..<graph.stages {
-            executor.forEachShard { index in
-                work.shards[index].run(stage: stage, watermarks: watermarks)
-            }
+            runPhase(stage + 1, work) { shard in shard.run(stage: stage, watermarks: watermarks) }
             if stage + 1 < graph.stages { deliver(to: stage + 1) }
         }
         return report(wall: wall, hadRelations: !fed.isEmpty, movedWatermarks: before != watermarks, isReplay: replay != nil)
     }
+
+    /// Carries out a phase on all shards; how long it took the last time says whether it is worth waking their threads.
+    private func runPhase(_ phase: Int, _ work: Phase, _ body: @escaping @Sendable (Shard) -> Void) {
+        let clock = clock
+        executor.forEachShard(isShort: phaseNanos[phase] < Circuit.shortNanos) { index in
+            let start = clock.monotonicNanos()
+            body(work.shards[index])
+            work.shards[index].phaseNanos = clock.monotonicNanos() - start
+        }
+        phaseNanos[phase] = shards.reduce(0) { $0 + $1.phaseNanos }
+    }
+
+    /// Of all shards together. To wake a thread and to wait for it takes some 10 µs on an idle machine, and takes the core from
+    /// somebody else on a busy one.
+    private static let shortNanos: Int64 = 100_000
 
     private func takeRelations() -> [(relation: Int, batch: Batch)] {
         var fed: [(relation: Int, batch: Batch)] = []

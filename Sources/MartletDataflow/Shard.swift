@@ -6,6 +6,8 @@ package final class Shard {
     package let index: Int
     package let context: ShardContext
     package private(set) var madeProgress = false
+    /// How long its part of the phase that ended last took.
+    var phaseNanos: Int64 = 0
 
     let graph: Graph
     private(set) var operators: [(any Operator)?]

@@ -1,7 +1,12 @@
 /// Runs one phase of a tick on every shard, and returns when all have finished it. Whatever a shard wrote before the
 /// return is visible to every shard in the next phase.
 package protocol ShardExecutor: AnyObject {
-    func forEachShard(_ body: @escaping @Sendable (Int) -> Void)
+    /// `isShort`: the phase takes no longer, so far as one can tell, than to wake threads for it does.
+    func forEachShard(isShort: Bool, _ body: @escaping @Sendable (Int) -> Void)
+}
+
+extension ShardExecutor {
+    package func forEachShard(_ body: @escaping @Sendable (Int) -> Void) { forEachShard(isShort: false, body) }
 }
 
 /// One thread, shard after shard, in a given order: simulation, tests, single-shard runs. Results must not depend on the order.
@@ -16,7 +21,7 @@ package final class SequentialExecutor: ShardExecutor {
         self.order = order
     }
 
-    package func forEachShard(_ body: @escaping @Sendable (Int) -> Void) {
+    package func forEachShard(isShort: Bool, _ body: @escaping @Sendable (Int) -> Void) {
         for shard in order { body(shard) }
     }
 }

@@ -67,6 +67,7 @@ struct SessionParameters {
     }
 
     mutating func takeReports() -> [(name: String, value: String)] {
+        if unreported.isEmpty { return [] }
         defer { unreported = [] }
         return unreported.sorted().compactMap { name in SessionParameters.reported[name].map { ($0, self[name] ?? "") } }
     }

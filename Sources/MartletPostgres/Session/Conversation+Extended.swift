@@ -40,34 +40,25 @@ extension Conversation {
             return false
         }
         var rest = frames
-        var bound: [String] = []
+        var bound: [UnsafeRawBufferPointer] = []
         while let length = FrontendMessage.frameLength(rest), length <= rest.count {
             let body = UnsafeRawBufferPointer(rebasing: rest[FrontendMessage.headerBytes..<length])
             switch rest[0] {
             case UInt8(ascii: "B"):
-                guard let names = Conversation.names(body, 2), session.statement(named: names[1])?.isQuick == true else { return false }
-                bound.append(names[0])
+                var reader = MessageReader(body)
+                guard let portal = try? reader.stringBytes(), let name = try? reader.string(), session.statement(named: name)?.isQuick == true
+                else { return false }
+                bound.append(portal)
             case UInt8(ascii: "E"):
                 // Another portal's statement may be of any kind.
-                guard let names = Conversation.names(body, 1), bound.contains(names[0]) else { return false }
+                var reader = MessageReader(body)
+                guard let portal = try? reader.stringBytes(), bound.contains(where: { $0.elementsEqual(portal) }) else { return false }
             case UInt8(ascii: "D"), UInt8(ascii: "H"), UInt8(ascii: "S"): break
             default: return false
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[length...])
         }
         return rest.isEmpty && !bound.isEmpty && bound.count <= limits.quickMax
-    }
-
-    /// The strings that a message begins with; nil if it does not.
-    private static func names(_ body: UnsafeRawBufferPointer, _ count: Int) -> [String]? {
-        var names: [String] = []
-        var reader = MessageReader(body)
-        do throws(SQLError) {
-            for _ in 0..<count { names.append(try reader.string()) }
-        } catch {
-            return nil
-        }
-        return names
     }
 
     /// Ends the implicit transaction, and what was skipped after an error.

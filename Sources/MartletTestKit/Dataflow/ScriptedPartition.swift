@@ -186,7 +186,7 @@ package final class ShuffledExecutor: ShardExecutor {
         random = SplitMix64(seed: seed)
     }
 
-    package func forEachShard(_ body: @escaping @Sendable (Int) -> Void) {
+    package func forEachShard(isShort: Bool, _ body: @escaping @Sendable (Int) -> Void) {
         for at in order.indices { order.swapAt(at, at + random.below(order.count - at)) }
         for shard in order { body(shard) }
     }
