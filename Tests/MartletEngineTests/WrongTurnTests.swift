@@ -75,6 +75,11 @@ struct WrongTurnTests {
             counts + " EMIT ON WINDOW CLOSE", ["a": [rows], "b": [[]]], shards: 1, rowsMax: 1, seed: 1, delay: 4)
         #expect(run.problems == [])
         #expect(run.ticks.last?.rows == ["0\t24\t3", "100\t110\t1"])
+        let plain = try PrefixRun(
+            "SELECT id, window_start, window_end FROM SESSION(a PARTITION BY key, ts, INTERVAL '10 seconds') EMIT ON WINDOW CLOSE",
+            ["a": [rows], "b": [[]]], shards: 1, rowsMax: 1, seed: 1, delay: 4)
+        #expect(plain.problems == [])
+        #expect(plain.ticks.last?.rows == ["1\t0\t24", "2\t0\t24", "3\t0\t24", "4\t100\t110"])
     }
 
     @Test("a session waits for the row at its very end, which is its own")
