@@ -84,9 +84,12 @@ final class DatabaseHarness: @unchecked Sendable {
     }
 
     /// A database that has come back from a saved state and the records of the ticks after it.
-    static func broughtBack(_ state: [UInt8], _ records: some Sequence<[UInt8]>, shards: Int = 1, scripts: [String: [[ScriptedRow]]] = [:]) throws -> DatabaseHarness {
+    static func broughtBack(
+        _ state: [UInt8], _ records: some Sequence<[UInt8]>, shards: Int = 1, scripts: [String: [[ScriptedRow]]] = [:], rowsPerPoll: Int = 1
+    ) throws -> DatabaseHarness {
         let harness = try DatabaseHarness(shards: shards)
         harness.connectors.scripts = scripts
+        harness.connectors.rowsPerPoll = rowsPerPoll
         try harness.restore(state)
         for record in records { try harness.write(try harness.database.step(replaying: record)) }
         harness.settled = harness.database.tick

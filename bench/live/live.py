@@ -164,11 +164,11 @@ def state(folder, seconds, keys):
         try:
             wait_until(lambda: server.metric("martlet_source_rows_total", 'source="past"') >= held * 3 - 100, "the past is not read")
             taken = server.metric("martlet_checkpoints_total")
-            # What was filled belongs to no figure: nor does the first checkpoint that has it all.
-            wait_until(lambda: server.metric("martlet_checkpoints_total") >= taken + (2 if held > 1 else 1), "no checkpoint is taken")
+            # Neither filling belongs to a figure nor the checkpoint during it.
+            wait_until(lambda: server.metric("martlet_checkpoints_total") > taken, "no checkpoint is taken")
             say(f"live: {held} keys are there")
             before = server.pauses()
-            result = found[held] = load_on(server, 100_000, max(seconds, 45))
+            result = found[held] = load_on(server, 100_000, seconds if held == 1 else until_next_checkpoint(server) + seconds)
             count, total = (after - earlier for after, earlier in zip(server.pauses(), before))
             if held == 1:
                 continue
@@ -185,6 +185,12 @@ def state(folder, seconds, keys):
             figure("state-recovery", result, server.metric("martlet_recovery_seconds"), "s of it to the first tick")
         finally:
             server.stop()
+
+
+def until_next_checkpoint(server):
+    """Seconds: the next is begun ten times as long after the last as that took to be written, and after ten seconds at least."""
+    count = max(server.metric("martlet_checkpoint_write_seconds_count"), 1)
+    return int(max(11 * server.metric("martlet_checkpoint_write_seconds_sum") / count, 10)) + 1
 
 
 def wait_until(holds, complaint, seconds=900):

@@ -23,7 +23,7 @@ extension Database {
     private static let tellNanos: Int64 = 5_000_000_000
 
     func rebuild(_ unit: RunningUnit, as saved: SavedCircuit, because reason: String, _ rebuilding: inout Rebuilding) throws(SQLError) {
-        let names = unit.objects.compactMap { catalog.objects[$0]?.name }.map { "\"\($0)\"" }.joined(separator: ", ")
+        let names = names(of: unit)
         try checkRebuilding(unit, saved, names)
         let start = surroundings.clock.monotonicNanos()
         surroundings.logger?.warn("state is made anew from history", ["objects": .string(names), "because": .string(reason)])
@@ -63,6 +63,15 @@ extension Database {
     }
 
     // MARK: Whether it can be
+
+    private func names(of unit: RunningUnit) -> String {
+        unit.objects.compactMap { catalog.objects[$0]?.name }.map { "\"\($0)\"" }.joined(separator: ", ")
+    }
+
+    /// The state was saved before states had sections: what is behind a unit's cannot be found without reading that.
+    func cannotPassOver(_ unit: RunningUnit, _ reason: String) -> SQLError {
+        Database.cannotRebuild(names(of: unit), "\(reason), and the version that saved it did not mark what lies behind it", Database.waysOut)
+    }
 
     private func checkRebuilding(_ unit: RunningUnit, _ saved: SavedCircuit, _ names: String) throws(SQLError) {
         var objection: String?

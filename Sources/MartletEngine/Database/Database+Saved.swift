@@ -136,6 +136,7 @@ extension Database {
                 try self.sources[source.id]?.history(source.columns, partitions: 0..<count)
             }
             guard let reason = try objection(to: saved, of: unit, rebuilding, reader) else { continue }
+            guard reader.hasSections else { throw StateError(cannotPassOver(unit, reason)) }
             try reader.skipToSection()
             // What failed stands still, whatever its state.
             guard unit.failure == nil else { continue }
