@@ -12,7 +12,7 @@ struct NexmarkCrashTests {
         let outcome = try Binary.run(
             executable: python,
             [
-                "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "--nexmark", "--events", "300000", "--every", "0.6",
+                "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "--nexmark", "--events", "600000", "--every", "0.1",
                 "--pause", "0.5", "--disturb", "kill,stop,clock",
             ])
         #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors.suffix(4000))")
