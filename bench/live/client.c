@@ -102,7 +102,8 @@ int main(int words, char **word) {
     int64_t rate = atoll(word[4]), seconds = atoll(word[5]), spike_rate = atoll(word[6]);
     int64_t spike_from = atoll(word[7]) * 1000000000LL, spike_nanos = atoll(word[8]) * 1000000000LL;
     int64_t fastest = rate > spike_rate ? rate : spike_rate;
-    size_t alerts_max = (size_t)((fastest ? fastest : 3000000) * seconds / alert_every + 1000);
+    // A step in whole nanoseconds is a little short, and the rate a little more.
+    size_t alerts_max = (size_t)((fastest ? fastest : 3000000) * seconds / alert_every * 101 / 100 + 1000);
     struct watch task = {.broker = broker, .topic = out, .expected = INT64_MAX};
     task.latencies = calloc(alerts_max, sizeof(int64_t));
     task.seen_at = calloc(alerts_max, sizeof(int64_t));
