@@ -11,16 +11,18 @@ extension Lowering {
     mutating func admit(_ lowered: inout Lowered, time: Int?, view: Int) {
         guard lowered.isSourceRows else { return }
         lowered.isSourceRows = false
-        guard let time, lowered.watermarks[time] != nil else {
+        guard let time, let watermark = lowered.watermarks[time] else {
             lowered.node = graph.addOperator("count", inputs: [lowered.node]) { ViewExit(view: view, context: $0) }
             lowered.watermarks = [:]
             return
         }
-        let lateness = lowered.lateness
+        let lateness = Lowering.sum(lowered.lateness, watermark.delay)
         lowered.node = graph.addOperator("refuse late rows", inputs: [lowered.node]) {
             AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
         }
-        lowered.watermarks = lowered.watermarks.mapValues { $0.later(by: lateness) }
+        // A row may be admitted by a time that runs behind others of its times.
+        let (own, slack) = (lowered.lateness, max(lateness, lowered.lateness))
+        lowered.watermarks = Dictionary(uniqueKeysWithValues: lowered.watermarks.map { ($0.key, $0.value.later(by: $0.key == time ? own : slack)) })
         lowered.lateness = 0
     }
 

@@ -73,13 +73,14 @@ extension Lowering {
                 throw SQLError(.featureNotSupported, "OVER with EMIT ON WINDOW CLOSE over rows that change is not supported yet")
             }
             guard let first = over.order.first, let time = first.expression.column, !first.descending,
-                let watermark = below.watermarks[time], over.calls.allSatisfy(\.isRunning)
+                let watermark = below.watermarks[time], over.calls.allSatisfy({ $0.isRunning || $0.becomesFinal })
             else {
                 throw SQLError(
                     .featureNotSupported, "OVER must be ordered by a column with a watermark, ascending",
                     hint: "ORDER BY the column that the source's WATERMARK clause names, or window_start or window_end.")
             }
-            return lowerRunning(below, over, watermark, view: view)
+            if over.calls.allSatisfy(\.isRunning) { return lowerRunning(below, over, watermark, view: view) }
+            return lowerFrames(below, over, time, watermark, view: view)
         }
         admit(&below, time: onClose ? timed : nil, view: view)
         var columns = OverColumns(below.fields, over)
@@ -144,14 +145,56 @@ extension Lowering {
             watermark: watermark, view: view, node: exchanged)
     }
 
+    /// Functions of frames that reach behind the row, over rows in the order of event time: running ones first, as the rows
+    /// leave in order, then those that wait for more of them.
+    private mutating func lowerFrames(
+        _ below: Lowered, _ over: OverPlan, _ time: Int, _ watermark: ColumnWatermark, view: Int
+    ) -> Lowered {
+        var columns = OverColumns(below.fields, over)
+        let running = over.calls.filter(\.isRunning).map { call in
+            SortedRelease.Call(
+                function: Lowering.running(call), argument: call.arguments.first.map { columns.place($0) }, type: call.type,
+                includesPeers: call.function.readsFrame && call.function != .firstValue && call.frame.unit != .rows)
+        }
+        let waiting = over.calls.filter { !$0.isRunning }.map { call in
+            OverFunctionCall(
+                kind: Lowering.kind(call), argument: call.arguments.first.map { columns.place($0) },
+                filter: call.filter.map { columns.place($0) }, type: call.type, frame: Lowering.frame(call.frame))
+        }
+        let unnamed = columns.expressions.map { Field(name: "", type: $0.type) }
+        let projected = project(below, columns.expressions, unnamed, view: view)
+        let exchanged = graph.addExchange(projected.node, keys: columns.partition)
+        let width = unnamed.count
+        let released = release(
+            projected, width: width, fields: unnamed + running.map { Field(name: "", type: $0.type) }, partition: columns.partition,
+            order: columns.order, calls: running, watermark: watermark, view: view, node: exchanged)
+        let layout = FinalFrames.Layout(
+            types: released.fields.map(\.type), partition: columns.partition, order: columns.order, calls: waiting,
+            delay: released.watermarks[time]?.delay ?? 0)
+        var framed = released
+        framed.node = graph.addOperator("emit frames", inputs: [released.node]) { FinalFrames(layout, view: view, context: $0) }
+        framed.fields = released.fields + waiting.map { Field(name: "", type: $0.type) }
+        // Who waits for more rows may wait for ever.
+        let lengths = over.calls.filter { !$0.isRunning }.map(\.longestWait)
+        framed.watermarks = lengths.contains(nil) ? [:] : released.watermarks.mapValues { $0.later(by: lengths.compactMap(\.self).max() ?? 0) }
+        var places = (running: width, waiting: width + running.count)
+        let results = over.calls.map { call -> Expression in
+            let place = call.isRunning ? places.running : places.waiting
+            if call.isRunning { places.running += 1 } else { places.waiting += 1 }
+            return .column(place, call.type)
+        }
+        let own = below.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        return project(framed, own + results, over.fields, view: view)
+    }
+
     mutating func lowerSession(
         _ input: Plan, time: Int, _ session: SessionWindow, _ fields: [Field], view: Int, onClose: Bool
     ) throws(SQLError) -> Lowered {
         var below = try lower(input, view: view, onClose: onClose)
         admit(&below, time: time, view: view)
-        guard let watermark = below.watermarks[time] else {
-            throw SQLError(.featureNotSupported, "SESSION needs a column with a watermark")
-        }
+        // In a query that is answered once nothing is final before its end.
+        let watermark = below.watermarks[time]
+        if onClose, watermark == nil { throw SQLError(.featureNotSupported, "SESSION needs a column with a watermark") }
         let exchanged = graph.addExchange(below.node, keys: session.partition)
         let type = below.fields[time].type
         let calls = [OverKind.sessionStart(gap: session.gap), .sessionEnd(gap: session.gap)].map {
@@ -160,12 +203,12 @@ extension Lowering {
         let layout = OverPartitions.Layout(
             types: below.fields.map(\.type), width: below.fields.count, partition: session.partition,
             order: [SortedRelease.Order(column: time, descending: false, nullsFirst: false)], calls: calls, shown: [0, 1], limit: nil,
-            completion: .session(call: 1, delay: watermark.delay), isChanging: !below.isAppendOnly,
+            completion: watermark.map { .session(call: 1, delay: $0.delay) } ?? .never, isChanging: !below.isAppendOnly,
             emission: onClose ? .onClose : .onChange)
         let node = graph.addOperator("session", inputs: [exchanged]) { OverPartitions(layout, view: view, context: $0) }
         return Lowered(
             node: node, fields: fields,
-            watermarks: [fields.count - 1: ColumnWatermark(delay: watermark.delay, isExclusive: false)], isSourceRows: false,
+            watermarks: watermark.map { [fields.count - 1: ColumnWatermark(delay: $0.delay, isExclusive: false)] } ?? [:], isSourceRows: false,
             isAppendOnly: onClose, lateness: 0)
     }
 
@@ -174,14 +217,14 @@ extension Lowering {
         calls: [SortedRelease.Call], watermark: ColumnWatermark, view: Int, node: NodeID
     ) -> Lowered {
         let counts = below.isSourceRows
-        let slack = counts ? below.lateness : watermark.delay
+        let slack = Lowering.sum(watermark.delay, counts ? below.lateness : 0)
         let layout = SortedRelease.Layout(width: width, partition: partition, order: order, calls: calls, slack: slack)
         let types = below.fields.map(\.type)
         let released = graph.addOperator("emit in order", inputs: [node]) {
             SortedRelease(layout, types: types, view: view, countsSourceRows: counts, context: $0)
         }
         // A row leaves only once the watermark is beyond it and the allowed lateness.
-        let watermarks = below.watermarks.filter { $0.key < width }.mapValues { $0.later(by: counts ? slack : 0) }
+        let watermarks = below.watermarks.filter { $0.key < width }.mapValues { $0.later(by: counts ? max(slack, below.lateness) : 0) }
         return Lowered(
             node: released, fields: fields, watermarks: watermarks, isSourceRows: false,
             isAppendOnly: true, lateness: 0)
@@ -250,6 +293,18 @@ extension Lowering {
             case .session: .session
             }
         return OverFrame(unit: unit, start: bound(frame.start), end: bound(frame.end))
+    }
+}
+
+extension OverCall {
+    /// How long after its row the last row of a frame may come (µs); nil: any time.
+    fileprivate var longestWait: Int64? {
+        if function == .lead { return nil }
+        switch (frame.unit, frame.end) {
+        case (.session, _), (.rows, .following): return nil
+        case (_, .following(let length)): return length
+        default: return 0
+        }
     }
 }
 

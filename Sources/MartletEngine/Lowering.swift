@@ -279,7 +279,9 @@ struct Lowering {
         lowered.isNet = false
         lowered.watermarks = [:]
         for (at, expression) in expressions.enumerated() {
-            if case .column(let from, _) = expression { lowered.watermarks[at] = below.watermarks[from] }
+            guard let (from, lag) = expression.followedTime, let watermark = below.watermarks[from] else { continue }
+            let delay = Lowering.sum(watermark.delay, lag)
+            lowered.watermarks[at] = ColumnWatermark(delay: delay, isExclusive: watermark.isExclusive && lag == 0)
         }
         let counts = below.isSourceRows
         lowered.node = graph.addOperator("project", inputs: [below.node]) { (context) throws(SQLError) in
@@ -296,7 +298,7 @@ struct Lowering {
         let counts = lowered.isSourceRows
         let lateness = counts ? lowered.lateness : 0
         // Rows of windows lie behind the watermark by more than lateness; and it says nothing of other columns.
-        let slack = lowered.watermarks[time].map { counts ? lateness : $0.delay } ?? .max
+        let slack = lowered.watermarks[time].map { Lowering.sum($0.delay, lateness) } ?? .max
         let timeType = fields[time].type
         lowered.isNet = false
         lowered.node = graph.addOperator("window", inputs: [lowered.node]) {
@@ -449,7 +451,7 @@ extension Lowering {
             filters: prepared.filters)
         let exchange = WindowExchange(shards: shards)
         let counts = below.isSourceRows
-        let slack = counts ? below.lateness : watermark.delay
+        let slack = Lowering.sum(watermark.delay, counts ? below.lateness : 0)
         let partial = graph.addOperator("aggregate slices", inputs: [projected.node]) {
             SliceAggregate(
                 shape, layout: layout, allowedLateness: slack, exchange: exchange, view: view, countsSourceRows: counts,
@@ -538,8 +540,8 @@ extension Lowering {
                 .featureNotSupported, "EMIT ON WINDOW CLOSE needs a key that the watermark passes",
                 hint: "Group by window_start or window_end.")
         }
-        if refusesLate, let (time, _) = timed {
-            let lateness = below.lateness
+        if refusesLate, let (time, watermark) = timed {
+            let lateness = Lowering.sum(below.lateness, watermark.delay)
             projected.node = graph.addOperator("refuse late rows", inputs: [projected.node]) {
                 AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
             }
@@ -557,7 +559,7 @@ extension Lowering {
         let exchanged = graph.addExchange(projected.node, keys: Array(keys.indices))
         let timeKey = timed.map {
             GroupAggregate.TimeKey(
-                key: $0.0, allowedLateness: refusesLate ? below.lateness : $0.1.delay, isExclusive: $0.1.isExclusive)
+                key: $0.0, allowedLateness: Lowering.sum($0.1.delay, refusesLate ? below.lateness : 0), isExclusive: $0.1.isExclusive)
         }
         let isChanging = !below.isAppendOnly
         let merged = parts

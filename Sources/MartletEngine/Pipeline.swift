@@ -252,8 +252,8 @@ struct PipelineScript {
     /// Materialized views, its own as well.
     private(set) var viewsRead: [String] = []
     private(set) var sourcesRead: [String] = []
-    /// Columns of the relations read.
-    private(set) var widths: [String: Int] = [:]
+    /// Types of the columns of the relations read.
+    private(set) var types: [String: [DataType]] = [:]
     /// Rows come and go as time passes.
     private(set) var usesClock = false
 
@@ -312,8 +312,8 @@ struct PipelineScript {
 
     private mutating func collect(_ plan: Plan, into needed: inout [String: Set<Int>]) {
         switch plan {
-        case .relation(let name, let fields), .view(let name, let fields): widths[name] = fields.count
-        case .recursive(let recursion, let fields): widths[recursion.name] = fields.count
+        case .relation(let name, let fields), .view(let name, let fields): types[name] = fields.map(\.type)
+        case .recursive(let recursion, let fields): types[recursion.name] = fields.map(\.type)
         default: break
         }
         switch plan {

@@ -255,6 +255,25 @@ struct PrefixCase: Sendable {
                 "over as rows become final", "SELECT id, sum(value) OVER (PARTITION BY key ORDER BY ts) AS s, rank() OVER (PARTITION BY key ORDER BY ts) AS r, count(*) OVER (PARTITION BY key ORDER BY ts ROWS UNBOUNDED PRECEDING) AS n, last_value(value) OVER (PARTITION BY key ORDER BY ts, id) AS l FROM (SELECT ts, key, value, id FROM a WHERE id < 1000) q EMIT ON WINDOW CLOSE",
                 duckdb: "SELECT id, sum(value) OVER (PARTITION BY key ORDER BY ts), rank() OVER (PARTITION BY key ORDER BY ts), count(*) OVER (PARTITION BY key ORDER BY ts, id ROWS UNBOUNDED PRECEDING), last_value(value) OVER (PARTITION BY key ORDER BY ts, id) FROM a WHERE id < 1000",
                 isFinal: true),
+            PrefixCase(
+                "frames that reach ahead, as they become final",
+                "SELECT id, lead(value) OVER (PARTITION BY key ORDER BY ts, id) AS n, lead(id, 2, -1) OVER (PARTITION BY key ORDER BY ts, id) AS n2, sum(value) OVER (PARTITION BY key ORDER BY ts, id ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING) AS s, count(*) OVER (PARTITION BY key ORDER BY ts, id) AS c, max(value) OVER (PARTITION BY key ORDER BY ts, id ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING) AS m FROM a WHERE id < 1000 EMIT ON WINDOW CLOSE",
+                duckdb: "SELECT id, lead(value) OVER w, lead(id, 2, -1) OVER w, sum(value) OVER (w ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING), count(*) OVER w, max(value) OVER (w ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING) FROM a WHERE id < 1000 WINDOW w AS (PARTITION BY key ORDER BY ts, id)",
+                isFinal: true),
+            PrefixCase(
+                "frames of times ahead, as they become final",
+                "SELECT id, count(*) OVER (PARTITION BY key ORDER BY ts RANGE BETWEEN INTERVAL '4 seconds' PRECEDING AND INTERVAL '3 seconds' FOLLOWING) AS n, sum(value) OVER (PARTITION BY key ORDER BY ts RANGE BETWEEN CURRENT ROW AND INTERVAL '6 seconds' FOLLOWING) AS s FROM a EMIT ON WINDOW CLOSE",
+                duckdb: "SELECT id, count(*) OVER (PARTITION BY key ORDER BY ts RANGE BETWEEN INTERVAL '4 seconds' PRECEDING AND INTERVAL '3 seconds' FOLLOWING), sum(value) OVER (PARTITION BY key ORDER BY ts RANGE BETWEEN CURRENT ROW AND INTERVAL '6 seconds' FOLLOWING) FROM a",
+                isFinal: true),
+            PrefixCase(
+                "sessions of OVER, as they become final",
+                "SELECT id, count(*) OVER (PARTITION BY key ORDER BY ts SESSION WITH GAP '3 seconds') AS n, sum(value) OVER (PARTITION BY key ORDER BY ts SESSION WITH GAP '3 seconds') AS s FROM a EMIT ON WINDOW CLOSE",
+                duckdb: "SELECT id, count(*) OVER (PARTITION BY key, g), sum(value) OVER (PARTITION BY key, g) FROM (SELECT *, sum(f) OVER (PARTITION BY key ORDER BY ts, id) AS g FROM (SELECT *, CASE WHEN ts - lag(ts) OVER (PARTITION BY key ORDER BY ts, id) <= INTERVAL '3 seconds' THEN 0 ELSE 1 END AS f FROM a) q) q",
+                isFinal: true),
+            PrefixCase(
+                "groups of times cut off, as they become final",
+                "SELECT date_trunc('minute', ts) AS m, key, count(*) AS n FROM a GROUP BY 1, 2 EMIT ON WINDOW CLOSE",
+                duckdb: "SELECT epoch(date_trunc('minute', ts))::BIGINT, key, count(*) FROM a GROUP BY date_trunc('minute', ts), key", isFinal: true),
             PrefixCase("plain rows as they become final", "SELECT ts, id FROM a WHERE value > 2 EMIT ON WINDOW CLOSE", duckdb: "SELECT epoch(ts)::BIGINT, id FROM a WHERE value > 2", isFinal: true),
         ]
 

@@ -71,6 +71,35 @@ struct SharedSourceTests {
         #expect(database.run("SELECT sum(n) FROM w") == "66")
     }
 
+    @Test("columns come and go while views read a source, also after a restart")
+    func columns() throws {
+        let database = try harness()
+        let beginning = try database.saved()
+        database.run("CREATE SOURCE s (ts TIMESTAMPTZ, key BIGINT, WATERMARK FOR ts AS ts - INTERVAL '30 seconds') WITH (connector = 'file', path = 'x') FORMAT PLAIN ENCODE JSON")
+        database.run("CREATE MATERIALIZED VIEW a AS SELECT key, count(*) AS n FROM s GROUP BY key")
+        ticks(database, 10)
+        #expect(database.run("ALTER SOURCE s ADD COLUMN value BIGINT") == "ALTER SOURCE")
+        #expect(database.run("ALTER SOURCE s ADD COLUMN id BIGINT") == "ALTER SOURCE")
+        database.run("CREATE MATERIALIZED VIEW b AS SELECT key, count(*) AS n, sum(value) AS v, sum(id) AS ids FROM s GROUP BY key")
+        ticks(database, 100)
+        let expected = (0..<3).map { key in
+            let rows = Self.rows.joined().filter { $0.time != nil && $0.key == Int64(key) }
+            return "\(key) \(rows.count) \(rows.reduce(0) { $0 + ($1.value ?? 0) }) \(rows.reduce(0) { $0 + $1.id })"
+        }
+        #expect(database.sorted("SELECT * FROM b") == expected.joined(separator: "\n"))
+        #expect(database.sorted("SELECT key, n FROM a") == database.sorted("SELECT key, n FROM b"))
+        #expect(database.run("ALTER SOURCE s DROP COLUMN value").contains("cannot drop column value of source s because other objects depend on it"))
+        #expect(database.run("ALTER SOURCE s DROP COLUMN ts").contains("because the watermark needs it"))
+        #expect(database.run("ALTER SOURCE s DROP COLUMN id CASCADE") == "ALTER SOURCE")
+        #expect(database.run("SELECT * FROM b").contains("does not exist"))
+        #expect(database.run("CREATE MATERIALIZED VIEW c AS SELECT id FROM s").contains("does not exist"))
+        database.run("CREATE MATERIALIZED VIEW d AS SELECT * FROM s")
+        ticks(database, 100)
+        #expect(database.run("SELECT sum(key), sum(value) FROM d") == database.run("SELECT sum(key * n), \(Self.rows.joined().filter { $0.time != nil }.reduce(0) { $0 + ($1.value ?? 0) }) FROM a"))
+        let back = try DatabaseHarness.broughtBack(beginning, database.records, scripts: ["s": Self.rows])
+        #expect(back.sorted("SELECT key, value FROM d") == database.sorted("SELECT key, value FROM d"))
+    }
+
     @Test("a source that is renamed is read on, and its dead letters stay where they are, also after a restart")
     func renamed() throws {
         let database = try harness()

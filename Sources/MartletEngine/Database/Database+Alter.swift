@@ -34,43 +34,80 @@ extension Database {
             case .renameColumn(let ordinal, let next):
                 object.fields[ordinal].name = next
                 object.kind = object.kind.renamingColumn(ordinal, next)
+            case .addColumn(let column, _) where object.objectKind == .source:
+                guard case .source(var source) = object.kind else { continue }
+                source.columns.append(SourceColumn(name: column.name, type: column.type, isNotNull: column.isNotNull))
+                if let shared = sources[object.id] { building.redefined.append((object.id, try shared.prepareRedefining(source))) }
+                object.kind = .source(source)
+                object.fields = source.shownFields
+            case .dropColumn(let ordinal, let isCascade) where object.objectKind == .source:
+                guard case .source(var source) = object.kind else { continue }
+                if case .record(let at) = source.shown[ordinal] {
+                    try freeColumn(at, called: source.columns[at].name, of: object, isCascade: isCascade, &building)
+                }
+                source.dropColumn(ordinal)
+                object.kind = .source(source)
+                object.fields = source.shownFields
             case .addColumn(let column, let backfill):
                 guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
                 table.columns.append(column)
                 object.kind = .table(table)
                 object.fields = table.fields
-                try reshape(object, dropping: nil, adding: (column.type, backfill), &building)
-            case .dropColumn(let ordinal, _):
+                try reshape(object, dropping: nil, adding: try values(of: column, backfill), &building)
+            case .dropColumn(let ordinal, let isCascade):
                 guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
-                try checkUnused(object, table, ordinal, building.catalog)
+                try freeColumn(object, table, ordinal, isCascade: isCascade, &building)
                 table.dropColumn(ordinal)
                 object.kind = .table(table)
                 object.fields = table.fields
                 object.key = table.primaryKey
+                object.dropped.append((nextUnit, ordinal))
+                building.lostColumns.append((object.id, ordinal))
                 try reshape(object, dropping: ordinal, adding: nil, &building)
-            case .addCheck(let check):
-                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
-                table.checks = [check]
-                try checkHold(table, rows(of: object, building))
-                table.checks = (object.table?.checks ?? []) + [check]
-                object.kind = .table(table)
-            case .addUnique(let unique):
-                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
-                try checkDiffer(unique, object.fields, rows(of: object, building))
-                table.uniques.append(unique)
-                object.kind = .table(table)
-                try reshape(object, dropping: nil, adding: nil, &building)
-            case .dropConstraint(let constraint):
-                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
-                table.checks.removeAll { $0.name == constraint }
-                table.uniques.removeAll { $0.name == constraint }
-                object.kind = .table(table)
-                try reshape(object, dropping: nil, adding: nil, &building)
+            case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull: try alterRules(change, &object, &building)
             }
             building.catalog.sql.remove(object.objectKind, named: name)
             building.catalog.put(object)
             building.catalog.sql.replace(object.entry)
             name = object.name
+        }
+    }
+
+    /// What a table asks of its rows, and puts where they say nothing.
+    private func alterRules(
+        _ change: AlterStatement.Change, _ object: inout CatalogObject, _ building: inout Building
+    ) throws(SQLError) {
+        guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+        switch change {
+        case .addCheck(let check):
+            table.checks = [check]
+            try checkHold(table, rows(of: object, building))
+            table.checks = (object.table?.checks ?? []) + [check]
+            object.kind = .table(table)
+        case .addUnique(let unique):
+            try checkDiffer(unique, object.fields, rows(of: object, building))
+            table.uniques.append(unique)
+            object.kind = .table(table)
+            try reshape(object, dropping: nil, adding: nil, &building)
+        case .setDefault(let ordinal, let value):
+            table.columns[ordinal].defaultValue = value
+            object.kind = .table(table)
+        case .setNotNull(let ordinal, let isNotNull):
+            if isNotNull, let column = rows(of: object, building)?.columns[ordinal], column.validity != nil,
+                (0..<column.count).contains(where: column.isNull)
+            {
+                throw SQLError(
+                    .notNullViolation, "column \"\(table.columns[ordinal].name)\" of relation \"\(CatalogNames.parts(object.name).name)\" contains null values")
+            }
+            table.columns[ordinal].isNotNull = isNotNull
+            object.kind = .table(table)
+        case .dropConstraint(let constraint):
+            table.checks.removeAll { $0.name == constraint }
+            removeIndex(constraint, of: object, &building)
+            table.uniques.removeAll { $0.name == constraint }
+            object.kind = .table(table)
+            try reshape(object, dropping: nil, adding: nil, &building)
+        default: break
         }
     }
 
@@ -127,10 +164,22 @@ extension Database {
     private func alterIndex(_ statement: AlterStatement, _ building: inout Building) throws(SQLError) {
         guard let place = building.catalog.indexes.firstIndex(where: { $0.name == statement.name }) else { return }
         for case .rename(let next) in statement.changes {
+            if building.catalog.indexes[place].isUnique { renameConstraint(building.catalog.indexes[place], to: next, &building) }
             building.catalog.sql.remove(.index, named: building.catalog.indexes[place].name)
             try building.catalog.sql.add(.index, next)
             building.catalog.indexes[place].name = next
         }
+    }
+
+    private func renameConstraint(_ index: IndexDefinition, to next: String, _ building: inout Building) {
+        guard var object = building.catalog[index.table], case .table(var table) = object.kind else { return }
+        let old = CatalogNames.parts(index.name).name
+        for at in table.uniques.indices where table.uniques[at].name == old {
+            table.uniques[at] = UniqueConstraint(name: CatalogNames.parts(next).name, columns: table.uniques[at].columns)
+        }
+        object.kind = .table(table)
+        building.catalog.put(object)
+        building.catalog.sql.replace(object.entry)
     }
 
     private func checkIsFree(_ next: String, _ catalog: DatabaseCatalog) throws(SQLError) {
@@ -139,24 +188,96 @@ extension Database {
         }
     }
 
-    private func checkUnused(
-        _ object: CatalogObject, _ table: TableDefinition, _ ordinal: Int, _ catalog: DatabaseCatalog
+    /// Sees to it that nothing needs the column: what reads it goes with CASCADE, what reads others stays and never misses it.
+    private func freeColumn(
+        _ object: CatalogObject, _ table: TableDefinition, _ ordinal: Int, isCascade: Bool, _ building: inout Building
     ) throws(SQLError) {
         let column = table.columns[ordinal].name
         if table.primaryKey.contains(ordinal) || table.watermark?.column == ordinal || table.versionColumns.contains(ordinal) {
             throw SQLError(
                 .invalidTableDefinition, "column \"\(column)\" is part of the table's key, watermark or version and cannot be dropped")
         }
-        let users = catalog.users(of: object.id)
-        guard users.isEmpty else {
+        if table.source != nil {
             throw SQLError(
-                SQLState("2BP01"), "cannot drop column \(column) of table \(object.name) because other objects depend on it",
-                detail: users.map { "\($0.noun) \($0.name) depends on table \(object.name)" }.joined(separator: "\n"),
-                hint: "What reads a table knows it by all its columns: drop these objects first, and make them anew behind the change.")
+                .featureNotSupported, "columns of table \"\(object.name)\" cannot be dropped, since its connector gives them",
+                hint: "Leave the column out in a view, or make the table anew.")
+        }
+        try freeColumn(ordinal, called: column, of: object, isCascade: isCascade, &building)
+        for var user in building.catalog.all where user.kind.plan?.relationNames.contains(object.name) ?? false {
+            user.kind = user.kind.withoutColumn(ordinal, of: object.name)
+            building.catalog.put(user)
+            building.catalog.sql.replace(user.entry)
+        }
+    }
+
+    /// What reads the column, by its place in the relation, goes with CASCADE; without, it stands in the way.
+    private func freeColumn(
+        _ ordinal: Int, called column: String, of object: CatalogObject, isCascade: Bool, _ building: inout Building
+    ) throws(SQLError) {
+        func isIn(_ statement: BoundStatement) -> Bool {
+            switch statement {
+            case .createMaterializedView(let view): view.dependencies.contains(object.name)
+            case .createSink(let sink): sink.dependencies.contains(object.name)
+            default: false
+            }
+        }
+        if building.running.contains(where: isIn) {
+            throw SQLError(
+                .featureNotSupported, "DROP COLUMN of what another statement of the same text reads", hint: "Send it by itself.")
+        }
+        let users = building.catalog.all.filter { user in
+            guard let plan = user.kind.plan else { return false }
+            return user.sink?.table == object.name || plan.columnsRead(of: object.name).contains(ordinal)
+        }
+        if let first = users.first, !isCascade || users.contains(where: { $0.sink?.table == object.name }) {
+            throw SQLError(
+                SQLState("2BP01"), "cannot drop column \(column) of \(object.noun) \(object.name) because other objects depend on it",
+                detail: users.map { "\($0.noun) \($0.name) depends on column \(column) of \(object.noun) \(object.name)" }.joined(separator: "\n"),
+                hint: first.sink?.table == object.name
+                    ? "Drop the sink first." : "Use DROP ... CASCADE to drop the dependent objects too.")
+        }
+        for user in users where building.catalog.objects[user.id] != nil {
+            building.notices.append("drop cascades to \(user.noun) \(user.name)")
+            try remove(user, isCascade: true, kind: user.noun, &building)
+            building.catalog.sql.remove(user.objectKind, named: user.name)
         }
     }
 
     // MARK: Constraints that come later
+
+    /// CREATE UNIQUE INDEX: the constraint that it is.
+    func addUniqueIndex(_ index: IndexDefinition, _ building: inout Building) throws(SQLError) {
+        guard var object = building.catalog[index.table], case .table(var table) = object.kind else { return }
+        let unique = UniqueConstraint(name: CatalogNames.parts(index.name).name, columns: index.columns)
+        try checkDiffer(unique, object.fields, rows(of: object, building))
+        table.uniques.append(unique)
+        try reenter(table, as: &object, &building)
+    }
+
+    /// DROP INDEX of a unique index.
+    func dropUniqueIndex(_ index: IndexDefinition, _ building: inout Building) throws(SQLError) {
+        guard var object = building.catalog[index.table], case .table(var table) = object.kind else { return }
+        let name = CatalogNames.parts(index.name).name
+        table.uniques.removeAll { $0.name == name }
+        try reenter(table, as: &object, &building)
+    }
+
+    /// A table with other constraints, in a store that keeps them.
+    private func reenter(_ table: TableDefinition, as object: inout CatalogObject, _ building: inout Building) throws(SQLError) {
+        object.kind = .table(table)
+        try reshape(object, dropping: nil, adding: nil, &building)
+        building.catalog.put(object)
+        building.catalog.sql.replace(object.entry)
+    }
+
+    /// The index that a dropped constraint was, if it was one.
+    private func removeIndex(_ constraint: String, of object: CatalogObject, _ building: inout Building) {
+        for index in building.catalog.indexes
+        where index.isUnique && index.table == object.name && CatalogNames.parts(index.name).name == constraint {
+            building.catalog.indexes.removeAll { $0.name == index.name }
+            building.catalog.sql.remove(.index, named: index.name)
+        }
+    }
 
     /// The rows of a table as of now, without weights.
     private func rows(of object: CatalogObject, _ building: Building) -> Batch? {
@@ -181,16 +302,30 @@ extension Database {
         throw SQLError.duplicate(unique, fields, rows, row, options.evaluation, isNew: false)
     }
 
+    /// What rows that there are have in a new column.
+    private func values(of column: TableColumn, _ backfill: Value) throws(SQLError) -> (Batch) throws(SQLError) -> Column {
+        guard let generated = column.generated else {
+            return { (rows: Batch) throws(SQLError) in Column.constant(backfill, type: column.type, count: rows.count) }
+        }
+        let evaluator = try ExpressionEvaluator(generated, context: options.evaluation)
+        return { (rows: Batch) throws(SQLError) in
+            let errors = RowErrors()
+            let values = evaluator.evaluate(rows, errors: errors)
+            if let entry = errors.sorted.first { throw entry.error }
+            return values
+        }
+    }
+
     /// The table's rows in its new columns, in a store of their own, which takes the old one's place with the tick.
     private func reshape(
-        _ object: CatalogObject, dropping: Int?, adding: (type: DataType, value: Value)?, _ building: inout Building
+        _ object: CatalogObject, dropping: Int?, adding: ((Batch) throws(SQLError) -> Column)?, _ building: inout Building
     ) throws(SQLError) {
         let rows = building.stores[object.id].map { $0.snapshot().batches } ?? current(object.id)
         keep(object, &building)
         for batch in rows {
             var columns = batch.columns
             if let dropping { columns.remove(at: dropping) }
-            if let adding { columns.append(Column.constant(adding.value, type: adding.type, count: batch.count)) }
+            if let adding { columns.append(try adding(batch)) }
             building.stores[object.id]?.apply(Batch(count: batch.count, columns: columns, weights: batch.weights))
         }
         building.tables[object.id]?.newestEventTime = tables[object.id]?.newestEventTime
@@ -217,6 +352,31 @@ extension CatalogObject.Kind {
             sink.name = name
             return .sink(sink)
         case .side: return self
+        }
+    }
+
+    /// What it reads and computes, if it does.
+    var plan: Plan? {
+        switch self {
+        case .view(let view), .materializedView(let view): view.plan
+        case .sink(let sink): sink.plan
+        case .table, .source, .side: nil
+        }
+    }
+
+    /// Plans of what reads other columns of a relation that has lost one.
+    func withoutColumn(_ ordinal: Int, of relation: String) -> CatalogObject.Kind {
+        switch self {
+        case .view(var view):
+            view.plan = view.plan.withoutColumn(ordinal, of: relation)
+            return .view(view)
+        case .materializedView(var view):
+            view.plan = view.plan.withoutColumn(ordinal, of: relation)
+            return .materializedView(view)
+        case .sink(var sink):
+            sink.plan = sink.plan.withoutColumn(ordinal, of: relation)
+            return .sink(sink)
+        case .table, .source, .side: return self
         }
     }
 
@@ -248,7 +408,7 @@ extension CatalogObject.Kind {
             table.columns[ordinal].name = name
             return .table(table)
         case .source(var source):
-            source.columns[ordinal].name = name
+            source.renameColumn(ordinal, to: name)
             return .source(source)
         case .view(var view):
             view.fields[ordinal].name = name

@@ -14,6 +14,10 @@ extension Database {
         /// Statements that run, compiled together at the end.
         var running: [BoundStatement] = []
         var dropped: [RelationID] = []
+        /// Sources at work that have got columns.
+        var redefined: [(source: RelationID, as: SharedSource.Redefined)] = []
+        /// Columns of tables that units at work know, in order of their dropping.
+        var lostColumns: [(table: RelationID, ordinal: Int)] = []
         var plan: UnitPlan?
         var notices: [String] = []
         var tag = ""
@@ -78,6 +82,8 @@ extension Database {
         definitions.append(definition)
         tables.merge(building.tables) { $1 }
         for id in building.dropped { forget(id) }
+        for (id, redefined) in building.redefined { sources[id]?.enter(redefined) }
+        for (id, ordinal) in building.lostColumns { for unit in units { unit.dropColumn(ordinal, of: id) } }
         for (id, shared) in sources { if let name = catalog.objects[id]?.source?.name { shared.rename(name) } }
         settlePauses()
     }
@@ -114,9 +120,11 @@ extension Database {
             building.running.append(statement)
             building.tag = "CREATE SOURCE"
         case .createView(let view):
+            try replace(view, &building)
             enter(view.name, .view(view), view.fields, isAppendOnly: view.isAppendOnly, uses: view.dependencies, &building)
             building.tag = "CREATE VIEW"
         case .createMaterializedView(let view):
+            try replace(view, &building)
             let key = view.plan.uniqueColumns
             let id = enter(
                 view.name, .materializedView(view), view.fields, key: key, isAppendOnly: view.isAppendOnly, uses: view.dependencies, &building)
@@ -157,6 +165,7 @@ extension Database {
         case .createFunction: building.tag = "CREATE FUNCTION"
         case .createPipeline: building.tag = "CREATE PIPELINE"
         case .createIndex(let index):
+            if index.isUnique { try addUniqueIndex(index, &building) }
             building.catalog.indexes.append(index)
             building.tag = "CREATE INDEX"
         case .comment(_, let name, let column, let text):
@@ -215,13 +224,28 @@ extension Database {
         for name in drop.names {
             switch drop.kind {
             case .subscription: building.catalog.subscriptions[name] = nil
-            case .index: building.catalog.indexes.removeAll { $0.name == name }
+            case .index:
+                for index in building.catalog.indexes where index.name == name && index.isUnique { try dropUniqueIndex(index, &building) }
+                building.catalog.indexes.removeAll { $0.name == name }
             case .schema: try emptySchema(name, isCascade: drop.isCascade, &building)
             default: break
             }
             guard let object = building.catalog[name] else { continue }
             try remove(object, isCascade: drop.isCascade, kind: drop.kind.rawValue, &building)
         }
+    }
+
+    /// OR REPLACE: the view of that name goes. What reads it has it in its own plan, and would go on reading it.
+    private func replace(_ view: ViewDefinition, _ building: inout Building) throws(SQLError) {
+        guard view.replaces, let old = building.catalog[view.name] else { return }
+        let users = building.catalog.users(of: old.id)
+        guard users.isEmpty else {
+            throw SQLError(
+                SQLState("2BP01"), "cannot replace \(old.noun) \(view.name) because other objects depend on it",
+                detail: users.map { "\($0.noun) \($0.name) depends on \(old.noun) \(view.name)" }.joined(separator: "\n"),
+                hint: "Use DROP ... CASCADE first, and create them again.")
+        }
+        try remove(old, isCascade: false, kind: old.noun, &building)
     }
 
     private func emptySchema(_ name: String, isCascade: Bool, _ building: inout Building) throws(SQLError) {
@@ -238,7 +262,7 @@ extension Database {
         }
     }
 
-    private func remove(_ object: CatalogObject, isCascade: Bool, kind: String, _ building: inout Building) throws(SQLError) {
+    func remove(_ object: CatalogObject, isCascade: Bool, kind: String, _ building: inout Building) throws(SQLError) {
         var users = building.catalog.users(of: object.id)
         let sides = users.filter { if case .side = $0.kind { true } else { false } }
         users.removeAll { user in sides.contains { $0.id == user.id } }
@@ -325,10 +349,14 @@ extension Database {
         let own = plan.statements.compactMap(\.definedName)
         var inputs: [PipelineInput] = []
         var relations: [RelationID] = []
+        var layouts: [InputLayout] = []
         for name in script.relationsRead + script.viewsRead where !own.contains(name) {
             guard let id = plan.names[name], let object = catalog.objects[id] else { continue }
-            inputs.append(input(object, named: name))
+            var layout = InputLayout(script.types[name] ?? [])
+            for dropped in object.dropped where plan.id < dropped.unit { layout.drop(dropped.ordinal) }
+            inputs.append(input(object, named: name, layout))
             relations.append(id)
+            layouts.append(layout)
         }
         let pipeline = try Pipeline(
             plan.sources.map { .createSource($0) } + plan.statements, options: options, connectors: surroundings.connectors,
@@ -339,18 +367,18 @@ extension Database {
             if let id = plan.names[name] { views.append((id, tap)) }
         }
         return RunningUnit(
-            id: plan.id, pipeline: pipeline, inputs: relations, inputWidths: inputs.map { script.widths[$0.name] ?? 0 }, views: views,
+            id: plan.id, pipeline: pipeline, inputs: relations, layouts: layouts, views: views,
             feeds: plan.feeds.compactMap { feed in pipeline.taps[feed.view].map { (feed.table, $0) } }, objects: plan.objects,
             firstTarget: targets.count, isSelfMoving: script.usesClock, sources: unitSources(pipeline, plan.names),
             sinks: pipeline.sinkNames.compactMap { plan.names[$0] })
     }
 
-    private func input(_ object: CatalogObject, named name: String) -> PipelineInput {
+    private func input(_ object: CatalogObject, named name: String, _ layout: InputLayout) -> PipelineInput {
         for unit in units {
             if let view = unit.views.first(where: { $0.id == object.id }) { return PipelineInput(name: name, view.tap) }
         }
         var input = PipelineInput(name: name, isAppendOnly: object.isAppendOnly, isDriven: true)
-        if let watermark = object.table?.watermark { input.eventTime = watermark.column }
+        if let watermark = object.table?.watermark { input.eventTime = layout.column(at: watermark.column) }
         return input
     }
 

@@ -26,6 +26,8 @@ struct CatalogObject: Sendable {
     var isPaused = false
     /// Its rows are being made of what was there before it, and cannot be read yet.
     var isComing = false
+    /// Columns that it had, by their places when they were dropped, in order: units below the number knew them.
+    var dropped: [(unit: UInt32, ordinal: Int)] = []
     /// With what else it runs, if it does.
     var unit: UInt32?
 

@@ -28,6 +28,15 @@ final class Identities: Sendable {
         return drawn
     }
 
+    /// `next` is what is drawn next.
+    func set(_ table: RelationID, next: Int64, _ identity: TableColumn.Identity) {
+        set(table, last: next.subtractingReportingOverflow(identity.increment).partialValue)
+        state.withLock { _ = $0.moved.insert(table) }
+    }
+
+    /// What was drawn last; nil: nothing.
+    func last(_ table: RelationID) -> Int64? { state.withLock { $0.last[table] } }
+
     /// As recorded or saved.
     func set(_ table: RelationID, last: Int64) { state.withLock { $0.last[table] = last } }
 
@@ -43,4 +52,20 @@ final class Identities: Sendable {
     var all: [(table: RelationID, last: Int64)] {
         state.withLock { state in state.last.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
     }
+}
+
+/// The numbers that a session has drawn: what `currval` and `lastval` answer. Any thread.
+final class DrawnNumbers: Sendable {
+    private let state = Mutex<(byTable: [RelationID: Int64], last: RelationID?)>(([:], nil))
+
+    func note(_ table: RelationID, _ number: Int64, isDrawn: Bool = true) {
+        state.withLock { state in
+            state.byTable[table] = number
+            if isDrawn { state.last = table }
+        }
+    }
+
+    subscript(table: RelationID) -> Int64? { state.withLock { $0.byTable[table] } }
+    var last: Int64? { state.withLock { state in state.last.flatMap { state.byTable[$0] } } }
+    func forget() { state.withLock { $0 = ([:], nil) } }
 }

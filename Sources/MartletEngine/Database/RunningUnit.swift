@@ -43,8 +43,8 @@ final class RunningUnit {
     private(set) var views: [(id: RelationID, tap: PipelineTap)]
     /// Its views whose changes go to a table.
     let feeds: [(table: RelationID, tap: PipelineTap)]
-    /// By input: columns that the plans know; a table may have got more since.
-    private let inputWidths: [Int]
+    /// By input: the columns that the plans know.
+    private var layouts: [InputLayout]
     /// Views and sinks for whom it runs.
     private(set) var objects: [RelationID]
     /// Where its targets begin among the database's.
@@ -77,7 +77,7 @@ final class RunningUnit {
     var isCatchingUp: Bool { sources.contains { $0.history != nil } }
 
     init(
-        id: UInt32, pipeline: Pipeline, inputs: [RelationID], inputWidths: [Int], views: [(id: RelationID, tap: PipelineTap)],
+        id: UInt32, pipeline: Pipeline, inputs: [RelationID], layouts: [InputLayout], views: [(id: RelationID, tap: PipelineTap)],
         feeds: [(table: RelationID, tap: PipelineTap)], objects: [RelationID], firstTarget: Int, isSelfMoving: Bool, sources: [UnitSource], sinks: [RelationID]
     ) {
         self.sinks = sinks
@@ -86,16 +86,20 @@ final class RunningUnit {
         self.inputs = inputs
         self.views = views
         self.feeds = feeds
-        self.inputWidths = inputWidths
+        self.layouts = layouts
         self.objects = objects
         self.firstTarget = firstTarget
         self.isSelfMoving = isSelfMoving
         self.sources = sources
     }
 
+    /// A relation that it may read has lost a column.
+    func dropColumn(_ ordinal: Int, of relation: RelationID) {
+        for input in inputs.indices where inputs[input] == relation { layouts[input].drop(ordinal) }
+    }
+
     func feed(_ ordinal: Int, _ batch: Batch) {
-        var batch = batch
-        if batch.columns.count > inputWidths[ordinal] { batch.columns.removeSubrange(inputWidths[ordinal]...) }
+        let batch = layouts[ordinal].known(of: batch)
         if backfill != nil {
             backfill?.add(batch, to: ordinal)
             return

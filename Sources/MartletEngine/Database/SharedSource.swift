@@ -11,7 +11,7 @@ internal import MartletState
 /// stands still otherwise, keeping its place.
 final class SharedSource {
     let id: RelationID
-    let definition: SourceDefinition
+    private(set) var definition: SourceDefinition
     let sides: SourceSides
     /// Where its targets begin among the database's.
     let firstTarget: Int
@@ -107,20 +107,46 @@ final class SharedSource {
     /// The same source at the same place with more columns.
     func prepareWidening(_ wanted: [Int]) throws(SQLError) -> Widened {
         let wider = SharedSource.ordered(columns + wanted, definition)
-        return try rebuilt(columns: wider, starts: starts) { old, next throws(SQLError) in
-            let state = ByteSink()
-            let writer = StateWriter { (bytes: UnsafeRawBufferPointer) in state.append(bytes) }
-            old.save(into: writer)
-            try writer.finish()
-            var at = 0
-            let reader = StateReader { (buffer: UnsafeMutableRawBufferPointer) in
-                let count = min(buffer.count, state.count - at)
-                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: state.bytes[at..<at + count]))
-                at += count
-                return count
-            }
-            do throws(StateError) { try next.restore(from: reader) } catch { throw error.asSQLError }
+        return try rebuilt(columns: wider, starts: starts, SharedSource.bringOver)
+    }
+
+    /// The same source at the same place, its records read by another definition.
+    func prepareRedefining(_ definition: SourceDefinition) throws(SQLError) -> Redefined {
+        let opened = try surroundings.connectors.openSource(definition, ordinal: Int(id.raw), columns: columns)
+        guard opened.count >= partitions.count else {
+            throw SQLError(.dataCorrupted, "source \"\(name)\" had more partitions than it has now")
         }
+        let readers = Array(opened.prefix(partitions.count))
+        let (next, rows) = try SharedSource.circuit(definition, columns, readers, options, surroundings)
+        try SharedSource.bringOver(circuit, next)
+        return Redefined(
+            definition: definition, reading: Widened(starts: starts, columns: columns, partitions: readers, circuit: next, rows: rows))
+    }
+
+    /// A definition that may take the place of the one at work.
+    struct Redefined {
+        fileprivate var definition: SourceDefinition
+        fileprivate var reading: Widened
+    }
+
+    func enter(_ redefined: Redefined) {
+        definition = redefined.definition
+        enter(redefined.reading)
+    }
+
+    private static func bringOver(_ old: Circuit, _ next: Circuit) throws(SQLError) {
+        let state = ByteSink()
+        let writer = StateWriter { (bytes: UnsafeRawBufferPointer) in state.append(bytes) }
+        old.save(into: writer)
+        try writer.finish()
+        var at = 0
+        let reader = StateReader { (buffer: UnsafeMutableRawBufferPointer) in
+            let count = min(buffer.count, state.count - at)
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: state.bytes[at..<at + count]))
+            at += count
+            return count
+        }
+        do throws(StateError) { try next.restore(from: reader) } catch { throw error.asSQLError }
     }
 
     /// A circuit that may take the place of the one at work.

@@ -92,10 +92,14 @@ extension DatabaseSession {
         }
     }
 
-    func truncate(_ names: [String]) throws(SQLError) -> SQLOutcome {
+    /// Numbers begin anew at once, as they are drawn: whatever becomes of the transaction.
+    func truncate(_ names: [String], restartsIdentity: Bool) throws(SQLError) -> SQLOutcome {
         try changing { () throws(SQLError) in
             for name in names {
-                let (object, _) = try self.changedTable(name)
+                let (object, table) = try self.changedTable(name)
+                if restartsIdentity, let identity = table.columns.lazy.compactMap(\.identity).first {
+                    self.database.identities.set(object.id, next: identity.start, identity)
+                }
                 let rows = try self.snapshot(of: object)
                 for batch in rows.batches { self.current.changes[object.id, default: TableChanges()].remove(batch) }
             }

@@ -8,7 +8,7 @@ extension DatabaseSession {
         case .insert(let insert): return try carryOut(insert)
         case .update(let update): return try carryOut(update)
         case .delete(let delete): return try carryOut(delete)
-        case .truncate(let names): return try truncate(names)
+        case .truncate(let names, let restartsIdentity): return try truncate(names, restartsIdentity: restartsIdentity)
         case .createTable(let table, .some(let rows)): return try createTable(table, rows: rows, text: text)
         case .createTable, .drop, .alter, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline,
             .createSubscription, .comment:
@@ -55,6 +55,7 @@ extension DatabaseSession {
                 _ = try closeCursor(nil)
                 parameters.resetAll()
             }
+            if target == .all || target == .sequences { drawn.forget() }
             return .done(tag: "DISCARD \(target.rawValue.uppercased())")
         case .accepted(let tag, let message):
             if let message { notice(message) }

@@ -53,6 +53,7 @@ final class DatabaseSession: SQLSession {
     let client: SessionClient
     let limits: StatementLimits
     let signal: any WaitSignal
+    let drawn = DrawnNumbers()
     var parameters: SessionParameters
     var current = Transaction(isExplicit: false)
     var cursors: [String: HeldCursor] = [:]
@@ -105,7 +106,7 @@ final class DatabaseSession: SQLSession {
         context.zone = context.zone(named: parameters["timezone"] ?? "UTC") ?? .utc
         context.now = now
         context.catalog = SessionFunctions(
-            facts: SystemFacts(catalog: boundCatalog(), client: client, parameters: parameters, database: database), limits: limits)
+            facts: SystemFacts(catalog: boundCatalog(), client: client, parameters: parameters, database: database), limits: limits, drawn: drawn)
         return context
     }
 

@@ -17,6 +17,7 @@ extension Binder {
     mutating func call(_ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
         if !catalog.functionsAreBuiltIn, call.over == nil, let bound = try userCall(call, block) { return bound }
         let name = try functionName(call.name)
+        if name == "make_interval", call.arguments.contains(where: \.isNamed) { return try interval(ofNamed: call, block) }
         if Self.rowFunctions.contains(name), call.over == nil, !call.isStar { return try setCall(name, call, block) }
         // The usual case first, and out of the way of the frame that the others need.
         if call.over == nil, call.filter == nil, !call.isStar, !call.isDistinct, call.orderBy.isEmpty, call.withinGroup.isEmpty, !call.ignoresNulls,
@@ -25,6 +26,33 @@ extension Binder {
             return try scalar(name, call, block)
         }
         return try specialCall(name, call, block)
+    }
+
+    /// `make_interval(days => 3)`: parts that are not named are 0.
+    @inline(never)
+    private mutating func interval(ofNamed call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
+        let names = ["years", "months", "weeks", "days", "hours", "mins", "secs"]
+        var parts = names.map { _ in ExpressionSyntax(kind: .integer("0"), position: call.position, depth: 1) }
+        var given: Set<Int> = []
+        for (place, argument) in call.arguments.enumerated() {
+            var at = place
+            var value = argument
+            if case .named(let name, let inner) = argument.kind {
+                guard let named = names.firstIndex(of: name.text) else {
+                    throw SQLError(.undefinedFunction, "function make_interval has no argument named \"\(name.text)\"", at: name.position)
+                }
+                (at, value) = (named, inner)
+            } else if !given.isSubset(of: 0..<place) {
+                throw .syntaxError("positional argument cannot follow named argument", at: argument.position)
+            }
+            guard at < parts.count, given.insert(at).inserted else {
+                throw .syntaxError("argument name \"\(at < names.count ? names[at] : "")\" used more than once", at: argument.position)
+            }
+            parts[at] = value
+        }
+        var positional = call
+        positional.arguments = parts
+        return try scalar("make_interval", positional, block)
     }
 
     @inline(never)
@@ -145,7 +173,9 @@ extension Binder {
         if clockIsColumn {
             return try coerce(Bound(.column(TableColumn.now, .timestamptz)), to: type, at: call.position, context: .explicit)
         }
-        if isContinuous, type == .timestamptz, block.clause == .condition { return Bound(.column(Block.now, .timestamptz)) }
+        if isContinuous, block.clause == .condition {
+            return try coerce(Bound(.column(Block.now, .timestamptz)), to: type, at: call.position, context: .explicit)
+        }
         if isContinuous {
             throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position, hint: "In WHERE now() may be compared with a time of the rows; elsewhere use their event time.")
         }

@@ -131,7 +131,7 @@ extension Binder {
         return nil
     }
 
-    private func constrained(_ entry: RelationEntry, at position: Int) throws(SQLError) -> TableDefinition {
+    func constrained(_ entry: RelationEntry, at position: Int) throws(SQLError) -> TableDefinition {
         if case .table(let table) = entry.kind { return table }
         throw SQLError(.wrongObjectType, "\"\(CatalogNames.parts(entry.name).name)\" is not a table", at: position)
     }

@@ -196,8 +196,11 @@ extension Binder {
                 text.utf8.allSatisfy({ isDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: ".") || $0 == 32 })
             {
                 text += " \(unit)"
-            } else if fields.contains(" to "), fields != "day to second", fields != "hour to second", fields != "year to month" {
-                throw .notSupported("INTERVAL … \(fields.uppercasedASCII)", at: position)
+            } else if fields.contains(" to "), !["day to second", "day to minute", "hour to second", "hour to minute", "year to month"].contains(fields) {
+                guard fields == "minute to second", text.utf8.count(where: { $0 == UInt8(ascii: ":") }) == 1 else {
+                    throw .notSupported("INTERVAL … \(fields.uppercasedASCII)", at: position)
+                }
+                text = "00:" + text
             }
         }
         return try coerce(Bound(.literal(.text(text), .unknown)), to: target, at: position, context: .explicit)
@@ -395,6 +398,18 @@ extension Binder {
         _ operand: ExpressionSyntax, _ test: ExpressionSyntax.IsTest, _ negated: Bool, at position: Int, _ block: Block
     ) throws(SQLError) -> Bound {
         let bound: Bound
+        if case .row(let items) = operand.kind, test == .null, !items.isEmpty {
+            // Each of them is NULL; none of them is.
+            var tests: [Expression] = []
+            var size = 1
+            for item in items {
+                let value = try typed(item, block)
+                let isNull = Simplifier.isNull(value.expression)
+                tests.append(negated ? Simplifier.not(isNull) : isNull)
+                size += value.size + 1
+            }
+            return Bound(Simplifier.and(tests), size: size)
+        }
         switch test {
         case .null: bound = try typed(operand, block)
         case .unknown: bound = try boolean(operand, negated ? "IS NOT UNKNOWN" : "IS UNKNOWN", block)

@@ -84,15 +84,18 @@ extension Binder {
     private mutating func read(_ source: SourceDefinition, at position: Int) throws(SQLError) -> Plan {
         let fields = source.fields
         var plan = try counted(.source(name: source.name, columns: Array(fields.indices), fields: fields), at: position)
-        guard !source.computed.isEmpty else { return plan }
+        let shown = source.shown
+        guard shown.count != fields.count || !source.computed.isEmpty else { return plan }
         if isContinuous, source.computed.contains(where: { $0.expression.columns.contains(TableColumn.now) }) {
             plan = try counted(.stamped(plan, fields: fields + [Field(name: "proctime", type: .timestamptz)]), at: position)
         }
-        var columns = fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
-        for column in source.computed {
-            let value = isContinuous
-                ? column.expression.renumbered { $0 == TableColumn.now ? fields.count : $0 } : atNow(column.expression)
-            columns.insert(value, at: min(column.place, columns.count))
+        let columns = shown.map { column -> Expression in
+            switch column {
+            case .record(let at): return .column(at, fields[at].type)
+            case .computed(let at):
+                let expression = source.computed[at].expression
+                return isContinuous ? expression.renumbered { $0 == TableColumn.now ? fields.count : $0 } : atNow(expression)
+            }
         }
         return try counted(.project(plan, columns, source.shownFields), at: position)
     }

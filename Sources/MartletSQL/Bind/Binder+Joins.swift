@@ -151,22 +151,33 @@ extension Binder {
 
         // An aggregate has a row for each row on the left, whether anything matched or not.
         let isOptional = kind == .left || subquery.nothing != nil
+        var condition: Expression?
+        if case .on(let written)? = syntax?.condition {
+            let bound = try joinCondition(written, scope)
+            if bound != .literal(.boolean(true), .boolean) { condition = bound }
+        }
+        var conditions = subquery.conditions(width)
+        let isTested = kind == .left && condition != nil
+        if isTested, subquery.nothing == nil, let condition {
+            // What does not match by it does not match.
+            let own = subquery.results(width, isOptional: false)
+            conditions.append(condition.rewritingColumns { ordinal, type in ordinal < width ? .column(ordinal, type) : own[ordinal - width] })
+        }
         let join = Plan.join(
-            left.0, subquery.plan, isOptional ? .left : .inner, condition: Simplifier.and(subquery.conditions(width)),
+            left.0, subquery.plan, isOptional ? .left : .inner, condition: Simplifier.and(conditions),
             fields: left.0.fields + subquery.plan.fields)
         let columns = left.0.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
-        let results = isOptional ? subquery.resultsOrNothing(width) : subquery.results(width, isOptional: false)
-        let fields = left.0.fields + names
-        var plan = try counted(.project(join, columns + results, fields), 2, at: position)
-        if case .on(let condition)? = syntax?.condition {
-            let bound = try joinCondition(condition, scope)
-            if bound != .literal(.boolean(true), .boolean) {
-                guard kind != .left else {
-                    throw .notSupported("LEFT JOIN LATERAL … ON other than TRUE", at: condition.position, hint: "Put the condition into the subquery.")
-                }
-                plan = try counted(.filter(plan, bound), at: condition.position)
+        var results = isOptional ? subquery.resultsOrNothing(width) : subquery.results(width, isOptional: false)
+        if isTested, subquery.nothing != nil, let condition {
+            let values = results
+            let holds = condition.rewritingColumns { ordinal, type in ordinal < width ? .column(ordinal, type) : values[ordinal - width] }
+            results = results.map {
+                Simplifier.conditional([ConditionalBranch(condition: holds, result: $0)], otherwise: .literal(.null, $0.type), $0.type)
             }
         }
+        let fields = left.0.fields + names
+        var plan = try counted(.project(join, columns + results, fields), 2, at: position)
+        if let condition, kind != .left { plan = try counted(.filter(plan, condition), at: position) }
         return (plan, scope)
     }
 }

@@ -19,6 +19,7 @@ extension Binder {
     /// The answer to a query at hand: sorted and cut by whoever reads it.
     mutating func boundQuery(_ syntax: QuerySyntax) throws(SQLError) -> BoundQuery {
         var ordered = try inCommonTables(syntax) { (binder) throws(SQLError) in try binder.ordered(syntax) }
+        if syntax.locksRows { notices.append("rows are not locked: a transaction whose rows another one changes meanwhile ends with 40001") }
         ordered.plan = try settled(ordered.plan, at: syntax.position)
         try checkHeight(ordered.plan, at: syntax.position)
         if syntax.emitOnWindowClose != nil { ordered.plan = .emitOnWindowClose(ordered.plan) }

@@ -43,7 +43,13 @@ extension Binder {
                 .undefinedObject, "window \"\(name.text)\" does not exist", at: name.position,
                 hint: near.map { "Perhaps you meant the window \"\($0)\"." })
         }
-        if base.name != nil { throw .notSupported("a window defined by another window", at: name.position) }
+        if base.name != nil {
+            // Of the windows before it only: none is its own origin.
+            let known = block.windows
+            block.windows[name.text] = nil
+            defer { block.windows = known }
+            base = try overDefinition(base, block)
+        }
         if !over.partition.isEmpty {
             throw SQLError(.windowingError, "cannot override PARTITION BY clause of window \"\(name.text)\"", at: name.position)
         }

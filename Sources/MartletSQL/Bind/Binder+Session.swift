@@ -11,13 +11,13 @@ extension Binder {
         case .insert(let insert): return .session(.insert(try self.insert(insert)))
         case .update(let update): return .session(.update(try self.update(update)))
         case .delete(let delete): return .session(.delete(try self.delete(delete)))
-        case .truncate(let names):
+        case .truncate(let names, let restartsIdentity):
             var tables: [String] = []
             for name in names {
                 let table = try changedTable(name, "truncate")
                 if !tables.contains(table.name) { tables.append(table.name) }
             }
-            return .session(.truncate(tables))
+            return .session(.truncate(tables, restartsIdentity: restartsIdentity))
         case .drop(let drop): return .session(try self.drop(drop))
         case .alter(let alter): return .session(try self.alter(alter))
         case .createIndex(let create): return try index(create, text: own)
@@ -190,9 +190,6 @@ extension Binder {
         case .source, .view, .lateTable, .deadLetters, .system, .sink:
             throw SQLError(.wrongObjectType, "cannot create index on \(entry.noun) \"\(create.table.last.text)\"", at: create.table.position)
         }
-        if create.isUnique {
-            throw .notSupported("a unique index", at: create.position, hint: "UNIQUE of the table, or ALTER TABLE … ADD UNIQUE (…), does the same.")
-        }
         var columns: [Int] = []
         var names: [String] = []
         let block = Block(scope: Scope(relation: create.table.last.text, fields: entry.fields))
@@ -206,6 +203,7 @@ extension Binder {
             }
         }
         let own = CatalogNames.parts(entry.name)
+        if create.isUnique { try checkMayBeUnique(create, entry, columns) }
         let name = create.name?.text ?? ([own.name] + names + ["idx"]).joined(separator: "_")
         let canonical = CatalogNames.canonical(schema: own.schema, name: name)
         if catalog.hasObject(.index, named: canonical) {
@@ -214,7 +212,21 @@ extension Binder {
         return .session(
             .createIndex(
                 IndexDefinition(
-                    name: canonical, table: entry.name, columns: columns, isUnique: false, ifNotExists: create.ifNotExists, text: text)))
+                    name: canonical, table: entry.name, columns: columns, isUnique: create.isUnique, ifNotExists: create.ifNotExists, text: text)))
+    }
+
+    /// A unique index is a UNIQUE constraint by another name.
+    private func checkMayBeUnique(_ create: CreateIndexSyntax, _ entry: RelationEntry, _ columns: [Int]) throws(SQLError) {
+        guard case .table(let table) = entry.kind else {
+            throw .notSupported("a unique index on a \(entry.noun)", at: create.table.position, hint: "Its rows are what its query gives.")
+        }
+        if table.source != nil { throw .notSupported("a unique index on a table with a connector", at: create.table.position) }
+        guard columns.count == create.columns.count, Set(columns).count == columns.count else {
+            throw .notSupported("a unique index over anything but different columns", at: create.position)
+        }
+        if let name = create.name, table.checks.contains(where: { $0.name == name.text }) || table.uniqueKeys.contains(where: { $0.name == name.text }) {
+            throw SQLError(.duplicateTable, "relation \"\(name.text)\" already exists", at: name.position)
+        }
     }
 
     private mutating func subscription(_ create: CreateSubscriptionSyntax, text: String) throws(SQLError) -> BoundStatement {

@@ -10,7 +10,11 @@ extension Binder {
             if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
             return .createSource(try source(create, text: own))
         case .createView(let create):
-            if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
+            if create.replaces {
+                try checkMayReplace(create)
+            } else if let skipped = try existing(create.name, create.ifNotExists) {
+                return skipped
+            }
             let view = try view(create, text: own)
             return create.isMaterialized ? .createMaterializedView(view) : .createView(view)
         case .createSink(let create):
@@ -34,6 +38,14 @@ extension Binder {
             throw SQLError(.duplicateTable, "relation \"\(name.last.text)\" already exists", at: name.last.position)
         }
         return .skipped(notice: "relation \"\(name.last.text)\" already exists, skipping")
+    }
+
+    private func checkMayReplace(_ create: CreateViewSyntax) throws(SQLError) {
+        guard let entry = catalog.relation(named: try objectName(create.name)) else { return }
+        let kind: ObjectKind = create.isMaterialized ? .materializedView : .view
+        guard entry.objectKind == kind else {
+            throw SQLError(.wrongObjectType, "\"\(create.name.last.text)\" is not a \(kind.rawValue)", at: create.name.position)
+        }
     }
 
     private mutating func explain(_ syntax: StatementSyntax, text: [UInt8]) throws(SQLError) -> String {
@@ -86,6 +98,11 @@ extension Binder {
         view.pipeline = create.pipeline?.text
         view.dependencies = dependencies
         view.ifNotExists = create.ifNotExists
+        view.replaces = create.replaces
+        if create.replaces, dependencies.contains(position) {
+            throw SQLError(
+                SQLState("42P17"), "infinite recursion detected in rules for relation \"\(create.name.last.text)\"", at: create.name.position)
+        }
         view.text = text
         return view
     }

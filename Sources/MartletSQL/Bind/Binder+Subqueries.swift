@@ -189,7 +189,7 @@ extension Binder {
         guard plan.fields.count == 1 else {
             throw SQLError(.syntaxError, "subquery must return only one column", at: query.position)
         }
-        if !plan.isSingleRow {
+        if !plan.isSingleRow, !Self.isOneByKey(plan, in: catalog) {
             guard !isContinuous else {
                 throw .notSupported(
                     "a subquery that may return more than one row", at: query.position,
@@ -198,6 +198,24 @@ extension Binder {
             plan = Self.singleRow(of: plan)
         }
         return try scalar(plan.withoutHaving, block, at: query.position)
+    }
+
+    /// A row is asked for by all columns of a key: there is never more than one.
+    private static func isOneByKey(_ plan: Plan, in catalog: any CatalogReader) -> Bool {
+        switch plan {
+        case .project(let input, _, _): return isOneByKey(input, in: catalog)
+        case .filter(let input, let condition):
+            let fixed = Optimiser.conjuncts(condition).compactMap { conjunct -> Int? in
+                guard case .call(.equal, let operands, _) = conjunct else { return nil }
+                for (side, other) in [(0, 1), (1, 0)] {
+                    guard let ordinal = operands[side].columnOrdinal, !Block.isOuter(ordinal) else { continue }
+                    if operands[other].columns.allSatisfy({ Block.isOuter($0) }) { return ordinal }
+                }
+                return nil
+            }
+            return input.keys(in: catalog).contains { Set($0).isSubset(of: fixed) } || isOneByKey(input, in: catalog)
+        default: return false
+        }
     }
 
     private mutating func scalar(_ plan: Plan, _ block: Block, at position: Int) throws(SQLError) -> Bound {
@@ -423,56 +441,6 @@ extension Binder {
         return mapped.renumbered {
             if Block.isOuter($0) { return $0 }
             return $0 >= Block.innerBase ? $0 - Block.innerBase : $0 + Block.outerBase
-        }
-    }
-
-    // MARK: The clock
-
-    /// A filter whose conjuncts may compare something with now().
-    private mutating func temporal(_ plan: Plan, _ condition: Expression, at position: Int) throws(SQLError) -> Plan {
-        let conjuncts = Optimiser.conjuncts(condition)
-        let timed = conjuncts.filter { $0.columns.contains(Block.now) }
-        if timed.isEmpty { return try counted(.filter(plan, condition), at: position) }
-        var result = Optimiser.filtered(plan, conjuncts.filter { !$0.columns.contains(Block.now) })
-        for conjunct in timed {
-            guard let (from, until) = span(conjunct) else {
-                throw .notSupported(
-                    "this condition on now()", at: position,
-                    hint: "Compare a time of the row with now(), or with now() plus or minus an interval, by <, <=, > or >=.")
-            }
-            result = try counted(.temporal(result, from: from, until: until), at: position)
-        }
-        return result
-    }
-
-    /// From when, and until when, a comparison with the clock holds.
-    private func span(_ condition: Expression) -> (from: Expression?, until: Expression?)? {
-        guard case .call(let function, let operands, _) = condition, operands.count == 2 else { return nil }
-        let isSwapped = operands[0].columns.contains(Block.now)
-        let (row, clock) = isSwapped ? (operands[1], operands[0]) : (operands[0], operands[1])
-        guard !row.columns.contains(Block.now), row.type == .timestamptz else { return nil }
-        var moved = row
-        guard Self.solve(clock, &moved) else { return nil }
-        let next = Expression.call(
-            .add, [moved, .literal(.interval(Interval(micros: 1)), .interval)], .timestamptz)
-        switch (function, isSwapped) {
-        case (.less, false), (.greater, true): return (next, nil)
-        case (.lessOrEqual, false), (.greaterOrEqual, true): return (moved, nil)
-        case (.greater, false), (.less, true): return (nil, moved)
-        case (.greaterOrEqual, false), (.lessOrEqual, true): return (nil, next)
-        default: return nil
-        }
-    }
-
-    /// now() ± intervals, brought to the row's side.
-    private static func solve(_ clock: Expression, _ row: inout Expression) -> Bool {
-        switch clock {
-        case .column(Block.now, _): return true
-        case .call(let function, let operands, _) where operands.count == 2 && operands[1].type == .interval:
-            guard function == .add || function == .subtract, !operands[1].columns.contains(Block.now) else { return false }
-            row = .call(function == .add ? .subtract : .add, [row, operands[1]], .timestamptz)
-            return solve(operands[0], &row)
-        default: return false
         }
     }
 }

@@ -11,6 +11,7 @@ extension Binder {
             create.columns = try columns(of: plan, as: create)
             rows = plan
         }
+        try takeColumns(&create)
         var table = TableDefinition(name: try objectName(create.name), columns: [])
         try addColumns(create, to: &table)
         table.primaryKey = try primaryKey(create, table.columns)
@@ -25,11 +26,34 @@ extension Binder {
         table.pipeline = create.pipeline?.text
         table.ifNotExists = create.ifNotExists
         table.text = text
-        if let plan = rows {
+        if create.isEmpty {
+            rows = nil
+        } else if let plan = rows {
             let names = create.columns.map(\.column.name)
             rows = try optimised(try self.rows(plan, into: table, columns: names, at: create.position), at: create.position)
         }
         return .createTable(table, rows: rows)
+    }
+
+    /// Puts in the columns of the relations that LIKE names: names, types, NOT NULL.
+    private mutating func takeColumns(_ create: inout CreateTableSyntax) throws(SQLError) {
+        for (place, name, takesKey) in create.likes.reversed() {
+            let entry = try entry(name)
+            var key: [Int] = []
+            var notNull: [Int] = []
+            if case .table(let table) = entry.kind {
+                key = table.primaryKey
+                notNull = table.columns.indices.filter { table.columns[$0].isNotNull }
+            }
+            let taken = entry.fields.enumerated().map { at, field in
+                TableColumnSyntax(
+                    column: ColumnSyntax(
+                        name: Identifier(text: field.name, position: name.position), type: TypeSyntax(field.type, at: name.position),
+                        isNotNull: notNull.contains(at)))
+            }
+            create.columns.insert(contentsOf: taken, at: place)
+            if takesKey, !key.isEmpty, create.primaryKey == nil { create.primaryKey = key.map { taken[$0].column.name } }
+        }
     }
 
     /// Of CREATE TABLE … AS: the query's columns under the names given.
@@ -290,30 +314,7 @@ extension Binder {
             try checkIsFree(new, entry)
             return .renameColumn(ordinal, to: new.text)
         case .addColumn(let syntax, let ifNotExists):
-            guard entry.objectKind == .table || entry.objectKind == .source else {
-                throw SQLError(.wrongObjectType, "\"\(own.name)\" is not a table", at: syntax.column.name.position)
-            }
-            if ifNotExists, entry.fields.contains(where: { $0.name == syntax.column.name.text }) {
-                notices.append("column \"\(syntax.column.name.text)\" of relation \"\(own.name)\" already exists, skipping")
-                return nil
-            }
-            try checkIsFree(syntax.column.name, entry)
-            if syntax.isPrimaryKey { throw .notSupported("a primary key that is added later", at: syntax.column.name.position) }
-            if syntax.identity != nil || !syntax.constraints.isEmpty {
-                throw .notSupported(
-                    "a column with these constraints that is added later", at: syntax.column.name.position,
-                    hint: "Add the column, then ALTER TABLE … ADD CONSTRAINT.")
-            }
-            if let generated = syntax.generated { throw .notSupported("a generated column that is added later", at: generated.position) }
-            let type = try columnType(syntax.column.type, of: syntax.column.name.text)
-            let plain = TableColumn(name: syntax.column.name.text, type: type, isNotNull: syntax.column.isNotNull)
-            let added = try computed(syntax, plain, among: [], generated: [])
-            var backfill = Value.null
-            if let value = added.defaultValue.map(atNow) {
-                let computed = try Simplifier.constantValue(of: value, context)
-                backfill = value.literalValue ?? computed ?? .null
-            }
-            return .addColumn(added, backfill: backfill)
+            return try addedColumn(syntax, ifNotExists: ifNotExists, entry, &notices)
         case .dropColumn(let name, let ifExists, let isCascade):
             guard entry.objectKind == .table || entry.objectKind == .source else {
                 throw SQLError(.wrongObjectType, "\"\(own.name)\" is not a table", at: name.position)
@@ -323,8 +324,14 @@ extension Binder {
                 return nil
             }
             let ordinal = try column(name)
-            if case .table(let table) = entry.kind { try checkMayGo(ordinal, table, name) }
+            switch entry.kind {
+            case .table(let table): try checkMayGo(ordinal, table, name)
+            case .source(let source): try checkMayGo(ordinal, source, name)
+            default: break
+            }
             return .dropColumn(ordinal, isCascade: isCascade)
+        case .setDefault(let name, let value): return try newDefault(value, of: try column(name), name, entry)
+        case .setNotNull(let name, let isNotNull): return try newNotNull(isNotNull, of: try column(name), name, entry)
         case .addConstraint(let syntax): return try addConstraint(syntax, entry)
         case .dropConstraint(let name, let ifExists): return try dropConstraint(name, ifExists: ifExists, entry, &notices)
         case .setSchema(let name):
@@ -345,10 +352,110 @@ extension Binder {
         }
     }
 
+    /// ADD COLUMN; nil: it is there, and IF NOT EXISTS says so.
+    private mutating func addedColumn(
+        _ syntax: TableColumnSyntax, ifNotExists: Bool, _ entry: RelationEntry, _ notices: inout [String]
+    ) throws(SQLError) -> AlterStatement.Change? {
+        guard entry.objectKind == .table || entry.objectKind == .source else {
+            throw SQLError(.wrongObjectType, "\"\(CatalogNames.parts(entry.name).name)\" is not a table", at: syntax.column.name.position)
+        }
+        if ifNotExists, entry.fields.contains(where: { $0.name == syntax.column.name.text }) {
+            notices.append("column \"\(syntax.column.name.text)\" of relation \"\(CatalogNames.parts(entry.name).name)\" already exists, skipping")
+            return nil
+        }
+        try checkIsFree(syntax.column.name, entry)
+        if syntax.isPrimaryKey { throw .notSupported("a primary key that is added later", at: syntax.column.name.position) }
+        if syntax.identity != nil || !syntax.constraints.isEmpty {
+            throw .notSupported(
+                "a column with these constraints that is added later", at: syntax.column.name.position,
+                hint: "Add the column, then ALTER TABLE … ADD CONSTRAINT.")
+        }
+        if case .source(let source) = entry.kind { try checkMayGrow(source, syntax) }
+        let type = try columnType(syntax.column.type, of: syntax.column.name.text)
+        let plain = TableColumn(name: syntax.column.name.text, type: type, isNotNull: syntax.column.isNotNull)
+        var columns: [TableColumn] = []
+        if case .table(let table) = entry.kind, let generated = syntax.generated {
+            if table.source != nil { throw .notSupported("a generated column that a table with a connector gets later", at: generated.position) }
+            columns = table.columns + [plain]
+        } else if let generated = syntax.generated {
+            throw .notSupported("a generated column that a source gets later", at: generated.position)
+        }
+        let added = try computed(syntax, plain, among: columns, generated: columns.map { $0.generated != nil })
+        if let generated = added.generated, generated.columns.contains(TableColumn.now) {
+            throw .notSupported("a generated column that reads the clock and is added later", at: syntax.column.name.position)
+        }
+        var backfill = Value.null
+        if let value = added.defaultValue.map(atNow) {
+            let computed = try Simplifier.constantValue(of: value, context)
+            backfill = value.literalValue ?? computed ?? .null
+        }
+        return .addColumn(added, backfill: backfill)
+    }
+
+    private mutating func newDefault(
+        _ value: ExpressionSyntax?, of ordinal: Int, _ name: Identifier, _ entry: RelationEntry
+    ) throws(SQLError) -> AlterStatement.Change {
+        let table = try constrained(entry, at: name.position)
+        if table.columns[ordinal].generated != nil || table.columns[ordinal].identity != nil {
+            throw SQLError(
+                .syntaxError, "column \"\(name.text)\" of relation \"\(CatalogNames.parts(entry.name).name)\" is computed", at: name.position,
+                hint: "It has no default.")
+        }
+        guard let value else { return .setDefault(ordinal, nil) }
+        let syntax = ColumnSyntax(name: name, type: TypeSyntax(table.columns[ordinal].type, at: name.position), isNotNull: false)
+        var given = TableColumnSyntax(column: syntax)
+        given.defaultValue = value
+        return .setDefault(ordinal, try computed(given, table.columns[ordinal], among: [], generated: []).defaultValue)
+    }
+
+    private func newNotNull(
+        _ isNotNull: Bool, of ordinal: Int, _ name: Identifier, _ entry: RelationEntry
+    ) throws(SQLError) -> AlterStatement.Change {
+        let table = try constrained(entry, at: name.position)
+        if table.source != nil { throw .notSupported("NOT NULL of a table with a connector that is added later", at: name.position) }
+        if !isNotNull, table.primaryKey.contains(ordinal) || table.columns[ordinal].identity != nil {
+            throw SQLError(
+                .invalidTableDefinition,
+                table.primaryKey.contains(ordinal)
+                    ? "column \"\(name.text)\" is in a primary key" : "column \"\(name.text)\" of relation \"\(CatalogNames.parts(entry.name).name)\" is an identity column",
+                at: name.position)
+        }
+        return .setNotNull(ordinal, isNotNull)
+    }
+
     private func checkIsFree(_ name: Identifier, _ entry: RelationEntry) throws(SQLError) {
         guard entry.fields.contains(where: { $0.name == name.text }) else { return }
         throw SQLError(
             .duplicateColumn, "column \"\(name.text)\" of relation \"\(CatalogNames.parts(entry.name).name)\" already exists", at: name.position)
+    }
+
+    /// A column of a source is read from where its records have it.
+    private func checkMayGrow(_ source: SourceDefinition, _ syntax: TableColumnSyntax) throws(SQLError) {
+        let position = syntax.column.name.position
+        if syntax.defaultValue != nil { throw .notSupported("DEFAULT of a source's column", at: position) }
+        guard source.encode.encoding == .json || source.encode.encoding == .csv else {
+            throw SQLError(
+                .invalidTableDefinition, "records of ENCODE \(source.encode.encoding.rawValue.uppercasedASCII) have one column", at: position)
+        }
+        try checkHasNoLateTable(source, at: position)
+    }
+
+    private func checkHasNoLateTable(_ source: SourceDefinition, at position: Int) throws(SQLError) {
+        guard let late = source.lateTable else { return }
+        throw .notSupported(
+            "another column of a source whose late rows have a table", at: position, hint: "\"\(late)\" has the columns that the source had.")
+    }
+
+    private func checkMayGo(_ ordinal: Int, _ source: SourceDefinition, _ name: Identifier) throws(SQLError) {
+        try checkHasNoLateTable(source, at: name.position)
+        if source.shown.count == 1 { throw SQLError(.invalidTableDefinition, "a source needs columns", at: name.position) }
+        guard case .record(let at) = source.shown[ordinal] else { return }
+        let isUsed = source.computed.contains { $0.expression.columns.contains(at) }
+        guard source.watermark?.column != at, !isUsed else {
+            throw SQLError(
+                SQLState("2BP01"),
+                "cannot drop column \"\(name.text)\" because \(isUsed ? "a generated column" : "the watermark") needs it", at: name.position)
+        }
     }
 
     private func checkMayGo(_ ordinal: Int, _ table: TableDefinition, _ name: Identifier) throws(SQLError) {

@@ -139,6 +139,10 @@ package struct SQLCatalog: CatalogReader {
             if let late = source.lateTable {
                 try add(RelationEntry(name: late, kind: .lateTable(source: source.name), fields: source.lateFields))
             }
+        case .createView(let view) where view.replaces, .createMaterializedView(let view) where view.replaces:
+            let isMaterialized = if case .createMaterializedView = statement { true } else { false }
+            remove(.view, named: view.name)
+            try add(RelationEntry(name: view.name, kind: isMaterialized ? .materializedView(view) : .view(view), fields: view.fields))
         case .createView(let view): try add(RelationEntry(name: view.name, kind: .view(view), fields: view.fields))
         case .createMaterializedView(let view): try add(RelationEntry(name: view.name, kind: .materializedView(view), fields: view.fields))
         case .createSink(let sink): try add(RelationEntry(name: sink.name, kind: .sink(sink), fields: sink.fields))

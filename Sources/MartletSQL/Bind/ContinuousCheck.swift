@@ -36,7 +36,7 @@ struct ContinuousCheck {
             }
         case .aggregate(let input, let keys, _, _, _):
             let eventTime = input.eventTimeColumns(in: catalog)
-            if let emit, !keys.contains(where: { $0.columnOrdinal.map(eventTime.contains) ?? false }) {
+            if let emit, !keys.contains(where: { ($0.followedTime?.column).map(eventTime.contains) ?? false }) {
                 throw SQLError(
                     .featureNotSupported, "EMIT ON WINDOW CLOSE needs window_start, window_end or the watermark's column in GROUP BY", at: emit,
                     hint: "Read the source through TUMBLE or HOP and group by window_start.")
@@ -51,10 +51,10 @@ struct ContinuousCheck {
                     "OVER that is not ordered by event time, ascending", at: emit,
                     hint: "ORDER BY the watermark's column or window_start first, or add window_start to PARTITION BY.")
             }
-            if let call = calls.first(where: { !$0.isRunning }) {
+            if let call = calls.first(where: { !$0.isRunning && !$0.becomesFinal }) {
                 throw .notSupported(
-                    "\(call.function.sqlName) over rows that are yet to come, with EMIT ON WINDOW CLOSE", at: emit,
-                    hint: "Add window_start to PARTITION BY, or leave EMIT ON WINDOW CLOSE out.")
+                    "\(call.function.sqlName) over rows without end, with EMIT ON WINDOW CLOSE", at: emit,
+                    hint: "Let the frame end with the row or a fixed number of rows or time behind it, add window_start to PARTITION BY, or leave EMIT ON WINDOW CLOSE out.")
             }
         case .relation(let name, _):
             if case .system? = catalog.relation(named: name)?.kind {
@@ -100,6 +100,16 @@ struct ContinuousCheck {
 }
 
 extension OverCall {
+    /// Whether the result is known once some more rows, or rows of some later time, have come.
+    package var becomesFinal: Bool {
+        if ignoresNulls { return false }
+        switch function {
+        case .lead: return true
+        case .firstValue, .lastValue, .nthValue, .aggregate: return frame.unit != .groups && frame.end != .unboundedFollowing
+        case .lag, .rowNumber, .rank, .denseRank, .percentRank, .cumeDist, .ntile: return false
+        }
+    }
+
     /// Whether the result is known once the rows up to the current one, and its peers, are.
     package var isRunning: Bool {
         if ignoresNulls { return false }

@@ -186,10 +186,11 @@ extension Parser {
         _ = accept(.only)
         var names = [try objectName()]
         while accept(.comma) { names.append(try objectName()) }
-        if acceptWords("restart", "identity") || acceptWords("continue", "identity") {}
-        if atWord("cascade") { throw .notSupported("TRUNCATE … CASCADE", at: position) }
-        _ = acceptWords("restrict")
-        return .truncate(names)
+        let restarts = acceptWords("restart", "identity")
+        if !restarts { _ = acceptWords("continue", "identity") }
+        // No table's rows depend on another's: CASCADE has nothing to add.
+        if !acceptWords("cascade") { _ = acceptWords("restrict") }
+        return .truncate(names, restartsIdentity: restarts)
     }
 
     // MARK: COPY

@@ -22,7 +22,7 @@ extension Parser {
         if at(.references) || at(.foreign) || atWord("exclude") {
             throw .notSupported(
                 "the constraint \(sourceText(of: current).uppercasedASCII)", at: position,
-                hint: "Tables have PRIMARY KEY, UNIQUE, CHECK and NOT NULL.")
+                hint: "Tables have PRIMARY KEY, UNIQUE, CHECK and NOT NULL; what refers to rows of another table is not checked.")
         }
         return nil
     }

@@ -30,12 +30,25 @@ extension Parser {
                 break
             }
         }
-        if at(.for) { throw .notSupported("FOR UPDATE and FOR SHARE", at: position) }
+        let locks = try rowLocks()
         var emit = given
         if emit == nil { emit = try emitOnWindowClose() }
         return QuerySyntax(
             with: tables, body: body, orderBy: orderBy, limit: limit, offset: offset, hasTies: hasTies, emitOnWindowClose: emit,
-            position: start)
+            locksRows: locks, position: start)
+    }
+
+    /// FOR UPDATE | NO KEY UPDATE | SHARE | KEY SHARE [OF t, …] [NOWAIT | SKIP LOCKED], any number of them.
+    private mutating func rowLocks() throws(SQLError) -> Bool {
+        var hasAny = false
+        while at(.for) {
+            advance()
+            guard acceptWords("no", "key", "update") || acceptWords("update") || acceptWords("key", "share") || acceptWords("share") else { throw unexpected() }
+            if accept(.of) { repeat { _ = try objectName() } while accept(.comma) }
+            _ = acceptWords("nowait") || acceptWords("skip", "locked")
+            hasAny = true
+        }
+        return hasAny
     }
 
     /// EMIT ON WINDOW CLOSE, and where it stands.
@@ -195,7 +208,8 @@ extension Parser {
         } else {
             _ = accept(.all)
         }
-        repeat { select.items.append(try selectItem()) } while accept(.comma)
+        // EXISTS (SELECT FROM t …): rows without columns.
+        if !at(.from) { repeat { select.items.append(try selectItem()) } while accept(.comma) }
         if at(.into) { throw .notSupported("SELECT INTO", at: position) }
         if accept(.from) {
             repeat { select.from.append(try fromItem()) } while accept(.comma)
@@ -433,7 +447,11 @@ extension Parser {
             advance()
             let inner = try nested { (parser) throws(SQLError) in try parser.fromItem() }
             try expect(.rightParenthesis)
-            return inner
+            guard let alias = try tableAlias() else { return inner }
+            // A joined table under one name is a query of all its columns.
+            let all = SelectSyntax(
+                distinct: .no, items: [.all(position: start)], from: [inner], condition: nil, groupBy: [], having: nil, windows: [], position: start)
+            return .subquery(QuerySyntax(with: [], body: .select(all), position: start), alias, position: start)
         }
         let name = try relationName()
         if at(.leftParenthesis) {

@@ -86,7 +86,9 @@ extension Parser {
         let replaces = accept(.or)
         if replaces {
             try expectWord("replace")
-            guard at(.function) else { throw .notSupported("CREATE OR REPLACE", at: replacePosition) }
+            guard at(.function) || at(.view) || at(.materialized) else {
+                throw .notSupported("CREATE OR REPLACE", at: replacePosition, hint: "Views and functions can be replaced.")
+            }
         }
         let isTemporary = acceptWords("temp") || acceptWords("temporary")
         if isTemporary, !at(.table) { throw .notSupported("a temporary \(sourceText(of: current).uppercasedASCII)", at: start) }
@@ -98,10 +100,10 @@ extension Parser {
         case .materialized:
             advance()
             try expect(.view)
-            return .createView(try createView(isMaterialized: true, at: start))
+            return .createView(try createView(isMaterialized: true, replaces: replaces, at: start))
         case .view:
             advance()
-            return .createView(try createView(isMaterialized: false, at: start))
+            return .createView(try createView(isMaterialized: false, replaces: replaces, at: start))
         case .sink:
             advance()
             return .createSink(try createSink(at: start))
@@ -296,7 +298,7 @@ extension Parser {
         return FormatSyntax(format: format, encode: encode, options: options, position: start)
     }
 
-    private mutating func createView(isMaterialized: Bool, at start: Int) throws(SQLError) -> CreateViewSyntax {
+    private mutating func createView(isMaterialized: Bool, replaces: Bool, at start: Int) throws(SQLError) -> CreateViewSyntax {
         let exists = try ifNotExists()
         let name = try objectName()
         let columns = at(.leftParenthesis) ? try identifierList() : []
@@ -307,7 +309,7 @@ extension Parser {
         try expect(.as)
         return CreateViewSyntax(
             name: name, ifNotExists: exists, isMaterialized: isMaterialized, columns: columns, options: options,
-            query: try query(emitOnWindowClose: emit), pipeline: pipeline, position: start)
+            query: try query(emitOnWindowClose: emit), pipeline: pipeline, replaces: replaces, position: start)
     }
 
     private mutating func createSink(at start: Int) throws(SQLError) -> CreateSinkSyntax {

@@ -69,8 +69,8 @@ extension Parser {
         }
         if accept(.as) {
             table.query = try query()
-            if acceptWords("with", "no", "data") { throw .notSupported("WITH NO DATA", at: Int(ahead(-3).start)) }
-            _ = acceptWords("with", "data")
+            table.isEmpty = acceptWords("with", "no", "data")
+            if !table.isEmpty { _ = acceptWords("with", "data") }
         }
         return table
     }
@@ -103,7 +103,14 @@ extension Parser {
                 guard table.primaryKey == nil, !table.columns.contains(where: \.isPrimaryKey) else { throw multipleKeys(table, at: start) }
                 table.primaryKey = try identifierList()
             } else if at(.like) {
-                throw .notSupported("LIKE in CREATE TABLE", at: position)
+                advance()
+                let relation = try objectName()
+                var takesKey = false
+                while let isTaken = acceptWords("including") ? true : acceptWords("excluding") ? false : nil {
+                    if atWord("all") || atWord("indexes") { takesKey = isTaken }
+                    advance()
+                }
+                table.likes.append((table.columns.count, relation, takesKey))
             } else if table.name.parts.isEmpty == false, ahead(1).symbol == .comma || ahead(1).symbol == .rightParenthesis, ahead(1).kind == .symbol {
                 // CREATE TABLE t (a, b) AS …: names alone.
                 let name = try identifier()
@@ -417,9 +424,25 @@ extension Parser {
             while current.kind != .endOfInput, !at(.semicolon) { advance() }
             return .withoutEffect(what)
         }
-        if at(.alter) { throw .notSupported("ALTER COLUMN", at: start) }
+        if accept(.alter) { return try columnAlteration(at: start) }
         if atWord("refresh") || at(.format) || at(.as) { throw .notSupported("ALTER … \(sourceText(of: current).uppercasedASCII)", at: start) }
         throw unexpected()
+    }
+
+    /// Behind ALTER.
+    private mutating func columnAlteration(at start: Int) throws(SQLError) -> AlterSyntax.Change {
+        _ = acceptWords("column")
+        let name = try identifier()
+        if acceptWords("set", "default") { return .setDefault(name, try expression()) }
+        if acceptWords("drop", "default") { return .setDefault(name, nil) }
+        if acceptWords("set", "not", "null") { return .setNotNull(name, true) }
+        if acceptWords("drop", "not", "null") { return .setNotNull(name, false) }
+        if acceptWords("set", "statistics") || acceptWords("set", "storage") || acceptWords("set", "compression") {
+            advance()
+            return .withoutEffect("ALTER COLUMN … SET")
+        }
+        throw .notSupported(
+            "changing a column's type", at: start, hint: "Add a column of that type, fill it by UPDATE, drop this one and rename the other.")
     }
 
     /// COMMENT ON kind name IS 'text' | NULL.

@@ -35,6 +35,8 @@ package struct SourceColumn: Hashable, Sendable {
     package var jsonPath: [String]?
     /// INCLUDE HEADER 'name' AS c: that header's value alone (BYTEA); nil: all headers (JSONB).
     package var headerName: String?
+    /// ALTER SOURCE … DROP COLUMN: it keeps its place, so that others keep theirs, and is neither shown nor read any more.
+    package var isDropped = false
 
     package init(
         name: String, type: DataType, isNotNull: Bool = false, role: Role = .field, jsonPath: [String]? = nil, headerName: String? = nil
@@ -144,11 +146,48 @@ package struct SourceDefinition: Hashable, Sendable {
     /// The columns that records have.
     package var fields: [Field] { columns.map { Field(name: $0.name, type: $0.type) } }
 
+    /// What the relation shows at a place.
+    package enum ShownColumn: Hashable, Sendable {
+        /// A column of the records, by its place among them.
+        case record(Int)
+        /// By its place among the computed ones.
+        case computed(Int)
+    }
+
+    package var shown: [ShownColumn] {
+        var shown = columns.indices.filter { !columns[$0].isDropped }.map { ShownColumn.record($0) }
+        for (at, column) in computed.enumerated() { shown.insert(.computed(at), at: min(column.place, shown.count)) }
+        return shown
+    }
+
     /// All columns, as the relation shows them.
     package var shownFields: [Field] {
-        var shown = fields
-        for column in computed { shown.insert(Field(name: column.name, type: column.type), at: min(column.place, shown.count)) }
-        return shown
+        shown.map { column in
+            switch column {
+            case .record(let at): Field(name: columns[at].name, type: columns[at].type)
+            case .computed(let at): Field(name: computed[at].name, type: computed[at].type)
+            }
+        }
+    }
+
+    /// With another name for a shown column. Its values stay those that records have under the old one.
+    package mutating func renameColumn(_ ordinal: Int, to name: String) {
+        switch shown[ordinal] {
+        case .record(let at):
+            if columns[at].role == .field, columns[at].jsonPath == nil, encode.encoding == .json { columns[at].jsonPath = [columns[at].name] }
+            columns[at].name = name
+        case .computed(let at): computed[at].name = name
+        }
+    }
+
+    /// Without a shown column that nothing else needs.
+    package mutating func dropColumn(_ ordinal: Int) {
+        let gone = shown[ordinal]
+        for at in computed.indices where computed[at].place > ordinal { computed[at].place -= 1 }
+        switch gone {
+        case .record(let at): columns[at].isDropped = true
+        case .computed(let at): computed.remove(at: at)
+        }
     }
 
     /// Called after the source's first name.
@@ -226,6 +265,8 @@ package struct ViewDefinition: Hashable, Sendable {
     /// Relations that the statement names, canonical, each once: also plain views, which the plan no longer shows.
     package var dependencies: [String] = []
     package var ifNotExists = false
+    /// It takes the place of the view of that name, if there is one.
+    package var replaces = false
     package var text = ""
 
     package init(name: String, plan: Plan, fields: [Field], isAppendOnly: Bool, eventTimeColumns: [Int]) {

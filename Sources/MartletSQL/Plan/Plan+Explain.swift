@@ -189,7 +189,7 @@ extension Plan {
             }
         case .aggregate(let input, let keys, _, _, let fields):
             let times = input.eventTimeColumns(in: catalog)
-            let isTimed = keys.contains { $0.columnOrdinal.map(times.contains) ?? false }
+            let isTimed = keys.contains { ($0.followedTime?.column).map(times.contains) ?? false }
             if !keys.isEmpty, input.readsStream, !isTimed {
                 let names = fields.prefix(keys.count).map { quoted($0.name) }.joined(separator: ", ")
                 notes.append("the aggregation keeps a group for each \(names), about \(Plan.stateBytes(fields)) bytes each")

@@ -1,6 +1,28 @@
 internal import MartletCore
 
 extension Plan {
+    /// Sets of output columns whose values together no two rows share, as far as that is known.
+    func keys(in catalog: any CatalogReader) -> [[Int]] {
+        switch self {
+        case .relation(let name, _):
+            guard case .table(let table)? = catalog.relation(named: name)?.kind else { return [] }
+            return table.uniqueKeys.map(\.columns).filter { $0.allSatisfy { table.columns[$0].isNotNull } || table.primaryKey == $0 }
+        case .view(let name, _):
+            guard case .materializedView(let view)? = catalog.relation(named: name)?.kind else { return [] }
+            let key = view.plan.uniqueColumns
+            return key.isEmpty ? [] : [key]
+        case .filter(let input, _): return input.keys(in: catalog)
+        case .project(let input, let expressions, _):
+            return input.keys(in: catalog).compactMap { key in
+                let places = key.compactMap { column in expressions.firstIndex { $0.columnOrdinal == column } }
+                return places.count == key.count ? places : nil
+            }
+        default:
+            let key = uniqueColumns
+            return key.isEmpty ? [] : [key]
+        }
+    }
+
     /// Output columns whose values together no two rows share, where the plan's shape says so; empty: unknown.
     package var uniqueColumns: [Int] {
         switch self {

@@ -84,7 +84,7 @@ extension Plan {
     private static func carried(_ expressions: [Expression], _ columns: Set<Int>) -> Set<Int> {
         var result: Set<Int> = []
         for (index, expression) in expressions.enumerated() {
-            if let ordinal = expression.columnOrdinal, columns.contains(ordinal) { result.insert(index) }
+            if let ordinal = expression.followedTime?.column, columns.contains(ordinal) { result.insert(index) }
         }
         return result
     }

@@ -31,7 +31,7 @@ package indirect enum SessionStatement: Sendable {
     case insert(InsertStatement)
     case update(UpdateStatement)
     case delete(DeleteStatement)
-    case truncate([String])
+    case truncate([String], restartsIdentity: Bool)
     case drop(DropStatement)
     case alter(AlterStatement)
     case createIndex(IndexDefinition)
@@ -128,6 +128,9 @@ package struct AlterStatement: Sendable {
         case addUnique(UniqueConstraint)
         /// CHECK or UNIQUE, by its name.
         case dropConstraint(String)
+        /// nil: NULL.
+        case setDefault(Int, Expression?)
+        case setNotNull(Int, Bool)
         /// The new canonical name.
         case setSchema(to: String)
         /// Each takes the other's name (canonical).
@@ -141,7 +144,7 @@ package struct AlterStatement: Sendable {
     package var notices: [String]
 }
 
-/// A hint: what is looked up by the columns. The engine chooses its own indexes.
+/// A hint: what is looked up by the columns. The engine chooses its own indexes. A unique one is a constraint of that name, too.
 package struct IndexDefinition: Hashable, Sendable {
     package var name: String
     package var table: String

@@ -67,6 +67,8 @@ package struct ExpressionSyntax: Sendable {
         case descriptor([Identifier])
     }
 
+    var isNamed: Bool { if case .named = kind { true } else { false } }
+
     /// `[n]`, or `[lower:upper]` with either bound left out.
     package struct Subscript: Sendable {
         package var lower: ExpressionSyntax?

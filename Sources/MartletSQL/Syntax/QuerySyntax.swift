@@ -9,11 +9,14 @@ package final class QuerySyntax: Sendable {
     package let hasTies: Bool
     /// Offset of EMIT in `EMIT ON WINDOW CLOSE`.
     package let emitOnWindowClose: Int?
+    /// FOR UPDATE and its kin.
+    package let locksRows: Bool
     package let position: Int
 
     init(
         with: [CommonTableSyntax], body: QueryBodySyntax, orderBy: [OrderSyntax] = [], limit: ExpressionSyntax? = nil,
-        offset: ExpressionSyntax? = nil, hasTies: Bool = false, emitOnWindowClose: Int? = nil, position: Int
+        offset: ExpressionSyntax? = nil, hasTies: Bool = false, emitOnWindowClose: Int? = nil, locksRows: Bool = false,
+        position: Int
     ) {
         self.with = with
         self.body = body
@@ -22,6 +25,7 @@ package final class QuerySyntax: Sendable {
         self.offset = offset
         self.hasTies = hasTies
         self.emitOnWindowClose = emitOnWindowClose
+        self.locksRows = locksRows
         self.position = position
     }
 }

@@ -5,7 +5,7 @@ package indirect enum SessionSyntax: Sendable {
     case insert(InsertSyntax)
     case update(UpdateSyntax)
     case delete(DeleteSyntax)
-    case truncate([ObjectName])
+    case truncate([ObjectName], restartsIdentity: Bool)
     case drop(DropSyntax)
     case alter(AlterSyntax)
     case createIndex(CreateIndexSyntax)
@@ -35,6 +35,8 @@ package struct CreateTableSyntax: Sendable {
     package var ifNotExists: Bool
     package var isTemporary: Bool
     package var columns: [TableColumnSyntax] = []
+    /// LIKE: whose columns stand where, by the number of own columns before them; with INCLUDING ALL or INDEXES its key, too.
+    package var likes: [(place: Int, relation: ObjectName, takesKey: Bool)] = []
     /// CHECK and UNIQUE that stand beside the columns.
     package var constraints: [ConstraintSyntax] = []
     package var includes: [IncludeSyntax] = []
@@ -49,6 +51,8 @@ package struct CreateTableSyntax: Sendable {
     package var optionsPosition: Int?
     package var format: FormatSyntax?
     package var query: QuerySyntax?
+    /// WITH NO DATA: of the query only its columns.
+    package var isEmpty = false
     package var pipeline: Identifier?
     package var position: Int
 }
@@ -154,6 +158,10 @@ package struct AlterSyntax: Sendable {
         case dropColumn(Identifier, ifExists: Bool, isCascade: Bool)
         case addConstraint(ConstraintSyntax)
         case dropConstraint(Identifier, ifExists: Bool)
+        /// nil: DROP DEFAULT.
+        case setDefault(Identifier, ExpressionSyntax?)
+        /// SET NOT NULL, DROP NOT NULL.
+        case setNotNull(Identifier, Bool)
         case setSchema(Identifier)
         case swap(with: ObjectName)
         /// RESUME, PAUSE.

@@ -87,6 +87,8 @@ package struct CreateViewSyntax: Sendable {
     package var options: [OptionSyntax]
     package var query: QuerySyntax
     package var pipeline: Identifier?
+    /// OR REPLACE.
+    package var replaces: Bool
     package var position: Int
 }
 

@@ -11,10 +11,12 @@ TABLES = {
     "t0": [("id", "int"), ("i", "int"), ("n", "bigint"), ("x", "numeric"), ("s", "text"), ("b", "bool")],
     "t1": [("id", "int"), ("i", "int"), ("y", "double"), ("s", "text"), ("d", "date"), ("w", "ts")],
     "t2": [("id", "int"), ("i", "int"), ("n", "bigint"), ("x", "numeric"), ("d", "date"), ("b", "bool")],
+    "t3": [("id", "int"), ("i", "int"), ("k", "smallint"), ("z", "tstz"), ("v", "interval"), ("h", "time"), ("j", "jsonb"), ("a", "ints"), ("u", "bytea")],
 }
 SQL_TYPES = {
     "int": "INT", "bigint": "BIGINT", "numeric": "NUMERIC(8,2)", "double": "DOUBLE PRECISION", "text": "TEXT", "bool": "BOOLEAN",
-    "date": "DATE", "ts": "TIMESTAMP",
+    "date": "DATE", "ts": "TIMESTAMP", "smallint": "SMALLINT", "tstz": "TIMESTAMPTZ", "interval": "INTERVAL", "time": "TIME", "jsonb": "JSONB",
+    "ints": "INT[]", "bytea": "BYTEA",
 }
 CASTS = dict(SQL_TYPES, numeric="NUMERIC")
 TYPES = list(SQL_TYPES)
@@ -47,6 +49,20 @@ class Values:
             return f"({small * 0.25})::float8"
         if type == "date":
             return f"DATE '2024-02-{26 + abs(small) % 4}'"
+        if type == "smallint":
+            return f"({small})::smallint"
+        if type == "tstz":
+            return f"TIMESTAMPTZ '2024-02-29 {abs(small):02}:15:00+0{r.randrange(3)}'"
+        if type == "interval":
+            return r.choice([f"INTERVAL '{small} hours'", f"INTERVAL '{small} days {abs(small)} minutes'", "INTERVAL '1 month'"])
+        if type == "time":
+            return f"TIME '{abs(small):02}:{r.choice(['00', '30'])}:00.5'"
+        if type == "jsonb":
+            return r.choice([f"'{small}'", "'null'", f"'{{\"a\": {small}, \"b\": [1, true, null]}}'", f"'[{small}, \"x\"]'", "'\"a\"'", "'{}'"]) + "::jsonb"
+        if type == "ints":
+            return r.choice([f"ARRAY[{small}, 2]", f"ARRAY[{small}, NULL, 1]", "'{}'", "ARRAY[1]"]) + "::int[]"
+        if type == "bytea":
+            return r.choice(["'\\x'", f"'\\x0{abs(small)}ff'", "'\\x61'"]) + "::bytea"
         if type == "ts":
             return f"TIMESTAMP '2024-02-29 {abs(small):02}:{r.choice(['00', '30'])}:00'"
         return f"({small})" if small < 0 else str(small)
@@ -55,14 +71,20 @@ class Values:
         return "(" + ", ".join(str(id) if name == "id" else self.literal(type) for name, type in TABLES[table]) + ")"
 
 
+# The two that are asked; what only one of them can say has a text for each.
+MARTLET, POSTGRES = 0, 1
+
+
 class Node:
     __slots__ = ("kind", "scope", "parts")
 
     def __init__(self, kind, parts, scope=None):
         self.kind, self.parts, self.scope = kind, parts, scope
 
-    def sql(self):
-        return "".join(part.sql() if isinstance(part, Node) else part for part in self.parts)
+    def sql(self, dialect=MARTLET):
+        """A part that is a pair is said in two ways."""
+        return "".join(
+            part.sql(dialect) if isinstance(part, Node) else part[dialect] if isinstance(part, tuple) else part for part in self.parts)
 
     def size(self):
         return 1 + sum(part.size() for part in self.parts if isinstance(part, Node))
@@ -143,7 +165,7 @@ class Generator:
             return self.scan()
         steps = [self.filtered, self.projected, self.joined, self.joined, self.aggregated, self.aggregated, self.combined, self.tested,
                  self.ranked, self.measured, self.limited, self.spread, self.grouped_by_sets, self.named, self.firsts, self.placed,
-                 self.beside]
+                 self.beside, self.windowed, self.recent, self.nearest]
         return self.pick(*steps)(depth)
 
     def scan(self):
@@ -199,7 +221,8 @@ class Generator:
     def aggregate(self, scope):
         """A call and its type; the order of rows does not show."""
         name = self.pick("count", "sum", "min", "max", "avg", "bool_and", "bool_or", "string_agg", "array_length", "count distinct", "every",
-                         "sum distinct", "bit_or", "var_pop", "regr_count", "mode", "percentile_disc", "array_agg", "jsonb_agg", "percentile_cont", "stddev", "corr")
+                         "sum distinct", "bit_or", "var_pop", "regr_count", "mode", "percentile_disc", "array_agg", "jsonb_agg", "percentile_cont", "stddev", "corr",
+                         "sum interval", "avg interval", "bit_and small", "percentile_cont interval")
         filter = self.where(scope, 0.2, "FILTER (WHERE")
         if filter.parts[0]:
             filter = Node("option", filter.parts + [")"])
@@ -212,20 +235,26 @@ class Generator:
         if name in ("sum", "sum distinct"):
             type, result = self.pick(("int", "bigint"), ("bigint", "numeric"), ("numeric", "numeric"), ("double", "double"))
             return call(type, result, "sum(" + ("DISTINCT " if name != "sum" else ""))
+        if name in ("sum interval", "avg interval"):
+            return call("interval", "interval", name.split()[0] + "(")
+        if name == "bit_and small":
+            return call("smallint", "smallint", "bit_and(")
+        if name == "percentile_cont interval":
+            return call("interval", "interval", "percentile_cont(0.5) WITHIN GROUP (ORDER BY ")
         if name == "avg":
             type, result = self.pick(("int", "numeric"), ("bigint", "numeric"), ("numeric", "numeric"), ("double", "double"))
             return call(type, result, "avg(")
         if name == "var_pop":
             return call("double", "double", "var_pop(")
         if name in ("min", "max"):
-            type = self.pick("int", "bigint", "numeric", "double", "text", "date", "ts")
+            type = self.pick("int", "bigint", "numeric", "double", "text", "date", "ts", "smallint", "tstz", "interval", "time", "ints")
             return call(type, type, name + "(")
         if name == "mode":
             return call("int", "bigint", "max(", ")")
         if name == "percentile_disc":
             return call("int", "int", "percentile_disc(0.5) WITHIN GROUP (ORDER BY ")
         if name in ("array_agg", "jsonb_agg"):
-            type = self.pick("int", "numeric", "text", "date", "bool")
+            type = self.pick("int", "numeric", "text", "date", "bool", "time", "interval", "tstz")
             value = self.expression(type, scope, 1)
             return [[f"{name}(", value, " ORDER BY ", value, self.pick("", " DESC"), ")", filter], "text"]
         if name == "percentile_cont":
@@ -374,9 +403,9 @@ class Generator:
         whole = self.pick(f"PARTITION BY {by} ORDER BY {order}", f"ORDER BY {order}")
         call, result = self.pick(
             ("row_number()", "bigint"), ("ntile(2)", "int"), (f"lag({name})", type), (f"lead({name}, 2)", type), (f"first_value({name})", type),
-            (f"last_value({name})", type), (f"nth_value({name}, 2)", type), (f"count({name})", "bigint"), (f"min({name})" if type != "bool" else f"bool_and({name})", type),
+            (f"last_value({name})", type), (f"nth_value({name}, 2)", type), (f"count({name})", "bigint"), (f"min({name})" if type not in ("bool", "jsonb", "bytea") else f"count({name})", type if type not in ("bool", "jsonb", "bytea") else "bigint"),
             ("percent_rank()", "double"), ("cume_dist()", "double"))
-        framed = call.split("(")[0] in ("first_value", "last_value", "nth_value", "count", "min", "bool_and")
+        framed = call.split("(")[0] in ("first_value", "last_value", "nth_value", "count", "min")
         return self.make(self.types(inner) + (result,), f"SELECT {self.columns('r', inner)}, {call} OVER ({whole}{' ' + frame if framed else ''}) "
                          f"AS c{len(self.types(inner))} FROM (", inner, ") r")
 
@@ -391,6 +420,73 @@ class Generator:
         return self.make(self.types(left) + (type,), f"SELECT {self.columns('l', left)}, x.v AS c{len(self.types(left))} FROM (", left, f") l {kind} (SELECT ",
                          *self.cast_call(call, type), " AS v FROM (", right, f") r WHERE {a} {self.pick('=', '=', '<')} {b}", self.where(self.scope(("r", right)), 0.3, "AND"),
                          ") x" + (" ON true" if kind.startswith("LEFT") else ""))
+
+    def windowed(self, depth):
+        """A window function of event time; PostgreSQL is told which windows a row is in."""
+        inner = self.timed(depth - 1)
+        types, columns = self.types(inner), self.columns("r", inner)
+        place = types.index("ts")
+        time, first = f"r.c{place}", "TIMESTAMP '1970-01-01'"
+        kind = self.random.randrange(3)
+        if kind == 0:
+            size, start = self.pick(("1 hour", first), ("3 hours", first), ("1 day", first))
+            call = f"TUMBLE({{}}, c{place}, INTERVAL '{size}')"
+            own = f"(SELECT s AS window_start, s + INTERVAL '{size}' AS window_end FROM date_bin(INTERVAL '{size}', {time}, {start}) s)"
+        elif kind == 1:
+            hop, count, size = self.pick(("1 hour", 2, "2 hours"), ("30 minutes", 3, "90 minutes"), ("2 hours", 6, "12 hours"))
+            call = f"HOP({{}}, c{place}, INTERVAL '{hop}', INTERVAL '{size}')"
+            own = (f"(SELECT s AS window_start, s + INTERVAL '{size}' AS window_end FROM (SELECT date_bin(INTERVAL '{hop}', {time}, {first}) "
+                   f"- n * INTERVAL '{hop}' AS s FROM generate_series(0, {count - 1}) n) g)")
+        else:
+            step, count, size = self.pick(("1 hour", 4, "4 hours"), ("30 minutes", 2, "1 hour"))
+            call = f"CUMULATE({{}}, c{place}, INTERVAL '{step}', INTERVAL '{size}')"
+            own = (f"(SELECT s AS window_start, s + n * INTERVAL '{step}' AS window_end FROM date_bin(INTERVAL '{size}', {time}, {first}) s, "
+                   f"generate_series(1, {count}) n WHERE {time} < s + n * INTERVAL '{step}')")
+        before, after = call.split("{}")
+        scope = self.scope(("r", inner)) + [("window_start", "ts"), ("window_end", "ts")]
+        spread = [(f" FROM {before}(", " FROM ("), inner, (f"){after} r", f") r CROSS JOIN LATERAL {own} x WHERE {time} IS NOT NULL")]
+        if self.chance(0.4):
+            return self.make(types + ("ts", "ts"), f"SELECT {columns}, window_start AS c{len(types)}, window_end AS c{len(types) + 1}", *spread)
+        call, type = self.aggregate(scope)
+        keys, more = "window_start", []
+        if self.chance(0.5):
+            keys, more = f"window_start, {self.pick(*scope[:len(types)])[0]}", [self.pick("", "")]
+        return self.make(("ts", type), "SELECT window_start AS c0, ", *self.cast_call(call, type), " AS c1", *spread, *more, f" GROUP BY {keys}")
+
+    def timed(self, depth):
+        """A relation with a timestamp among its columns."""
+        for _ in range(3):
+            inner = self.relation(depth)
+            if "ts" in self.types(inner):
+                return inner
+        return self.make(("ts", "text", "int"), "SELECT w AS c0, s AS c1, i AS c2 FROM t1")
+
+    def recent(self, depth):
+        """Filters by the clock that stay the same while it runs a little."""
+        inner = self.timed(depth - 1)
+        time = f"r.c{self.types(inner).index('ts')}"
+        days = self.pick(1, 300, 20000, 40000)
+        test = self.pick(f"{time} > now()::timestamp - INTERVAL '{days} days'", f"{time} + INTERVAL '{days} days' > now()::timestamp",
+                         f"now()::timestamp - INTERVAL '{days} days' <= {time} AND {time} < now()::timestamp", f"{time} < now()::timestamp - INTERVAL '{days} days'")
+        return self.make(self.types(inner), "SELECT * FROM (", inner, f") r WHERE {test}", self.where(self.scope(("r", inner)), 0.3, "AND"))
+
+    def nearest(self, depth):
+        """ASOF joins; the right side has one row a key and place, so that the nearest is one."""
+        left, right = self.relation(depth - 1), self.relation(depth - 2)
+        pairs = [(a, b) for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y and x not in ("jsonb", "ints")]
+        if len(pairs) < 2:
+            return self.filtered(depth)
+        (a, b), (c, d) = self.random.sample(pairs, 2)
+        if b == d:
+            return self.joined(depth)
+        kind, sign = self.pick("", " LEFT"), self.pick(">=", ">", "<=", "<")
+        call, type = self.aggregate(self.scope(("x", right)))
+        once = ["SELECT ", f"x.c{b} AS k, x.c{d} AS p, ", *self.cast_call(call, type), " AS v FROM (", right, f") x GROUP BY x.c{b}, x.c{d}"]
+        item = f"SELECT {self.columns('l', left)}, r.v AS c{len(self.types(left))} FROM ("
+        own = f" ON l.c{a} = r.k AND l.c{c} {sign} r.p"
+        direction = " DESC" if sign[0] == ">" else ""
+        return self.make(self.types(left) + (type,), item, left, (f") l ASOF{kind} JOIN (", f") l{kind or ' CROSS'} JOIN LATERAL (SELECT * FROM ("), *once,
+                         (f") r{own}", f") r WHERE l.c{a} = r.k AND l.c{c} {sign} r.p ORDER BY r.p{direction} LIMIT 1) r" + (" ON true" if kind else "")))
 
     def spread(self, depth):
         inner = self.relation(depth - 1)
@@ -437,6 +533,9 @@ class Generator:
             ["extract(dow from ", e("date"), ")::int"], ["strpos(", e("text"), ", ", e("text"), ")"], ["ascii(", e("text"), ")"], ["mod(", e("int"), ", 3)"],
             ["(jsonb_build_object('k', ", e("int"), ") ->> 'k')::int"], ["(ARRAY[", e("int"), ", ", e("int"), "])[1 + abs(", e("int"), ") % 2]"],
             ["array_length(string_to_array(", e("text"), ", 'b'), 1)"], ["num_nulls(", e("int"), ", ", e("text"), ")"], [e("int"), " << 1"],
+            [e("smallint"), "::int"], ["cardinality(", e("ints"), ")"], ["(", e("ints"), ")[", e("int"), "]"],
+            ["extract(hour from ", e("tstz"), ")::int"], ["extract(day from ", e("interval"), ")::int"], ["array_position(", e("ints"), ", ", e("int"), ")"],
+            ["length(", e("bytea"), ")"], ["extract(minute from ", e("time"), ")::int"], ["jsonb_array_length(jsonb_path_query_array(", e("jsonb"), ", '$.*'))"],
             [e("int"), self.pick(" & ", " | ", " # "), e("int")], ["cardinality(ARRAY[", e("int"), ", ", e("int"), "])"],
         ]
 
@@ -473,6 +572,9 @@ class Generator:
             ["(", e("ts"), " - ", e("ts"), ")::text"], ["jsonb_build_array(", e("int"), ", ", e("text"), ", ", e("bool"), ")::text"], ["to_jsonb(", e("text"), ") #>> '{}'"],
             ["age(", e("ts"), ", TIMESTAMP '2023-11-30')::text"], ["ROW(", e("int"), ", ", e("text"), ")::text"], ["ARRAY[", e("numeric"), ", ", e("numeric"), "]::text"],
             ["overlay(", e("text"), " placing 'Q' from 1)"], ["substring(", e("text"), " from '[a-z]+')"], ["quote_nullable(", e("text"), ")"], [e("double"), "::text"],
+            [e(self.pick("interval", "time", "jsonb", "ints", "bytea", "tstz", "smallint")), "::text"], [e("jsonb"), " ->> 'a'"], ["jsonb_typeof(", e("jsonb"), ")"],
+            ["encode(", e("bytea"), ", 'hex')"], ["to_char(", e("interval"), ", 'DD HH24:MI')"], ["array_to_string(", e("ints"), ", '-')"],
+            ["to_char(", e("tstz"), ", 'YYYY-MM-DD HH24:MI:SS')"], ["concat_ws('/', ", e("int"), ", ", e("interval"), ", ", e("ints"), ")"],
         ]
 
     def of_bool(self, e):
@@ -487,7 +589,8 @@ class Generator:
             ["(", e("int"), ", ", e("int"), ") IN ((1, 2), (", e("int"), ", 1))"], [e("int"), " NOT BETWEEN SYMMETRIC ", e("int"), " AND 2"], ["starts_with(", e("text"), ", 'a')"],
             ["ARRAY[", e("int"), ", 2] && ARRAY[1, ", e("int"), "]"], ["ROW(", e("int"), ", ", e("text"), ") IS NOT DISTINCT FROM ROW(", e("int"), ", ", e("text"), ")"],
             ["(", e("ts"), ", ", e("ts"), ") OVERLAPS (", e("ts"), ", ", e("ts"), ")"],
-            [e("int"), " = ANY (ARRAY[1, ", e("int"), "])"], ["(", e("int"), ", ", e("text"), f") {self.pick('=', '<>', '<')} (", e("int"), ", ", e("text"), ")"],
+            [e("int"), " = ANY (ARRAY[1, ", e("int"), "])"], [e("int"), " = ANY (", e("ints"), ")"],
+            [e("jsonb"), " @> ", e("jsonb")], [e("jsonb"), " ? 'a'"], [e("ints"), " @> ", e("ints")], [e("ints"), " && ", e("ints")], ["isfinite(", e("interval"), ")"], ["(", e("int"), ", ", e("text"), f") {self.pick('=', '<>', '<')} (", e("int"), ", ", e("text"), ")"],
         ]
 
     def of_date(self, e):
@@ -496,7 +599,48 @@ class Generator:
 
     def of_ts(self, e):
         return [
-            ["date_trunc('day', ", e("ts"), ")"], [e("date"), "::timestamp"], [e("ts"), " + INTERVAL '90 minutes'"],
+            ["date_trunc('day', ", e("ts"), ")"], [e("date"), "::timestamp"], [e("tstz"), " AT TIME ZONE 'Europe/Berlin'"], [e("date"), " + ", e("time")],
+            [e("ts"), " + ", e("interval")], [e("ts"), " + INTERVAL '90 minutes'"],
             [e("ts"), " - ", e("int"), " * INTERVAL '1 hour'"], ["date_trunc('hour', ", e("ts"), ")"], [e("ts"), " + (", e("ts"), " - ", e("ts"), ")"],
             ["date_bin(INTERVAL '2 hours', ", e("ts"), ", TIMESTAMP '2024-01-01')"],
+        ]
+
+    def of_smallint(self, e):
+        return [[e("smallint"), " % 3::smallint"], ["abs(", e("smallint"), ")"], ["(", e("int"), " % 100)::smallint"], ["- ", e("smallint")], [e("smallint"), " & 6::smallint"]]
+
+    def of_tstz(self, e):
+        return [
+            [e("tstz"), " + INTERVAL '1 day'"], ["date_trunc('day', ", e("tstz"), ")"], [e("ts"), " AT TIME ZONE 'America/New_York'"],
+            [e("tstz"), " - ", e("interval")], ["date_bin(INTERVAL '2 hours', ", e("tstz"), ", TIMESTAMPTZ '2024-01-01 00:00:00+00')"],
+            ["to_timestamp(", e("int"), ")"], ["date_trunc('day', ", e("tstz"), ", 'Asia/Tokyo')"],
+        ]
+
+    def of_interval(self, e):
+        return [
+            [e("interval"), " + ", e("interval")], [e("interval"), " * ", e("int")], [e("ts"), " - ", e("ts")], [e("tstz"), " - ", e("tstz")],
+            ["justify_hours(", e("interval"), ")"], ["- ", e("interval")], ["age(", e("ts"), ", ", e("ts"), ")"], [e("time"), " - ", e("time")],
+            ["make_interval(hours => ", e("int"), ")"], ["date_trunc('hour', ", e("interval"), ")"], ["justify_interval(", e("interval"), ")"],
+        ]
+
+    def of_time(self, e):
+        return [[e("ts"), "::time"], [e("time"), " + ", e("interval")], [e("time"), " - INTERVAL '90 minutes'"], ["make_time(abs(", e("int"), ") % 24, 5, 6.5)"]]
+
+    def of_jsonb(self, e):
+        return [
+            [e("jsonb"), " -> 'b'"], [e("jsonb"), " -> 0"], ["to_jsonb(", e(self.pick("int", "text", "numeric", "bool", "date", "ints")), ")"],
+            ["jsonb_build_object('a', ", e("int"), ", 'c', ", e("text"), ")"], [e("jsonb"), " #> '{b,0}'"], ["jsonb_build_array(", e("jsonb"), ", ", e("text"), ")"],
+            ["jsonb_strip_nulls(", e("jsonb"), ")"], ["jsonb_path_query_first(", e("jsonb"), ", '$.b[*]')"], ["jsonb_set(", e("jsonb"), ", '{a}', '9')"],
+        ]
+
+    def of_ints(self, e):
+        return [
+            [e("ints"), " || ", e("int")], ["array_remove(", e("ints"), ", ", e("int"), ")"], ["ARRAY[", e("int"), ", ", e("int"), "]"], [e("ints"), " || ", e("ints")],
+            ["array_replace(", e("ints"), ", 1, ", e("int"), ")"], ["(", e("ints"), ")[1:2]"], ["array_positions(", e("ints"), ", 1)"],
+            ["array_append(", e("ints"), ", ", e("int"), ")"], ["trim_array(ARRAY[", e("int"), ", 2, 3], 1)"],
+        ]
+
+    def of_bytea(self, e):
+        return [
+            [e("bytea"), " || ", e("bytea")], ["decode(md5(", e("text"), "), 'hex')"], ["substr(", e("bytea"), ", 1, 1)"], ["convert_to(", e("text"), ", 'UTF8')"],
+            ["sha256(", e("bytea"), ")"], ["overlay(", e("bytea"), " placing '\\x00'::bytea from 1)"],
         ]

@@ -21,7 +21,7 @@ import time
 import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from generator import CASTS, TABLES, Generator, Values, smaller, table_definition
+from generator import CASTS, POSTGRES, TABLES, Generator, Values, smaller, table_definition
 
 VIEWS_A_ROUND = 8
 QUERIES_A_ROUND = 20
@@ -56,10 +56,24 @@ class Side:
         return rows
 
 
+def length(text):
+    """How long an interval is: those of one length are equal, and either may stand for a group of them."""
+    micros, words = 0, text.split()
+    for number, unit in zip(words[::2], words[1::2]):
+        micros += int(number) * {"y": 360, "m": 30, "d": 1}[unit[0]] * 86_400_000_000
+    if ":" in words[-1]:
+        hours, minutes, seconds = words[-1].lstrip("+-").split(":")
+        clock = (int(hours) * 60 + int(minutes)) * 60_000_000 + round(float(seconds) * 1_000_000)
+        micros += -clock if words[-1].startswith("-") else clock
+    return micros
+
+
 def canonical(rows, types):
     def value(text, type):
         if text is None:
             return "NULL"
+        if type == "interval":
+            return f"'{length(text)}"
         # Keys of groups and sets have one zero, where PostgreSQL keeps the sign of the first that came.
         return f"{float(text) + 0.0:.9g}" if type == "double" else "'" + text
     return sorted(tuple(value(text, type) for text, type in zip(row, types)) for row in rows)
@@ -111,7 +125,7 @@ class Round:
 
     def compare(self, number, asked, kind, steps):
         types = self.queries[number].kind[1]
-        wanted, error = self.postgres.ask(self.queries[number].sql())
+        wanted, error = self.postgres.ask(self.queries[number].sql(POSTGRES))
         got, own = self.martlet.ask(asked)
         if error or own:
             if error and error[0].startswith("42") and not own:
@@ -228,6 +242,8 @@ def main():
         martlet = Side(host="127.0.0.1", port=port, dbname="dev", user="queries")
         postgres = Side(host=given.pghost, dbname="postgres", user="postgres")
         postgres.do("SET client_min_messages = warning")
+        for side in (martlet, postgres):
+            side.do("SET TimeZone = 'UTC'")
         first = seed
         while total < given.queries and len(found) < given.problems and time.monotonic() - began < given.seconds:
             chooser = random.Random(seed)

@@ -414,4 +414,5 @@ enum PostgresCatalog {
 
 extension CatalogObject {
     var table: TableDefinition? { if case .table(let table) = kind { table } else { nil } }
+    var sink: SinkDefinition? { if case .sink(let sink) = kind { sink } else { nil } }
 }

@@ -22,7 +22,15 @@ extension SessionFunctions {
             return try next(facts.catalog[table])
         case "nextval":
             guard case .text(let sequence)? = arguments.first else { return .null }
-            return try next(named: sequence)
+            return try next(numbered(by: sequence))
+        case "currval":
+            guard case .text(let sequence)? = arguments.first else { return .null }
+            if let number = drawn[try numbered(by: sequence).id] { return .bigint(number) }
+            throw SQLError(SQLState("55000"), "currval of sequence \"\(sequence)\" is not yet defined in this session")
+        case "lastval":
+            if let number = drawn.last { return .bigint(number) }
+            throw SQLError(SQLState("55000"), "lastval is not yet defined in this session")
+        case "setval": return try set(arguments)
         default: return nil
         }
     }
@@ -73,11 +81,27 @@ extension SessionFunctions {
         guard let object, let identity = object.table?.columns.lazy.compactMap(\.identity).first else {
             throw SQLError(.undefinedTable, "the table whose rows are to be numbered is not there")
         }
-        return .bigint(try facts.database.identities.draw(object.id, identity))
+        let number = try facts.database.identities.draw(object.id, identity)
+        drawn.note(object.id, number)
+        return .bigint(number)
+    }
+
+    /// `setval(sequence, number [, is_called])`: the number was drawn last, or is drawn next.
+    private func set(_ arguments: [Value]) throws(SQLError) -> Value {
+        guard case .text(let sequence)? = arguments.first, case .bigint(let number) = arguments[1] else { return .null }
+        let object = try numbered(by: sequence)
+        guard let identity = object.table?.columns.lazy.compactMap(\.identity).first else { return .null }
+        var isCalled = true
+        if arguments.count > 2, case .boolean(let called) = arguments[2] { isCalled = called }
+        let (next, isBeyond) = isCalled ? number.addingReportingOverflow(identity.increment) : (number, false)
+        guard !isBeyond else { throw SQLError(SQLState("22003"), "setval: value \(number) is out of bounds for sequence \"\(sequence)\"") }
+        facts.database.identities.set(object.id, next: next, identity)
+        if isCalled { drawn.note(object.id, number, isDrawn: false) }
+        return .bigint(number)
     }
 
     /// `nextval('orders_id_seq')`: the name that PostgreSQL gives to what numbers a table's rows.
-    private func next(named sequence: String) throws(SQLError) -> Value {
+    private func numbered(by sequence: String) throws(SQLError) -> CatalogObject {
         let (schema, bare) = CatalogNames.parts(String(sequence.filter { $0 != "\"" }))
         let owner = facts.catalog.all.first { object in
             guard let sequence = object.identitySequence else { return false }
@@ -88,7 +112,7 @@ extension SessionFunctions {
                 .undefinedTable, "relation \"\(sequence)\" does not exist",
                 hint: "There are no sequences but those of SERIAL and identity columns, called table_column_seq.")
         }
-        return try next(owner)
+        return owner
     }
 }
 

@@ -7,6 +7,7 @@ struct SessionFunctions: CatalogFunctions {
     let facts: SystemFacts
     /// Of the session's statements.
     let limits: StatementLimits
+    let drawn: DrawnNumbers
 
     func evaluate(_ name: String, _ arguments: [Value]) throws(SQLError) -> Value {
         if let value = try anew(name, arguments) { return value }
