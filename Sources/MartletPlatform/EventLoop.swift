@@ -12,8 +12,9 @@ package final class EventLoop: Sendable {
     private nonisolated(unsafe) let state: LoopState
     private let thread: WorkerThread
 
-    /// Runs at once. `name` is the thread's.
-    package init(name: String) throws(ThreadError) {
+    /// Runs at once. `name` is the thread's. `isPrompt`: it does little at a time and is waited for meanwhile, so that it comes
+    /// before those who compute (docs/decisions/0017-reads-by-key.md).
+    package init(name: String, isPrompt: Bool = false) throws(ThreadError) {
         let state = LoopState(box)
         self.state = state
         guard let raw = martlet_loop_new(loopWoke, loopTimerRang, loopTurned, Unmanaged.passUnretained(state).toOpaque()) else {
@@ -24,7 +25,10 @@ package final class EventLoop: Sendable {
         nonisolated(unsafe) let shared = raw
         do {
             // `stop` joins the thread before it lets go of the state.
-            thread = try WorkerThread(name: name) { martlet_loop_run(shared) }
+            thread = try WorkerThread(name: name) {
+                if isPrompt { WorkerThread.takeShortTurns() }
+                martlet_loop_run(shared)
+            }
         } catch {
             martlet_loop_free(raw)
             throw error

@@ -141,6 +141,7 @@ package final class HTTPListener: Sendable {
         self.address = ListenAddress(host: address.host, port: martlet_http_port(raw))
         do {
             thread = try WorkerThread(name: name, stackBytes: 1 << 20) {
+                WorkerThread.takeShortTurns()
                 martlet_http_run(pointer.raw)
                 withExtendedLifetime(box) {}
             }

@@ -40,6 +40,12 @@ package final class WorkerThread: Sendable {
         if let thread { pthread_join(thread, nil) }
     }
 
+    /// The calling thread does little at a time, and others wait for it: when it wakes it comes before those who compute.
+    static func takeShortTurns() { martlet_take_short_turns(shortTurnNanos) }
+
+    /// The least that Linux grants.
+    private static let shortTurnNanos: UInt64 = 100_000
+
     /// Cores this process may use.
     package static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }

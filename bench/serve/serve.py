@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -50,6 +51,23 @@ class Engine:
         host, port = address.rsplit(":", 1)
         self.words = ["-h", host, "-p", port, "-U", user]
         self.database = database
+
+    def pids(self):
+        """The processes that answer."""
+        raise NotImplementedError
+
+    def cpu(self):
+        """Seconds of the processor that they have had so far."""
+        seconds = 0
+        for pid in self.pids():
+            try:
+                with open(f"/proc/{pid}/stat") as stat:
+                    fields = stat.read().rsplit(")", 1)[1].split()
+            except FileNotFoundError:
+                continue
+            # utime and stime, and those of children that are gone.
+            seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return seconds
 
     def psql(self, *words, **options):
         return subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *self.words, "-d", self.database, *words], check=True,
@@ -100,6 +118,9 @@ class Martlet(Engine):
         self.kafka, self.http = found["kafka"], found["http"]
         super().__init__("martlet", found["postgres"], "bench", "dev")
 
+    def pids(self):
+        return [self.process.pid]
+
     @property
     def rss(self):
         with open(f"/proc/{self.process.pid}/status") as status:
@@ -111,13 +132,25 @@ class Martlet(Engine):
         self.errors.close()
 
 
+class PostgreSQL(Engine):
+    def __init__(self, server, port):
+        self.server = server
+        super().__init__("postgresql", f"127.0.0.1:{port}", "postgres", "postgres")
+
+    def pids(self):
+        with open(f"{self.server.folder}/data/postmaster.pid") as file:
+            leader = file.readline().strip()
+        with open(f"/proc/{leader}/task/{leader}/children") as children:
+            return [leader, *children.read().split()]
+
+
 class Bench:
     def __init__(self, folder, options):
         self.folder, self.options = folder, options
         self.martlet = Martlet(folder)
         port = free_port()
         self.server = PostgresServer(options.postgres, os.path.join(folder, "postgres"), port)
-        self.postgres = Engine("postgresql", f"127.0.0.1:{port}", "postgres", "postgres")
+        self.postgres = PostgreSQL(self.server, port)
         self.postgres.psql("-c", "CREATE TABLE profiles (id BIGINT PRIMARY KEY, name TEXT, score BIGINT)")
         self.engines = [self.martlet, self.postgres]
         self.load = None
@@ -176,9 +209,11 @@ class Bench:
         # Pipelines need the extended protocol; a script's rate counts scripts.
         pipelined = "\\startpipeline\n" + single * PIPELINED + "\\endpipeline\n"
         rows, seconds = self.options.rows, self.options.seconds
+        idle = {engine: self.share(engine) for engine in self.engines}
         for name, script, per, clients in (("lookup", single, 1, 8), ("lookup-pipelined", pipelined, PIPELINED, 4), ("lookup-lean", None, 1, 8)):
             rates = {}
             for engine in self.engines:
+                began, spent, asking = time.monotonic(), engine.cpu(), self.children()
                 if script:
                     rate, p99 = engine.pgbench(self.folder, script, seconds, clients)
                 else:
@@ -187,6 +222,23 @@ class Bench:
                 ratio = rates[self.martlet] / rates[engine] if engine is self.postgres else None
                 self.figure(name, engine, self.options.seconds, self.options.rows, rates[engine], "lookups/s", ratio)
                 self.figure(f"{name}-p99", engine, self.options.seconds, self.options.rows, p99, "ms" if per == 1 else f"ms/{per} lookups")
+                if per == 1:
+                    took = time.monotonic() - began
+                    for of, cost in (("cpu", engine.cpu() - spent - took * idle[engine]), ("client-cpu", self.children() - asking)):
+                        self.figure(f"{name}-{of}", engine, seconds, rows, cost / (rate * seconds) * 1e6, "us/lookup")
+
+    @staticmethod
+    def children():
+        """Seconds of the processor that programs have had which this one started and that are over."""
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    @staticmethod
+    def share(engine, seconds=3):
+        """Of a processor's time what an engine takes while nobody asks it."""
+        before = engine.cpu()
+        time.sleep(seconds)
+        return (engine.cpu() - before) / seconds
 
     def http(self):
         self.start_load()

@@ -37,6 +37,10 @@ void martlet_name_thread(const char *name);
 /// The calling thread gets a third of the processor time that others get, while they want it.
 void martlet_lower_priority(void);
 
+/// The calling thread asks the scheduler for turns of so many nanoseconds: when it wakes it comes before those with longer
+/// ones, and its turn is over the sooner. It gets no more of the processor for that. Without effect before Linux 6.12.
+void martlet_take_short_turns(uint64_t nanos);
+
 /// How far the calling thread stands back for others: −20 … 19.
 int martlet_thread_niceness(void);
 

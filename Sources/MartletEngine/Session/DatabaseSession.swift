@@ -39,6 +39,12 @@ final class SessionStatementText: PreparedStatement {
         return read
     }
 
+    /// The keyed read that it is known to be, under these settings and as long as the catalog is the same.
+    func current(_ generation: Int) -> KeyedRead? {
+        guard let known, known.generation == generation, let read = known.read, read.isCurrent else { return nil }
+        return read
+    }
+
     func forgetKeyed() { known = nil }
     var isQuick: Bool { known?.read?.isCurrent == true }
 }
@@ -75,7 +81,11 @@ final class DatabaseSession: SQLSession {
         self.client = client
         limits = StatementLimits(clock: database.surroundings.clock)
         signal = database.surroundings.makeSignal()
-        number = database.ledger.opened(client, at: database.surroundings.clock.wallMicros())
+        let (limits, signal) = (limits, signal)
+        number = database.ledger.opened(client, at: database.surroundings.clock.wallMicros()) {
+            limits.cancel()
+            signal.notify()
+        }
         parameters = SessionParameters(user: client.user)
         for (name, value) in client.parameters.sorted(by: { $0.key < $1.key }) where SessionParameters.defaults[name] != nil {
             parameters.begin(name, value)

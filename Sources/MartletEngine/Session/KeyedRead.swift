@@ -86,6 +86,31 @@ package final class KeyedRead: Sendable {
     /// The catalog is still the one it was bound against.
     package var isCurrent: Bool { visible.version == version }
 
+    /// Columns of one row each, for the values of a key: whoever asks again and again writes them into the same ones.
+    package func makeKey() -> [Column] {
+        key.map { part in
+            let column = Column(part.type, capacity: 1)
+            column.count = 1
+            return column
+        }
+    }
+
+    /// By column of the key, the parameter of the statement that has its value, from 0.
+    package var keyParameters: [Int] { key.map(\.parameter) }
+
+    package enum Seen { case row, nothing, stale }
+
+    /// Shows the row that has a key, whose values are no NULLs, where it lies: the relation's columns, which of them the result
+    /// has, and the row's place in them. Ticks wait for `body`, which is to do no more than to write the row down.
+    package func see(_ key: [Column], _ body: (_ columns: [Column], _ ordinals: [Int], _ row: Int) -> Void) -> Seen {
+        visible.locked { content in
+            guard content.catalog.version == version, let store = content.stores[relation] else { return .stale }
+            guard let (stored, row) = store.place(of: key) else { return .nothing }
+            body(stored, columns, row)
+            return .row
+        }
+    }
+
     /// The row that has the key which `values` name, by the statement's parameters. Waits for no more than the visibility of
     /// a tick.
     package func find(_ values: [Value]) -> Found {
@@ -126,6 +151,11 @@ extension DatabaseSession {
             }
         }
         return nil
+    }
+
+    func quickRead(_ statement: any PreparedStatement) -> KeyedRead? {
+        guard !current.isExplicit, !current.hasChanges, let statement = statement as? SessionStatementText else { return nil }
+        return statement.current(parameters.generation)
     }
 
     func keyedRead(_ statement: any PreparedStatement) -> KeyedRead? {

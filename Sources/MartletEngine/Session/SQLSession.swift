@@ -87,10 +87,16 @@ package protocol SQLSession: AnyObject {
     var evaluation: EvaluationContext { get }
     /// The statement as a read of one row by its key, which outlives the session; nil: it is none.
     func keyedRead(_ statement: any PreparedStatement) -> KeyedRead?
+    /// The same, where that is known already: nothing is found out, and nothing is waited for.
+    func quickRead(_ statement: any PreparedStatement) -> KeyedRead?
     /// Any thread: what is being executed ends with 57014.
     func cancel()
     /// The client is gone: what is open is rolled back.
     func close()
+}
+
+extension SQLSession {
+    package func quickRead(_ statement: any PreparedStatement) -> KeyedRead? { nil }
 }
 
 /// What an execution gives.

@@ -61,6 +61,46 @@ extension Conversation {
         return rest.isEmpty && !bound.isEmpty && bound.count <= limits.quickMax
     }
 
+    /// Answers what leads in `frames`, whole ones end to end, as long as that is reads of single rows: Bind, maybe Describe, and
+    /// Execute, with another Bind or a Sync behind them, so that nobody can name the portal any more and none is made. Gives
+    /// how many bytes that were.
+    package func answerQuickly(_ frames: UnsafeRawBufferPointer) -> Int {
+        guard let session, isReady, !isSkipping, !hasFailed, delivery == nil, copyIn == nil, simple == nil, portals.isEmpty,
+            session.transaction == .idle
+        else { return 0 }
+        var at = 0
+        var reads = 0
+        while at < frames.count, reads < limits.quickMax, output.count < limits.outputBytes {
+            let rest = UnsafeRawBufferPointer(rebasing: frames[at...])
+            if reads > 0, rest[0] == UInt8(ascii: "S"), FrontendMessage.frameLength(rest) == FrontendMessage.headerBytes {
+                sync()
+                at += FrontendMessage.headerBytes
+                continue
+            }
+            guard let count = answerRead(rest, session) else { break }
+            at += count
+            reads += 1
+        }
+        return at
+    }
+
+    /// One read, and how many bytes asked for it; nil: it is something else, and nothing was written.
+    private func answerRead(_ frames: UnsafeRawBufferPointer, _ session: any WireSession) -> Int? {
+        guard let read = QuickRead(frames), let name = try? MessageReader.text(read.bind.statement),
+            let statement = session.statement(named: name), statement.isQuick, let columns = statement.columns,
+            let formats = try? RowFormats(read.bind.resultFormats, columns: columns.count)
+        else { return nil }
+        let start = output.count
+        writer.message("2")
+        if read.isDescribed { writer.rowDescription(columns, formats: formats) }
+        guard let rows = session.writeQuickly(statement, read.bind, formats, to: writer) else {
+            output.truncate(to: start)
+            return nil
+        }
+        writer.commandComplete(rows == 0 ? "SELECT 0" : "SELECT 1")
+        return read.bytes
+    }
+
     /// Ends the implicit transaction, and what was skipped after an error.
     func sync() {
         isSkipping = false

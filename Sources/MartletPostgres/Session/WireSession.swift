@@ -13,6 +13,9 @@ package protocol WireSession: AnyObject {
     func statement(named name: String) -> (any WireStatement)?
     func statementCount() -> Int
     func execute(_ statement: any WireStatement, parameters: [Value]) throws(SQLError) -> WireOutcome
+    /// Of a statement that reads one row by its key, writes the row as a DataRow message, if there is one: 1 or 0 rows. nil, and
+    /// nothing is written: it is to be carried out like any other.
+    func writeQuickly(_ statement: any WireStatement, _ bind: QuickBind, _ formats: RowFormats, to writer: MessageWriter) -> Int?
     /// Sync, or the end of a simple query: commits what no BEGIN began. After an error: rolls that back, or marks what a BEGIN
     /// began as failed.
     func endImplicit(failed: Bool) throws(SQLError)
@@ -20,6 +23,10 @@ package protocol WireSession: AnyObject {
     /// What is to be reported with ParameterStatus: everything at first, then what changed.
     func takeParameters() -> [(name: String, value: String)]
     func close()
+}
+
+extension WireSession {
+    package func writeQuickly(_ statement: any WireStatement, _ bind: QuickBind, _ formats: RowFormats, to writer: MessageWriter) -> Int? { nil }
 }
 
 package protocol WireStatement: AnyObject {

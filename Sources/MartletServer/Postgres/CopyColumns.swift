@@ -58,7 +58,7 @@ final class CopyColumns: WireReceiver {
     }
 
     /// Up to 18 digits with a sign; nil where it takes a closer look.
-    private static func integer(_ cell: UnsafeRawBufferPointer) -> Int64? {
+    static func integer(_ cell: UnsafeRawBufferPointer) -> Int64? {
         let isNegative = cell.first == UInt8(ascii: "-")
         let digits = isNegative ? UnsafeRawBufferPointer(rebasing: cell.dropFirst()) : cell
         guard digits.count >= 1, digits.count <= 18 else { return nil }

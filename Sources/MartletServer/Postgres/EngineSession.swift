@@ -53,6 +53,11 @@ final class EngineSession: WireSession {
         }
     }
 
+    func writeQuickly(_ statement: any WireStatement, _ bind: QuickBind, _ formats: RowFormats, to writer: MessageWriter) -> Int? {
+        guard let statement = statement as? EngineStatement, let read = session.quickRead(statement.prepared) else { return nil }
+        return statement.lookup(read, session).write(bind, formats, to: writer)
+    }
+
     func endImplicit(failed: Bool) throws(SQLError) { try session.endImplicit(failed: failed) }
     func takeNotices() -> [SQLNotice] { session.takeNotices() }
     func takeParameters() -> [(name: String, value: String)] { session.takeParameters() }
@@ -65,8 +70,17 @@ final class EngineStatement: WireStatement {
     private(set) lazy var parameterTypes = prepared.parameterTypes
     var isEmpty: Bool { prepared.isEmpty }
     var isQuick: Bool { prepared.isQuick }
+    private var lookup: KeyedLookup?
 
     init(_ prepared: any PreparedStatement) { self.prepared = prepared }
+
+    /// It as a read of one key, as which it is known at present.
+    func lookup(_ read: KeyedRead, _ session: any SQLSession) -> KeyedLookup {
+        if let lookup, lookup.read === read { return lookup }
+        let made = KeyedLookup(read, zone: session.evaluation.zone)
+        lookup = made
+        return made
+    }
 }
 
 /// A cursor's batches, in pieces of any number of rows.

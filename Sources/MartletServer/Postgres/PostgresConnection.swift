@@ -128,9 +128,22 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
         guard isBeginning else { return }
         isBeginning = false
         // Whoever set `isRunning` has the conversation, and nobody else adds to the inbox meanwhile.
-        let isQuick = progress == .idle && shared.withLock { !$0.isGone && !$0.isStopping && conversation.isQuick($0.inbox.bytes) }
-        guard isQuick else { return schedule() }
-        run(onLoop: true)
+        guard progress == .idle, takeInbox() else { return schedule() }
+        workOffset = conversation.answerQuickly(work.bytes)
+        let rest = UnsafeRawBufferPointer(rebasing: work.bytes[workOffset...])
+        if rest.isEmpty || conversation.isQuick(rest) { run(onLoop: true) } else { schedule() }
+    }
+
+    /// What came is what is worked on next. False: nobody wants to know any more.
+    private func takeInbox() -> Bool {
+        let holdsFrames: Bool? = shared.withLock { shared in
+            if shared.isGone || shared.isStopping { return nil }
+            swap(&shared.inbox, &work)
+            defer { shared.holdsFrames = false }
+            return shared.holdsFrames
+        }
+        if holdsFrames == true { stream.resumeFrames() }
+        return holdsFrames != nil
     }
 
     /// The client is gone: what it had begun is cancelled and rolled back.

@@ -61,7 +61,7 @@ package final class PostgresServer: Sendable {
     package init(
         _ address: ListenAddress, service: any SQLService, pool: BlockingPool, entropy: any Entropy, metrics: MetricsRegistry
     ) throws {
-        loop = try EventLoop(name: "postgres")
+        loop = try EventLoop(name: "postgres", isPrompt: true)
         let core = Core(service, pool, loop, entropy)
         self.core = core
         var limits = TCPLimits()

@@ -73,7 +73,7 @@ struct RowEncoder {
 }
 
 /// One column's values in the wire's two forms.
-private struct ColumnCells {
+struct ColumnCells {
     private enum Kind { case boolean, int16, int32, int64, bytes, timestamp, timestamptz, date, numeric, other }
 
     let column: Column

@@ -18,6 +18,7 @@ struct SessionFunctions: CatalogFunctions {
             if name == kind + "out" { return shownName(kind, arguments) }
         }
         if name.hasPrefix("to_reg") { return (try? identifier(String(name.dropFirst(3)), arguments)) ?? .null }
+        if name == "pg_table_is_visible", let oid = arguments.first?.identifier { return .boolean(isVisible(oid)) }
         if name.hasPrefix("has_") || name == "pg_has_role" || name.hasSuffix("_is_visible") { return .boolean(true) }
         guard arguments.allSatisfy({ !$0.isNull }) else { return .null }
         return object(name, arguments)
@@ -40,7 +41,10 @@ struct SessionFunctions: CatalogFunctions {
         case "pg_char_to_encoding": return .integer(6)
         case "pg_backend_pid": return .integer(facts.client.processID)
         case "pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable": return .boolean(false)
-        case "pg_cancel_backend", "pg_terminate_backend": return .boolean(false)
+        case "pg_cancel_backend":
+            let processID = arguments.first?.identifier ?? 0
+            return .boolean(processID != 0 && facts.database.ledger.cancel(processID))
+        case "pg_terminate_backend": return .boolean(false)
         case "pg_my_temp_schema": return .bigint(0)
         case "txid_current", "pg_current_xact_id": return .bigint(Int64(clamping: facts.database.visible.tick))
         // One session never has to wait for another's advisory lock: they hold nothing.
@@ -62,6 +66,13 @@ struct SessionFunctions: CatalogFunctions {
     }
 
     // MARK: Names and identifiers
+
+    /// Whether a relation, or a key's index, is found without its schema.
+    private func isVisible(_ oid: Int32) -> Bool {
+        let number = Int64(oid) - (oid >= SystemOID.keyIndex && oid < SystemOID.systemTable ? Int64(SystemOID.keyIndex) : 0) - Int64(CatalogObject.firstOID)
+        guard let raw = UInt32(exactly: number), let object = facts.catalog.objects[RelationID(raw)] else { return true }
+        return facts.parameters.searchPath.contains(CatalogNames.parts(object.name).schema)
+    }
 
     private func relation(_ name: String) -> RelationEntry? {
         if let entry = facts.catalog.sql.relation(named: name) { return entry }

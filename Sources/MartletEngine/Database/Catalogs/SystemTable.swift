@@ -139,7 +139,8 @@ extension Value {
 
 extension CatalogObject {
     /// As clients see it: beyond the numbers that PostgreSQL uses for its own.
-    var oid: Int32 { Int32(truncatingIfNeeded: 16_384 + id.raw) }
+    var oid: Int32 { Int32(truncatingIfNeeded: CatalogObject.firstOID + id.raw) }
+    static let firstOID: UInt32 = 16_384
 }
 
 /// Object ids of things that are always there.

@@ -36,6 +36,8 @@ final class Ledger: Sendable {
     }
 
     private struct State {
+        /// Of open sessions, what ends what they are carrying out.
+        var cancels: [Int: @Sendable () -> Void] = [:]
         var commits: [Commit] = []
         var refusals: [String: Refusal] = [:]
         var sessions: [Int: Session] = [:]
@@ -87,10 +89,11 @@ final class Ledger: Sendable {
 
     // MARK: Sessions
 
-    /// The session's number among those open.
-    func opened(_ client: SessionClient, at micros: Int64) -> Int {
+    /// The session's number among those open. `cancel` ends what it is carrying out; any thread may call it.
+    func opened(_ client: SessionClient, at micros: Int64, cancel: @escaping @Sendable () -> Void) -> Int {
         state.withLock { state in
             defer { state.nextSession += 1 }
+            state.cancels[state.nextSession] = cancel
             state.sessions[state.nextSession] = Session(
                 number: state.nextSession, client: client, openedMicros: micros, state: "idle", sinceMicros: micros)
             return state.nextSession
@@ -111,7 +114,21 @@ final class Ledger: Sendable {
         }
     }
 
-    func closed(_ session: Int) { state.withLock { $0.sessions[session] = nil } }
+    func closed(_ session: Int) {
+        state.withLock { state in
+            state.sessions[session] = nil
+            state.cancels[session] = nil
+        }
+    }
+
+    /// Ends what the session of a process id is carrying out; false: there is none.
+    func cancel(_ processID: Int32) -> Bool {
+        let cancel = state.withLock { state in
+            state.sessions.values.first { $0.client.processID == processID }.flatMap { state.cancels[$0.number] }
+        }
+        cancel?()
+        return cancel != nil
+    }
 
     /// In the order of their opening.
     var sessions: [Session] { state.withLock { $0.sessions.values.sorted { $0.number < $1.number } } }

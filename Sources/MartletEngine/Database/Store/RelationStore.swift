@@ -222,14 +222,20 @@ final class RelationStore {
         return (Batch(count: rows, columns: found), places)
     }
 
+    /// Where the row of one key stands: the columns are as they are until rows come or go. nil: there is none.
+    func place(of key: [Column]) -> (columns: [Column], row: Int)? {
+        var hash: UInt64 = 0
+        Hash.rows(key, count: 1, into: &hash)
+        guard let number = find(key, 0, hash) else { return nil }
+        return (pages[Int(number) / RelationStore.pageRows].columns, Int(number) % RelationStore.pageRows)
+    }
+
     /// The row of one key, as a batch: those of its columns, or all. nil: there is none.
     func row(of key: [Column], columns: [Int]? = nil) -> Batch? {
-        guard let number = find(key, 0, Hash.rows(key, count: 1)[0]) else { return nil }
-        let page = pages[Int(number) / RelationStore.pageRows]
-        let place = Int(number) % RelationStore.pageRows
-        let copies = (columns ?? Array(page.columns.indices)).map { ordinal in
+        guard let (stored, row) = place(of: key) else { return nil }
+        let copies = (columns ?? Array(stored.indices)).map { ordinal in
             let copy = Column(types[ordinal], capacity: 1)
-            copy.append(rowsOf: page.columns[ordinal], from: place, count: 1, detached: true)
+            copy.append(rowsOf: stored[ordinal], from: row, count: 1, detached: true)
             return copy
         }
         return Batch(count: 1, columns: copies)
