@@ -17,11 +17,13 @@ final class OperatorMetrics {
     private var nodes: [Figures] = []
     private var last: (nanos: Int64, blockedNanos: Int64)
 
-    /// - Parameter unit: tells operators of circuits apart that were defined apart.
-    init(_ circuit: Circuit, unit: UInt32, registry: MetricsRegistry, nanos: Int64, blockedNanos: Int64) {
+    /// - Parameters:
+    ///   - unit: tells operators of circuits apart that were defined apart.
+    ///   - names: what the circuit's views and sinks are called, in its order.
+    init(_ circuit: Circuit, unit: UInt32, names: [String], registry: MetricsRegistry, nanos: Int64, blockedNanos: Int64) {
         last = (nanos, blockedNanos)
         for (at, node) in circuit.graph.nodes.enumerated() {
-            let view = node.view.map { circuit.graph.views[$0] } ?? ""
+            let view = node.view.map { names[$0] } ?? ""
             let labels = [MetricLabel("unit", "\(unit)"), MetricLabel("operator", "\(at) \(node.name)"), MetricLabel("view", view)]
             func time(_ state: String) -> Counter {
                 registry.counter(

@@ -62,13 +62,14 @@ package final class PipelineMetrics {
     private var sources: [SourceFigures] = []
     private var views: [ViewFigures] = []
 
-    package init(_ pipeline: Pipeline, registry: MetricsRegistry, clock: any Clock) {
+    /// - Parameter names: what its views and sinks are called, in its circuit's order; nil: as when it was made.
+    package init(_ pipeline: Pipeline, registry: MetricsRegistry, clock: any Clock, names: [String]? = nil) {
         self.clock = clock
         ticks = registry.counter("martlet_ticks_total", help: "Ticks committed.")
         tickDuration = registry.histogram(
             "martlet_tick_seconds", help: "How long a tick took, without its commit.", unit: .nanosecondsAsSeconds)
         if !pipeline.sourcesAreFed { sources = pipeline.sources.map { SourceFigures($0.name, registry: registry) } }
-        for view in pipeline.circuit.graph.views {
+        for view in names ?? pipeline.circuit.graph.views {
             let label = [MetricLabel("view", view)]
             views.append(
                 ViewFigures(

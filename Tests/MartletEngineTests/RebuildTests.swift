@@ -32,6 +32,7 @@ struct RebuildTests {
         "CREATE TABLE names (key BIGINT PRIMARY KEY, name TEXT); INSERT INTO names VALUES (0, 'zero'), (1, 'one')",
         "CREATE MATERIALIZED VIEW named AS SELECT name, n FROM a JOIN names ON a.key = names.key",
         "CREATE SINK named_out FROM named WITH (connector = 'blackhole') FORMAT PLAIN ENCODE JSON",
+        "CREATE SUBSCRIPTION of_top FROM top WITH (retention = '1 day'); CREATE SUBSCRIPTION of_w FROM w WITH (retention = '1 day')",
     ]
     private static let questions = ["a", "w", "lates", "late", "s_dlq", "top", "named"].map { "SELECT * FROM \($0)" }
     private static let sinks = ["a_out", "w_out", "lates_out", "named_out", "late", "s_dlq"]
@@ -115,6 +116,26 @@ struct RebuildTests {
         #expect(again.sorted("SELECT * FROM a") == again.sorted(fresh))
         #expect(again.run("SELECT all_of_them FROM top") == again.run("SELECT sum(n) FROM a"))
         #expect(again.sorted("SELECT * FROM named") == again.sorted("SELECT name, n FROM a JOIN names ON a.key = names.key"))
+    }
+
+    @Test("who followed a view that comes back with other rows is told to begin anew; who followed another goes on")
+    func followers() throws {
+        let (_, moments) = try run(shards: 1)
+        var content = SavedContent(moments[30].state)
+        content.replace("value > 10", with: "value > 30")
+        content.alterPlans(of: [0])
+        let again = try DatabaseHarness.broughtBack(content.state, [], scripts: ["s": Self.rows])
+        let before = again.database.tick
+        func goOn(_ subscription: String, behind tick: UInt64) -> String {
+            again.run("DECLARE \(subscription)_\(tick) SUBSCRIPTION CURSOR FOR \(subscription) SINCE TICK \(tick)")
+        }
+        again.tick()
+        // Of the tick before there are two views of that name; from the first tick on there is one.
+        #expect(again.database.tick == before + 1)
+        #expect(goOn("of_top", behind: before).hasPrefix("0A000 the relation begins anew with tick \(before + 1)"))
+        #expect(goOn("of_w", behind: before) == "DECLARE SUBSCRIPTION CURSOR")
+        #expect(goOn("of_top", behind: before + 1) == "DECLARE SUBSCRIPTION CURSOR")
+        #expect(again.run("DECLARE all_of_it SUBSCRIPTION CURSOR FOR of_top SINCE begin()") == "DECLARE SUBSCRIPTION CURSOR")
     }
 
     @Test("where history is gone it is refused, with the view's name and what to do")

@@ -31,13 +31,20 @@ extension Database {
         }
     }
 
-    /// Before the first tick that is no replay: what a crash left over goes.
-    func resumeChanges() throws(SQLError) {
-        guard !hasOpenedChanges else { return }
+    /// Before the first tick that is no replay: what a crash left over goes, and who followed a view that has other rows than
+    /// it was said to have cannot go on. Answers whether the tick has to be there for that: the same view as of the tick before
+    /// it was another one.
+    func resumeChanges() throws(SQLError) -> Bool {
+        guard !hasOpenedChanges else { return false }
         let wanted = catalog.retentions
         try surroundings.changes?.close { wanted[$0] != nil }
         try openChanges(catalog)
         hasOpenedChanges = true
+        let cut = remade.filter { catalog.objects[$0] != nil }
+        remade = []
+        for relation in cut { kept[relation]?.fields = nil }
+        hub.cut(cut, at: tick + 1)
+        return !cut.isEmpty
     }
 
     /// Adds to a tick's output what it did to relations with subscriptions.

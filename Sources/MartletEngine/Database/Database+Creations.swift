@@ -1,4 +1,5 @@
 internal import MartletCore
+internal import MartletDataflow
 internal import MartletSQL
 
 /// Somebody waits until what he defined has taken in what was there.
@@ -49,6 +50,21 @@ extension Database {
         return hasChanged
     }
 
+    /// How much of what was there before it a unit has taken in, and of how much: rows of relations, and of its sources what
+    /// lies from their beginning up to where they stand (records; of files bytes). nil: it has joined.
+    func filling(of unit: RunningUnit) -> (done: Int, total: Int)? {
+        guard unit.isCatchingUp || unit.backfill != nil else { return nil }
+        var (done, total) = (unit.backfill?.rowsDone ?? 0, unit.backfill?.rowsTotal ?? 0)
+        for source in unit.sources {
+            guard let history = source.history, let shared = sources[source.id] else { continue }
+            for ((reader, start), end) in zip(zip(history, shared.starts), shared.positions) {
+                done += Int(max(min(reader.position, end) - start, 0))
+                total += Int(max(end - start, 0))
+            }
+        }
+        return (done, total)
+    }
+
     /// Drops what is still being filled.
     func abandon(_ abandoned: Abandoned, _ work: inout Work) -> Answer {
         let chosen: [UInt32] =
@@ -56,7 +72,7 @@ extension Database {
             case .creation(let ticket): creations.filter { $0.ticket === ticket }.map(\.unit)
             case .jobs(let numbers): units.map(\.id).filter { numbers.contains(Int64($0)) }
             }
-        for unit in units where chosen.contains(unit.id) && unit.backfill != nil {
+        for unit in units where chosen.contains(unit.id) && (unit.backfill != nil || unit.isCatchingUp) {
             for object in unit.objects.compactMap({ catalog.objects[$0] }) {
                 let name = CatalogNames.parts(object.name)
                 let quoted = [name.schema, name.name].map { "\"" + $0.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\"" }

@@ -370,7 +370,7 @@ extension Database {
             id: plan.id, pipeline: pipeline, inputs: relations, layouts: layouts, views: views,
             feeds: plan.feeds.compactMap { feed in pipeline.taps[feed.view].map { (feed.table, $0) } }, objects: plan.objects,
             firstTarget: targets.count, isSelfMoving: script.usesClock, sources: unitSources(pipeline, plan.names),
-            sinks: pipeline.sinkNames.compactMap { plan.names[$0] })
+            sinks: pipeline.sinkNames.compactMap { plan.names[$0] }, defined: plan.names.filter { own.contains($0.key) })
     }
 
     private func input(_ object: CatalogObject, named name: String, _ layout: InputLayout) -> PipelineInput {

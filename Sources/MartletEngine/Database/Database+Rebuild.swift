@@ -10,7 +10,7 @@ internal import MartletState
 /// anything is replayed: then it stands where it stood, and goes on as if nothing had been.
 ///
 /// What it says meanwhile was said before: rows for sinks, tables and late tables are dropped. Of its views the rows that it
-/// comes to take the place of the saved ones, where they are others.
+/// comes to take the place of the saved ones, where they are others; who follows such a view is told to begin anew.
 extension Database {
     /// What comes of it, while units are brought back in order.
     struct Rebuilding {
@@ -160,19 +160,13 @@ extension Database {
             changed.append(id)
         }
         rebuilding.changed.formUnion(changed)
+        remade.formUnion(changed)
         return changed
     }
 
     /// Of what is to be read and taken in, about how much was.
     private func percent(_ unit: RunningUnit) -> Int64 {
-        var (done, total) = (Int64(unit.backfill?.rowsDone ?? 0), Int64(unit.backfill?.rowsTotal ?? 0))
-        for source in unit.sources {
-            guard let history = source.history, let shared = sources[source.id] else { continue }
-            for ((reader, start), end) in zip(zip(history, shared.starts), shared.positions) {
-                done += max(reader.position - start, 0)
-                total += max(end - start, 0)
-            }
-        }
-        return total > 0 ? done * 100 / total : 100
+        guard let (done, total) = filling(of: unit), total > 0 else { return 100 }
+        return Int64(Double(done) / Double(total) * 100)
     }
 }

@@ -150,6 +150,7 @@ extension Database {
             guard let shared = sources[source.id] else { continue }
             let definition = unit.pipeline.sources[source.ordinal]
             var refused = unit.pipeline.refusals(report, of: definition.name, number: Int(source.id.raw))
+            refused.views = unit.viewNames(catalog)
             // Of records read to catch up, those that fail by what nobody looked at before.
             let judged = source.judged.map { definition.columns[$0] }.map { ($0.jsonPath ?? [$0.name]).joined(separator: ".") }
             refused.letters.removeAll { letter in letter.view == nil && letter.field.map { judged.contains($0) } ?? true }

@@ -85,6 +85,9 @@ package final class Database: TickMachine, @unchecked Sendable {
     var hasOpenedChanges = false
     /// The last tick since which a topic of changes is wanted no more; nil: all of them are.
     var unwanted: UInt64?
+    /// Views whose rows a start made anew, and otherwise: what was told of them before does not lead to what they have now.
+    /// Until the first tick that is no replay.
+    var remade: Set<RelationID> = []
     /// Answered once nothing is carried any more.
     private var flushes: [Ticket] = []
     private let pending = Mutex(Pending())
@@ -171,6 +174,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         giveObservation()
         var work = Work(tick: tick + 1)
         var replayed: DatabaseRecord?
+        var isCut = false
         if let record {
             let decoded = try DatabaseRecord(decoding: record)
             replayed = decoded
@@ -178,7 +182,9 @@ package final class Database: TickMachine, @unchecked Sendable {
             for event in decoded.events { try replay(event, &work) }
             carried = [:]
         } else {
-            try resumeChanges()
+            isCut = try resumeChanges()
+            // Readers are to see that the tick has been.
+            work.catalogChanged = isCut
             try closeChanges()
             enterCarried(&work)
             for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
@@ -191,7 +197,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             work.answers += flushes.map { ($0, .done(Answer(tick: work.tick))) }
             flushes = []
         }
-        let needsCommit = done.moved || !work.events.isEmpty
+        let needsCommit = done.moved || isCut || !work.events.isEmpty
         // A tick without a record has not been: answers alone go with the one before it.
         if needsCommit || replayed != nil { tick = work.tick }
         if needsCommit, replayed == nil { keepChanges(work, into: &done.output) }
@@ -325,7 +331,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     /// Reasons of dead letters that no source's record made, for those who ask.
     private func note(_ letters: [DeadLetter], of unit: RunningUnit) {
         guard !letters.isEmpty else { return }
-        let views = unit.pipeline.circuit.graph.views
+        let views = unit.viewNames(catalog)
         ledger.refused(
             letters.map { letter in
                 (letter.view.map { views[$0] } ?? "", letter.reasonCode, letter.reason)

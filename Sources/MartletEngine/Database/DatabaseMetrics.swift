@@ -2,13 +2,16 @@ package import MartletCore
 internal import MartletDataflow
 
 /// The figures of a database's sources and units in the metrics registry. What is of the same name, one after the other, adds
-/// to the same counters. Used by the driver's thread.
+/// to the same counters; what gets another name takes its counts along. Used by the driver's thread.
 package final class DatabaseMetrics {
     private let registry: MetricsRegistry
     private let clock: any Clock
     private var units: [UInt32: PipelineMetrics] = [:]
     private var sources: [RelationID: SourceFigures] = [:]
     private var operators: [UInt32: OperatorMetrics] = [:]
+    /// What they are called in the registry.
+    private var sourceNames: [RelationID: String] = [:]
+    private var viewNames: [UInt32: [String]] = [:]
     private var operatorsNanos: Int64 = .min
     private var updatedNanos: Int64 = .min
 
@@ -22,6 +25,7 @@ package final class DatabaseMetrics {
         let now = clock.monotonicNanos()
         guard updatedNanos == .min || now - updatedNanos >= DatabaseMetrics.periodNanos else { return }
         updatedNanos = now
+        followNames(database)
         for (id, source) in database.sources {
             let figures = sources[id] ?? SourceFigures(source.name, registry: registry)
             sources[id] = figures
@@ -30,7 +34,7 @@ package final class DatabaseMetrics {
         sources = sources.filter { database.sources[$0.key] != nil }
         updateOperators(database, now)
         for unit in database.units {
-            let figures = units[unit.id] ?? PipelineMetrics(unit.pipeline, registry: registry, clock: clock)
+            let figures = units[unit.id] ?? PipelineMetrics(unit.pipeline, registry: registry, clock: clock, names: viewNames[unit.id])
             units[unit.id] = figures
             figures.update(unit.pipeline)
         }
@@ -40,6 +44,26 @@ package final class DatabaseMetrics {
         }
     }
 
+    /// Where something is called otherwise now, the series with the old name go, all of them before any gets its new name:
+    /// two may have changed theirs for one another's.
+    private func followNames(_ database: Database) {
+        var gone: [MetricLabel] = []
+        for (id, source) in database.sources {
+            if let known = sourceNames.updateValue(source.name, forKey: id), known != source.name {
+                gone.append(MetricLabel("source", known))
+                sources[id] = nil
+            }
+        }
+        for unit in database.units {
+            let names = unit.viewNames(database.catalog)
+            guard let known = viewNames.updateValue(names, forKey: unit.id), known != names else { continue }
+            gone += zip(known, names).filter { $0 != $1 }.map { MetricLabel("view", $0.0) }
+            units[unit.id] = nil
+            operators[unit.id] = nil
+        }
+        for label in gone { registry.removeSeries(with: label) }
+    }
+
     private func updateOperators(_ database: Database, _ now: Int64) {
         guard operatorsNanos == .min || now - operatorsNanos >= DatabaseMetrics.operatorsPeriodNanos else { return }
         operatorsNanos = now
@@ -47,7 +71,7 @@ package final class DatabaseMetrics {
         for unit in database.units {
             let known = operators[unit.id]
                 ?? OperatorMetrics(
-                    unit.pipeline.circuit, unit: unit.id, registry: registry, nanos: unit.began.nanos, blockedNanos: unit.began.blockedNanos)
+                    unit.pipeline.circuit, unit: unit.id, names: viewNames[unit.id] ?? unit.viewNames(database.catalog), registry: registry, nanos: unit.began.nanos, blockedNanos: unit.began.blockedNanos)
             operators[unit.id] = known
             known.update(unit.pipeline.circuit, nanos: now, blockedNanos: blocked)
         }

@@ -51,6 +51,8 @@ final class RunningUnit {
     let firstTarget: Int
     /// Its sinks, in the order of its targets.
     private let sinks: [RelationID]
+    /// What it defines, by the names of its circuit's views: those that the objects had when it was made.
+    private let defined: [String: RelationID]
     /// Ticks may do something though nothing is fed.
     let isSelfMoving: Bool
     /// When it was set to work in this process (monotonic), and how long ticks had waited by then.
@@ -78,9 +80,11 @@ final class RunningUnit {
 
     init(
         id: UInt32, pipeline: Pipeline, inputs: [RelationID], layouts: [InputLayout], views: [(id: RelationID, tap: PipelineTap)],
-        feeds: [(table: RelationID, tap: PipelineTap)], objects: [RelationID], firstTarget: Int, isSelfMoving: Bool, sources: [UnitSource], sinks: [RelationID]
+        feeds: [(table: RelationID, tap: PipelineTap)], objects: [RelationID], firstTarget: Int, isSelfMoving: Bool, sources: [UnitSource], sinks: [RelationID],
+        defined: [String: RelationID]
     ) {
         self.sinks = sinks
+        self.defined = defined
         self.id = id
         self.pipeline = pipeline
         self.inputs = inputs
@@ -96,6 +100,11 @@ final class RunningUnit {
     /// A relation that it may read has lost a column.
     func dropColumn(_ ordinal: Int, of relation: RelationID) {
         for input in inputs.indices where inputs[input] == relation { layouts[input].drop(ordinal) }
+    }
+
+    /// The circuit's views and sinks, in its order, as they are called now.
+    func viewNames(_ catalog: DatabaseCatalog) -> [String] {
+        pipeline.circuit.graph.views.map { name in defined[name].flatMap { catalog.objects[$0]?.name } ?? name }
     }
 
     func feed(_ ordinal: Int, _ batch: Batch) {

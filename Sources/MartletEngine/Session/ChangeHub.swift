@@ -66,6 +66,8 @@ final class ChangeHub: Sendable {
     private struct State {
         var feeds: [RelationID: Feed] = [:]
         var tick: UInt64 = 0
+        /// Relations that from a tick on have other rows than what was told of them before leads to.
+        var cuts: [RelationID: UInt64] = [:]
     }
 
     /// What was found behind a tick.
@@ -153,6 +155,13 @@ final class ChangeHub: Sendable {
         }
     }
 
+    /// What was told of the relations before the tick is not continued.
+    func cut(_ relations: Set<RelationID>, at tick: UInt64) {
+        state.withLock { state in
+            for relation in relations { state.cuts[relation] = tick }
+        }
+    }
+
     // MARK: Sessions
 
     /// Begins to keep a relation's changes behind `tick`, unless they are. Under the readers' lock.
@@ -172,18 +181,21 @@ final class ChangeHub: Sendable {
     /// The oldest tick behind which nothing is missing; nil: the relation is not kept.
     func oldest(_ relation: RelationID) throws(SQLError) -> UInt64? {
         let inMemory = state.withLock { $0.feeds[relation]?.forgotten }
-        guard let topics, let inMemory, let kept = try topics.oldest(relation) else { return inMemory }
-        return min(inMemory, kept)
+        let cut = state.withLock { $0.cuts[relation] } ?? 0
+        guard let topics, let inMemory, let kept = try topics.oldest(relation) else { return inMemory.map { max($0, cut) } }
+        return max(min(inMemory, kept), cut)
     }
 
     /// Changes behind `tick` of a relation that had `fields` then, at most some MiB of them. Throws where some are gone.
     func changes(_ relation: RelationID, after tick: UInt64, fields: [Field]) throws(SQLError) -> Found {
-        let (found, forgotten) = state.withLock { state -> (Found?, UInt64) in
-            guard let feed = state.feeds[relation] else { return (nil, 0) }
-            guard feed.forgotten <= tick else { return (nil, feed.forgotten) }
-            return (feed.found(after: tick, through: state.tick, fields), 0)
+        let (found, forgotten, cut) = state.withLock { state -> (Found?, UInt64, UInt64?) in
+            if let cut = state.cuts[relation], tick < cut { return (nil, 0, cut) }
+            guard let feed = state.feeds[relation] else { return (nil, 0, nil) }
+            guard feed.forgotten <= tick else { return (nil, feed.forgotten, nil) }
+            return (feed.found(after: tick, through: state.tick, fields), 0, nil)
         }
         if let found { return found }
+        if let cut { throw ChangeHub.begunAnew(at: cut) }
         if let topics, forgotten > 0, let kept = try topics.changes(relation, after: tick, through: forgotten, fields: fields) {
             return kept
         }
@@ -195,6 +207,12 @@ final class ChangeHub: Sendable {
     static func reshaped(at tick: UInt64) -> SQLError {
         SQLError(
             SQLState("0A000"), "the relation got other columns with tick \(tick)", hint: "Subscribe again, and begin with a snapshot.")
+    }
+
+    static func begunAnew(at tick: UInt64) -> SQLError {
+        SQLError(
+            SQLState("0A000"), "the relation begins anew with tick \(tick): what was told of it before does not lead to the rows that it has now",
+            hint: "Subscribe again, and begin with a snapshot.")
     }
 
     /// Calls `wake` after the next tick that becomes visible, or at once if there is one behind `tick`. `owner` waits once at

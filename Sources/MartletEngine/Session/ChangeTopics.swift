@@ -144,11 +144,8 @@ package final class ChangeTopics: Sendable {
                 found.through = record.tick - 1
                 return isFull = true
             }
-            guard case .rows(let micros, _, let layout, let rows) = record.kind, layout == columns else {
-                found.through = record.tick - 1
-                found.end = ChangeHub.reshaped(at: record.tick)
-                return isFull = true
-            }
+            guard case .rows(let micros, _, let layout, let rows) = record.kind else { return end(record, ChangeHub.begunAnew(at: record.tick)) }
+            guard layout == columns else { return end(record, ChangeHub.reshaped(at: record.tick)) }
             let batch = try ChangeRecord.decode(rows, fields)
             bytes += rows.count
             if !isNewTick, let last = found.changes.last, let whole = Batch.joined([last.batch, batch]) {
@@ -156,6 +153,13 @@ package final class ChangeTopics: Sendable {
             } else {
                 found.changes.append(RelationChange(tick: record.tick, micros: micros, fields: fields, batch: batch))
             }
+        }
+
+        /// Nothing can follow what came before the record.
+        private mutating func end(_ record: ChangeRecord, _ reason: SQLError) {
+            found.through = record.tick - 1
+            found.end = reason
+            isFull = true
         }
     }
 

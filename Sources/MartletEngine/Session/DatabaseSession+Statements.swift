@@ -137,7 +137,9 @@ extension DatabaseSession {
     }
 
     func explanation(_ plan: String) -> any RowCursor {
-        list(["QUERY PLAN"], plan.split(separator: "\n", omittingEmptySubsequences: false).map { [String($0)] }, tag: "EXPLAIN")
+        // Its last line ends like the others.
+        let lines = plan.hasSuffix("\n") ? plan.dropLast() : plan[...]
+        return list(["QUERY PLAN"], lines.split(separator: "\n", omittingEmptySubsequences: false).map { [String($0)] }, tag: "EXPLAIN")
     }
 
     /// The command tag of a definition that was skipped: its first words.

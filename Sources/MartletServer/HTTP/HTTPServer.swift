@@ -18,7 +18,9 @@ package final class HTTPServer: Sendable {
         _ address: ListenAddress, service: (any SQLService)?, log: Log? = nil, pool: BlockingPool, metrics: MetricsRegistry,
         answerBytesMax: Int = 64 << 20, origins: Set<String> = [], isHealthy: @escaping @Sendable () -> Bool = { true }, isReady: @escaping @Sendable () -> Bool = { true }
     ) throws(ListenError) {
+        let index = HTTPServer.index(hasDatabase: service != nil, hasTopics: log != nil)
         let quick = HTTPRouter([
+            HTTPRouter.Route("GET", "/") { _ in HTTPResponse(text: index) },
             HTTPRouter.Route("GET", "/metrics") { _ in
                 HTTPResponse(text: metrics.renderPrometheus(), type: "text/plain; version=0.0.4; charset=utf-8")
             },
@@ -59,6 +61,24 @@ package final class HTTPServer: Sendable {
             if !isTaken { exchange.respond(HTTPQuestion.response(full)) }
         }
         metrics.gauge("martlet_http_event_streams", help: "Streams of server-sent events that are open.") { Double(streams.count) }
+    }
+
+    /// For people who open the address: what can be asked.
+    private static func index(hasDatabase: Bool, hasTopics: Bool) -> String {
+        let database = """
+            GET  /v1/openapi.json            all of this, with every view's columns and a line for curl
+            POST /v1/sql                     SQL
+            GET  /v1/views/NAME              rows: key=, COLUMN=, where=, limit=
+            GET  /v1/views/NAME/changes      its changes, as server-sent events
+
+            """
+        let topics = """
+            POST /v1/topics/NAME             appends a record for each line
+            GET  /v1/topics/NAME/records     records
+            GET  /v1/topics/NAME/changes     records as they come, as server-sent events
+
+            """
+        return "Martlet\n\n" + (hasDatabase ? database : "") + (hasTopics ? topics : "") + "GET  /healthz /readyz /metrics\n"
     }
 
     /// Requests beyond this are refused rather than queued.

@@ -30,7 +30,7 @@ enum MartletViews {
                 let size = sizes[object.id] ?? (0, 0)
                 let unit = observation?.unit(of: object.id)
                 let view = unit?.views.first { $0.name == object.name }
-                let state = unit.map { $0.failure != nil ? "failed" : $0.backfill != nil ? "filling" : $0.isPaused ? "paused" : "running" } ?? "stored"
+                let state = unit.map { $0.failure != nil ? "failed" : $0.isPaused ? "paused" : $0.filling != nil ? "filling" : "running" } ?? "stored"
                 return [.text(object.name), .text(object.noun), .bigint(Int64(size.rows)), .bigint(Int64(size.bytes))] + counts(view?.counters) + [
                     instant(view?.watermark), .text(state), .text(object.text),
                 ]
@@ -158,10 +158,11 @@ enum MartletViews {
             }
         },
         SystemTable(
-            "pg_catalog.martlet_ddl_progress", about: "What is being filled with rows that were there before it; what was defined together is one job.",
+            "pg_catalog.martlet_ddl_progress", about: "What is being filled with what was there before it; what was defined together is one job.",
             [
                 ("ddl_id:l", "The job's number, as CANCEL JOBS takes it"), ("name:t", "What is being filled"), ("kind:t", "materialized view or sink"),
-                ("rows_done:l", "Rows taken in"), ("rows_total:l", "Rows in all; changes that come meanwhile count"), ("progress:d", "The share, 0 to 1"),
+                ("rows_done:l", "Rows taken in; of a source's history the records read, of a file's the bytes"),
+                ("rows_total:l", "In all; what comes meanwhile counts"), ("progress:d", "The share, 0 to 1"),
                 ("running_seconds:d", "Since it began, in this process"), ("eta_seconds:d", "About how long it will take yet; NULL: unknown"),
                 ("definition:t", "The statement that made it"),
             ]

@@ -55,8 +55,10 @@ struct Observation: Sendable {
         var operators: [Operator]
         var failure: SQLError?
         var isPaused: Bool
-        /// Rows of what was there before it: taken in, and in all; nil: it has joined.
-        var backfill: (done: Int, total: Int)?
+        /// What was there before it (`Database.filling`): taken in, and in all; nil: it has joined.
+        var filling: (done: Int, total: Int)?
+        /// Some of that lies in sources.
+        var isReadingHistory: Bool
         /// Since it began, in this process.
         var ageNanos: Int64
         /// Of that, how long ticks had to wait for the log or for sinks.
@@ -81,7 +83,7 @@ struct Observation: Sendable {
     /// What is being filled, with its share done and the seconds left, where that can be told.
     var jobs: [(unit: Unit, done: Int, total: Int, secondsLeft: Double?)] {
         units.compactMap { unit in
-            guard let (done, total) = unit.backfill, unit.failure == nil else { return nil }
+            guard let (done, total) = unit.filling, unit.failure == nil else { return nil }
             let left = done > 0 ? Double(unit.ageNanos) / 1e9 * Double(total - done) / Double(done) : nil
             return (unit, done, total, left)
         }
@@ -201,19 +203,20 @@ extension Database {
         let graph = circuit.graph
         let figures = circuit.figures
         let marks = circuit.marks
+        let names = unit.viewNames(catalog)
         let operators = graph.nodes.enumerated().map { at, node in
             Observation.Operator(
-                node: at, view: node.view.map { graph.views[$0] }, name: node.name, detail: node.detail, stage: node.stage,
+                node: at, view: node.view.map { names[$0] }, name: node.name, detail: node.detail, stage: node.stage,
                 inputs: node.inputs.map(\.index), figures: figures[at], watermark: marks[at].watermark, awaited: marks[at].awaited)
         }
         let views = graph.views.enumerated().map { at, name in
             Observation.View(
-                name: name, counters: circuit.counters(of: at), watermark: unit.pipeline.taps[name].map { unit.pipeline.watermark(of: $0) })
+                name: names[at], counters: circuit.counters(of: at), watermark: unit.pipeline.taps[name].map { unit.pipeline.watermark(of: $0) })
         }
         let standing = surroundings.driverStanding()
         return Observation.Unit(
             id: unit.id, objects: unit.objects, views: views, operators: operators, failure: unit.failure, isPaused: unit.isPaused,
-            backfill: unit.backfill.map { ($0.rowsDone, $0.rowsTotal) },
+            filling: filling(of: unit), isReadingHistory: unit.isCatchingUp,
             ageNanos: surroundings.clock.monotonicNanos() - unit.began.nanos, blockedNanos: standing.blockedNanos - unit.began.blockedNanos,
             shards: circuit.shardCount)
     }

@@ -80,17 +80,20 @@ struct Standstill {
                 code: .failed, explanation: "\(object.name) has stopped: \(failure.message) (\(failure.state.code)).",
                 advice: failure.hint ?? "DROP it, put right what the message says, and create it anew.")
         }
-        if let job = observation.jobs.first(where: { $0.unit.id == unit.id }) {
-            let left = job.secondsLeft.map { ", about \(Standstill.time(Int64($0 * 1e9))) to go" } ?? ""
-            return Reason(
-                code: .backfilling,
-                explanation: "\(object.name) is still being filled with what was there before it: \(job.done) of \(Standstill.count(job.total, "row"))\(left).",
-                advice: "Wait, or CANCEL JOBS \(unit.id).")
-        }
         if unit.isPaused {
             return Reason(
                 code: .paused, explanation: "\(object.name) is paused, and takes in nothing.",
                 advice: "ALTER \(object.noun.uppercased()) \(object.name) RESUME lets it go on where it stands.")
+        }
+        if let job = observation.jobs.first(where: { $0.unit.id == unit.id }) {
+            let left = job.secondsLeft.map { ", about \(Standstill.time(Int64($0 * 1e9))) to go" } ?? ""
+            // A file's history is told in bytes.
+            let share = unit.isReadingHistory
+                ? "\(job.total > 0 ? Int(Double(job.done) / Double(job.total) * 100) : 100) % of its sources' history"
+                : "\(job.done) of \(Standstill.count(job.total, "row"))"
+            return Reason(
+                code: .backfilling, explanation: "\(object.name) is still being filled with what was there before it: \(share)\(left).",
+                advice: "Wait, or CANCEL JOBS \(unit.id).")
         }
         return nil
     }
