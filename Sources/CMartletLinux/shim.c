@@ -219,7 +219,7 @@ void martlet_become_copy(int parent, int descriptor, int other) {
     const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
     for (unsigned at = 0; at < sizeof crashes / sizeof *crashes; at++) signal(crashes[at], SIG_DFL);
     close_all_but(descriptor < other ? descriptor : other, descriptor < other ? other : descriptor);
-    setpriority(PRIO_PROCESS, 0, 10);
+    setpriority(PRIO_PROCESS, 0, 19);
     // Where memory runs out, the copy goes first.
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (score >= 0) {

@@ -188,9 +188,9 @@ def state(folder, seconds, keys):
 
 
 def until_next_checkpoint(server):
-    """Seconds: the next is begun ten times as long after the last as that took to be written, and after ten seconds at least."""
+    """Seconds: the next is begun five times as long after the last as that took to be written, and after ten seconds at least."""
     count = max(server.metric("martlet_checkpoint_write_seconds_count"), 1)
-    return int(max(11 * server.metric("martlet_checkpoint_write_seconds_sum") / count, 10)) + 1
+    return int(max(6 * server.metric("martlet_checkpoint_write_seconds_sum") / count, 10)) + 1
 
 
 def wait_until(holds, complaint, seconds=900):

@@ -25,8 +25,10 @@ final class ForkedCheckpoints: CheckpointCopies {
     private let thread = Mutex<WorkerThread?>(nil)
     private let wake: @Sendable () -> Void
 
-    /// A copy that says nothing for so long hangs: it tells of every 8 MiB.
+    /// A copy that says nothing for so long hangs: it tells of every MiB.
     private static let patienceMillis: Int32 = 30_000
+    /// The longest rest of a copy between two MiB.
+    private static let restNanosMax: Int64 = 50_000_000
 
     /// `wake` ends the driver's wait.
     init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
@@ -71,11 +73,22 @@ final class ForkedCheckpoints: CheckpointCopies {
     ) -> Bool {
         state.withLock { $0.stage = .idle }
         guard let file = file as? SystemFile,
-            let copy = try? ForkedCopy(keeping: file, { channel in write(channel.progress).encoded })
+            let copy = try? ForkedCopy(keeping: file, { channel in write(ForkedCheckpoints.paced(channel)).encoded })
         else { return false }
         state.withLock { $0.stage = .writing(copy, ended: ended) }
         work.notify()
         return true
+    }
+
+    /// Tells of each piece, and rests for as long as it took: the other half of the disk and of a core is left to the pipeline.
+    private static func paced(_ channel: ForkedCopy.Channel) -> () -> Void {
+        let clock = SystemClock()
+        var start = clock.monotonicNanos()
+        return {
+            channel.progress()
+            clock.sleep(nanos: min(clock.monotonicNanos() - start, restNanosMax))
+            start = clock.monotonicNanos()
+        }
     }
 
     private func run() {

@@ -84,7 +84,8 @@ final class CheckpointDraft: @unchecked Sendable {
         }
     }
 
-    private static let pieceBytes: Int64 = 8 << 20
+    /// A sync of the journal waits for one piece at most.
+    private static let pieceBytes: Int64 = 1 << 20
 
     /// What a copy of the process wrote.
     func wasFilled(bytes: Int64, checksum: UInt32) {

@@ -12,8 +12,8 @@ package struct DurableOptions: Sendable {
     package var checkpointNanos: Int64 = 10_000_000_000
     /// … but no sooner than this many times the pause that the last one caused: pauses cost at most 2 % …
     package var pauseShare: Int64 = 50
-    /// … and this many times what it took to write: what a copy of the process costs is borne a tenth of the time at most.
-    package var writeShare: Int64 = 10
+    /// … and this many times what it took to write: what a copy of the process costs is borne a sixth of the time at most.
+    package var writeShare: Int64 = 5
     /// The statements that the state belongs to. A checkpoint of other statements is refused.
     package var definition: String?
     /// On how many shards the machine runs, for the checkpoint's header.
