@@ -65,12 +65,15 @@ package struct CheckpointStore: Sendable {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// Removes all but the newest. Returns where the ticks topic may begin: what the older of those kept needs.
+    /// Removes all but the newest. Returns where the ticks topic may begin: what the older of those kept needs. By then the
+    /// others are gone for good: one whose name a power failure brought back would stand among the kept without what follows it.
     func prune() throws(SQLError) -> Int64? {
         let all = try files()
         do throws(IOError) {
-            for path in all.dropFirst(CheckpointStore.kept) { try disk.remove(path) }
-            for name in try disk.list(directory) where name.hasSuffix(".unfinished") { try disk.remove("\(directory)/\(name)") }
+            var gone = Array(all.dropFirst(CheckpointStore.kept))
+            gone += try disk.list(directory).filter { $0.hasSuffix(".unfinished") }.map { "\(directory)/\($0)" }
+            for path in gone { try disk.remove(path) }
+            if !gone.isEmpty { try disk.syncDirectory(directory) }
         } catch {
             throw SQLError(.ioError, "an old checkpoint cannot be removed: \(error)")
         }

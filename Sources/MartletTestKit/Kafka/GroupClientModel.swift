@@ -6,7 +6,8 @@ internal import MartletLog
 /// are kinds of members; each decides in `next` what to ask and in `take` what an answer means.
 class GroupClientModel {
     let endpoint: Endpoint
-    let world: GroupWorld
+    /// It has its clients, not they it.
+    unowned let world: GroupWorld
     var random: SplitMix64
     /// The world's milliseconds at which it next acts of itself.
     var wakeMillis: Int64 = 0
