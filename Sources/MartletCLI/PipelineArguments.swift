@@ -1,12 +1,15 @@
 import MartletConnectors
 import MartletCore
 import MartletEngine
+import MartletPlatform
 import MartletSQL
 
 /// What `run` and `serve` are told about how a pipeline is kept.
 enum PipelineArguments {
     static let options: Set<String> = ["name", "checkpoint-seconds"]
     static let flags: Set<String> = ["reset"]
+    /// Of the live bench, to show what commits cost (bench/README.md).
+    private static let withoutCommits = "MARTLET_BENCH_WITHOUT_COMMITS"
 
     static func settings(
         _ arguments: Arguments, _ script: LoadedScript, _ opened: DataDirectory.Opened, directory: String, logger: StructuredLog
@@ -31,6 +34,12 @@ enum PipelineArguments {
             settings.options.checkpointNanos = Int64(seconds) * 1_000_000_000
         }
         settings.resets = arguments.has("reset")
+        if environment(withoutCommits) == "1" {
+            settings.options.isWithoutCommits = true
+            logger.warn(
+                "commits are disabled: a restart loses state and repeats outputs; this is for measuring only",
+                ["variable": .string(withoutCommits)])
+        }
         return settings
     }
 

@@ -58,7 +58,12 @@ extension Circuit {
         nodeWatermarks = saved.nodeWatermarks
         partitionCounts = saved.partitionCounts
         pendingRelations = saved.pending
-        if saved.shards == shardCount { try restoreShards(from: reader) } else { try adoptShards(saved.shards, from: reader) }
+        if saved.shards == shardCount {
+            try restoreShards(from: reader)
+        } else {
+            // What is adopted is looked into at once.
+            try reader.keepingNothing { () throws(StateError) in try adoptShards(saved.shards, from: reader) }
+        }
         for shard in shards {
             for (_, intake) in shard.partitions { intake.sourceWatermark = sourceWatermarks[intake.source] }
         }
@@ -77,18 +82,12 @@ extension Circuit {
         relationWatermark = saved.relationWatermark
     }
 
-    /// Reads one shard after the other; then they make their indexes side by side.
+    /// Reads one shard after the other; then indexes are made side by side, unless whoever reads more than a circuit sees to it.
     private func restoreShards(from reader: StateReader) throws(StateError) {
-        reader.collectLater()
-        let later = PerShard<[() -> Void]>(shardCount, [])
-        for shard in shards {
-            try shard.restore(from: reader, partitionCounts: partitionCounts)
-            later[shard.index] = reader.takeLater()
+        try reader.keepingLater { () throws(StateError) in
+            for shard in shards { try shard.restore(from: reader, partitionCounts: partitionCounts) }
         }
-        executor.forEachShard { shard in
-            for work in later[shard] { work() }
-            later[shard] = []
-        }
+        if !reader.keepsLater { executor.carryOut(reader.takeLater()) }
     }
 
     /// The state of another number of shards, operator by operator: keys go to the shards that own them now, partitions to

@@ -2,6 +2,7 @@
 
     ./dev bench live [--figures steady,most,spike,sustained] [--seconds 20] [--data DIR]
     ./dev bench live --figures state [--state-keys 10000000]
+    ./dev bench live --figures cost
 
 Server, pipeline and librdkafka client (client.c) share the machine's cores. Latency counts from the moment a bid was due to
 the consumption of its alert. Nothing that was acknowledged may be missing: a run with a missing alert fails.
@@ -9,6 +10,8 @@ the consumption of its alert. Nothing that was acknowledged may be missing: a ru
 `state` holds a count for each of so many keys beside it (state.sql), which the load goes on changing: what checkpoints of them do
 to the latency, how long the pipeline stands still for one, and, after a SIGKILL, how long it is from the start of the process to the
 first alert of a new bid.
+
+`cost` runs the server with commits disabled as well (MARTLET_BENCH_WITHOUT_COMMITS): what exactly-once costs.
 """
 
 import argparse
@@ -32,10 +35,11 @@ TOPIC_BYTES = 2 << 30
 
 
 class Server:
-    def __init__(self, folder, scripts=("live.sql",), **variables):
+    def __init__(self, folder, scripts=("live.sql",), commits=True, **variables):
         self.data = os.path.join(folder, "data")
         shutil.rmtree(self.data, ignore_errors=True)
         self.errors = open(os.path.join(folder, "serve.log"), "ab")
+        self.environment = os.environ | ({} if commits else {"MARTLET_BENCH_WITHOUT_COMMITS": "1"})
         self.words = [os.environ["MARTLET_BINARY"], "serve", "--data-dir", self.data, "--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0",
                       "--no-postgres", "--set", "num.partitions=4", "--set", f"log.retention.bytes={TOPIC_BYTES // 4}",
                       "--set", "log.segment.bytes=134217728", *(os.path.join(os.path.dirname(__file__), script) for script in scripts)]
@@ -44,7 +48,7 @@ class Server:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=self.errors)
+        self.process = subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=self.errors, env=self.environment)
         said = listeners(self.process, 2, lambda: f"see {self.errors.name}", seconds=600)
         self.address, self.http = said["kafka"], said["http"]
 
@@ -85,8 +89,8 @@ class Server:
         self.errors.close()
 
 
-def load(folder, rate, seconds, spike=(0, 0, 0)):
-    server = Server(folder)
+def load(folder, rate, seconds, spike=(0, 0, 0), commits=True):
+    server = Server(folder, commits=commits)
     try:
         return load_on(server, rate, seconds, spike)
     finally:
@@ -144,6 +148,22 @@ def sustained(folder, seconds):
     half = len(resident) // 2
     figure("sustained-578704-memory", result, max(resident[half:]) / max(resident[len(resident) // 10:half]), "of the first half's")
     costs("sustained-578704", result)
+
+
+def cost(folder, seconds):
+    """What commits cost: as fast as acknowledgements allow, with and without them in turn, three times each; medians."""
+    rates, cpus = {True: [], False: []}, {True: [], False: []}
+    for commits in (True, False) * 3:
+        result = load(folder, 0, seconds, commits=commits)
+        rates[commits].append(result["records"] / result["drained"])
+        cpus[commits].append(result["cpu"])
+        say(f"live: {rates[commits][-1]:.0f} events/s, {cpus[commits][-1]:.3f} CPU seconds a million {'with' if commits else 'without'} commits")
+    middle = {commits: (sorted(rates[commits])[1], sorted(cpus[commits])[1]) for commits in rates}
+    for name, commits in (("with", True), ("without", False)):
+        figure(f"cost-{name}", result, middle[commits][0], "events/s")
+        figure(f"cost-{name}-cpu", result, middle[commits][1], "CPU seconds/million events")
+    figure("cost", result, (1 - middle[True][0] / middle[False][0]) * 100, "% of the rate without commits")
+    figure("cost-cpu", result, (middle[True][1] / middle[False][1] - 1) * 100, "% more CPU seconds")
 
 
 def spike(folder, seconds):
@@ -224,7 +244,7 @@ def first_alert(address):
     raise SystemExit("no alert came after the start")
 
 
-FIGURES = {each.__name__: each for each in (steady, most, spike, sustained)}
+FIGURES = {each.__name__: each for each in (steady, most, spike, sustained, cost)}
 
 
 def main():

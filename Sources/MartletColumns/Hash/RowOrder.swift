@@ -1,3 +1,4 @@
+internal import CMartletVector
 internal import MartletCore
 
 /// Equality and order of single rows, as keys and ORDER BY need them. For whole columns there are the comparison kernels.
@@ -20,6 +21,10 @@ extension Column {
         case .uuid: return uuids[row] == other.uuids[otherRow]
         }
     }
+
+    /// Brings a row's value into the cache.
+    @inline(__always)
+    package func prefetch(_ row: Int) { martlet_prefetch(data + row &* physical.stride) }
 
     /// Ascending order, NULL last: negative, 0, positive. Documents go through Core's order of jsonb.
     package func compare(_ row: Int, _ other: Column, _ otherRow: Int) -> Int {

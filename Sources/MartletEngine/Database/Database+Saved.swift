@@ -106,11 +106,14 @@ extension Database {
         } catch {
             throw reader.error("what was defined cannot be made again: \(error)")
         }
-        try readRelations(reader, stores)
-        if form == Database.savedForm { try readIdentities(reader) }
-        try readCarried(reader, stores)
-        if form != Database.firstForm { try readSources(reader) }
-        try readUnits(reader, isOfFirstForm: form == Database.firstForm, &stores)
+        try reader.keepingLater { () throws(StateError) in
+            try readRelations(reader, stores)
+            if form == Database.savedForm { try readIdentities(reader) }
+            try readCarried(reader, stores)
+            if form != Database.firstForm { try readSources(reader) }
+            try readUnits(reader, isOfFirstForm: form == Database.firstForm, &stores)
+        }
+        surroundings.executor.carryOut(reader.takeLater())
         try reader.expect("end of database")
         _ = markComing()
         setTick(restored)
@@ -140,6 +143,7 @@ extension Database {
             try reader.skipToSection()
             // What failed stands still, whatever its state.
             guard unit.failure == nil else { continue }
+            surroundings.executor.carryOut(reader.takeLater())
             do throws(SQLError) {
                 try rebuild(unit, as: saved, because: reason, &rebuilding)
             } catch {
@@ -156,7 +160,8 @@ extension Database {
         guard unit.pipeline.circuit.isOf(saved) else { return "this version runs it by another plan" }
         if unit.inputs.contains(where: rebuilding.changed.contains) { return "this version makes other rows of what it reads" }
         do throws(StateError) {
-            try unit.pipeline.circuit.restore(saved, shardsFrom: reader)
+            // Of what cannot be read nothing is left to be done.
+            try reader.keepingLater { () throws(StateError) in try unit.pipeline.circuit.restore(saved, shardsFrom: reader) }
             return nil
         } catch {
             // Of a version in which it cannot be passed over, what cannot be read is the end.
@@ -202,11 +207,13 @@ extension Database {
     }
 
     private func batch(_ reader: StateReader, _ types: [DataType]) throws(StateError) -> Batch {
-        let bytes = try reader.readBytes()
-        do throws(ByteError) {
-            return try ByteReader.over(bytes) { (bytes) throws(ByteError) in try BatchCodec.decode(&bytes, types: types) }
-        } catch {
-            throw reader.error("damaged rows: \(error)")
+        try reader.withBytes { (bytes) throws(StateError) in
+            var bytes = ByteReader(bytes)
+            do throws(ByteError) {
+                return try BatchCodec.decode(&bytes, types: types)
+            } catch {
+                throw reader.error("damaged rows: \(error)")
+            }
         }
     }
 
@@ -214,10 +221,21 @@ extension Database {
         try reader.expect("relations")
         for _ in 0..<(try reader.readCount(max: Database.relationsMax)) {
             let id = RelationID(try reader.read(UInt32.self))
-            guard let store = stores[id] else { throw reader.error("rows of a relation that is not there") }
+            guard let store = stores[id], store.rowCount == 0 else {
+                throw reader.error("rows of a relation that is not there, or has rows already")
+            }
             let newest = try reader.read(Int64.self)
             if newest != .min { tables[id]?.newestEventTime = newest }
-            for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) { store.apply(try batch(reader, store.types)) }
+            // Behind the pages stand changes that were not yet to be seen, from the first that takes a row out.
+            var changes: [Batch] = []
+            for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) {
+                let batch = try batch(reader, store.types)
+                if batch.weights == nil, changes.isEmpty { store.restore(batch) } else { changes.append(batch) }
+            }
+            reader.later {
+                store.makeIndexes()
+                for change in changes { store.apply(change) }
+            }
         }
     }
 }

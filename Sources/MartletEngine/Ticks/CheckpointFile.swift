@@ -85,8 +85,17 @@ package struct CheckpointFile: Sendable {
     private static func part(
         of file: any DiskFile, _ path: String, at offset: Int64, _ count: Int
     ) throws(StateError) -> ByteSink {
-        guard offset >= 0 else { throw StateError("\(path): it is shorter than its parts") }
         let part = ByteSink(capacity: max(count, 1))
+        try read(file, path, at: offset, count, into: part)
+        return part
+    }
+
+    /// The same, in the place of what is in `part`.
+    private static func read(
+        _ file: any DiskFile, _ path: String, at offset: Int64, _ count: Int, into part: ByteSink
+    ) throws(StateError) {
+        guard offset >= 0 else { throw StateError("\(path): it is shorter than its parts") }
+        part.clear()
         do throws(IOError) {
             let got = try file.read(into: UnsafeMutableRawBufferPointer(start: part.reserve(count), count: count), at: offset)
             part.commit(got)
@@ -94,7 +103,6 @@ package struct CheckpointFile: Sendable {
             throw StateError("\(path): \(error)")
         }
         guard part.count == count else { throw StateError("\(path): it is shorter than its parts") }
-        return part
     }
 
     private static func headerCount(_ head: ByteSink, _ path: String) throws(StateError) -> Int {
@@ -136,9 +144,10 @@ package struct CheckpointFile: Sendable {
         let file = try CheckpointFile.open(disk, path)
         var found: UInt32 = 0
         var position: Int64 = 0
+        let part = ByteSink(capacity: 1 << 20)
         while position < state.upperBound {
             let wanted = Int(min(1 << 20, state.upperBound - position))
-            let part = try CheckpointFile.part(of: file, path, at: position, wanted)
+            try CheckpointFile.read(file, path, at: position, wanted, into: part)
             found = crc32c(part.bytes, seed: found)
             position += Int64(wanted)
         }

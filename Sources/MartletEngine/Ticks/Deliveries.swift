@@ -49,6 +49,8 @@ package final class Deliveries: Sendable {
         var news: CheckpointNews?
         /// The last tick that was pushed before the draft: those after it up to the draft's took and gave nothing.
         var draftAfter: UInt64 = 0
+        /// Ticks are replayed: the machine is told of them by whoever delivers, while it carries out the next.
+        var isReplaying = false
         var failure: SQLError?
         /// The target that could not be written to the last time.
         var away: SinkAway?
@@ -117,14 +119,23 @@ package final class Deliveries: Sendable {
         if isDurable { wake() }
     }
 
-    /// Where things stand at the start.
+    /// Where things stand at the start; until `goOn` ticks are replayed.
     func begin(at tick: UInt64, marks: [String: SinkMark]) {
         state.withLock { state in
+            state.isReplaying = true
             state.pushed = tick
             state.durable = tick
             state.delivered = tick
             state.marks = marks
         }
+    }
+
+    /// All that is replayed has been pushed.
+    func goOn() {
+        announce(state.withLock { state in
+            state.isReplaying = false
+            return state.durable
+        })
     }
 
     func takeMarkNews() -> [(name: String, mark: SinkMark)] {
@@ -245,12 +256,14 @@ package final class Deliveries: Sendable {
         if isNews { wake() }
     }
 
-    /// Tells the machine, in order, each tick at most once.
-    func announce(_ tick: UInt64) {
+    /// Tells the machine, in order, each tick at most once. False: it knew.
+    @discardableResult
+    func announce(_ tick: UInt64) -> Bool {
         announced.withLock { last in
-            guard tick > last else { return }
+            guard tick > last else { return false }
             last = tick
             onDurable(tick)
+            return true
         }
     }
 
@@ -259,6 +272,7 @@ package final class Deliveries: Sendable {
     /// Carries out the next thing that can be: a tick's rows, a sync that is due, a checkpoint. False: there is nothing to
     /// do now. Throws what the target says; a transient error may be tried again, and nothing has been passed over.
     package func deliverNext() throws(SQLError) -> Bool {
+        if let replayed = state.withLock({ $0.isReplaying ? $0.durable : nil }), announce(replayed) { return true }
         if let tick = state.withLock({ state in state.waiting.first.flatMap { $0.tick <= state.durable ? $0 : nil } }) {
             try deliver(tick)
             return true

@@ -42,6 +42,9 @@ package struct TickLog: Sendable {
         return TickCommit(partition, record: batches, appends, bytesMax: bytesMax)
     }
 
+    /// What goes to other topics, without a record (`DurableOptions.isWithoutCommits`). There is something.
+    func outputs(_ appends: [Append]) -> TickCommit { TickCommit(partition, record: [], appends, bytesMax: bytesMax) }
+
     /// Goes on with a commit; nil: the log has no room now.
     func advance(_ commit: inout TickCommit) throws(SQLError) -> (sequence: UInt64, position: Int64)? {
         do throws(LogError) {

@@ -4,7 +4,6 @@ extension JoinTable {
     /// Between ticks.
     package func save(into writer: StateWriter) {
         precondition(isSettled, "a join is saved between ticks")
-        for side in 0...1 { indexWaiting(side) }
         keys.save(into: writer)
         for side in 0...1 {
             groups[side].rows.save(into: writer)
@@ -15,7 +14,15 @@ extension JoinTable {
                 writer.write(spans[side][start] ?? [])
             }
         }
+        guard mayWait else { return }
+        for side in 0...1 {
+            writer.write(UInt64(clamping: arrived[side]))
+            writer.write(hasIndexed[side])
+            waiting[side]?.save(into: writer)
+        }
     }
+
+    private var mayWait: Bool { waiting.contains { $0 != nil } }
 
     /// Into a table without rows.
     package func restore(from reader: StateReader) throws(StateError) {
@@ -28,6 +35,13 @@ extension JoinTable {
                 for slot in isLive.indices { rows.meta(UInt32(slot))[JoinTable.touchedWord] = 0 }
             }
             try restoreSpans(side, isLive, reader)
+        }
+        // Before, rows that waited were put into the index to be saved.
+        guard mayWait, reader.version >= SavedFormat.versionWithWaiting else { return }
+        for side in 0...1 {
+            arrived[side] = try reader.readCount(max: 1 << 56)
+            hasIndexed[side] = try reader.readFlag()
+            try waiting[side]?.restore(from: reader)
         }
     }
 

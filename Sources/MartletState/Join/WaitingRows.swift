@@ -16,6 +16,10 @@ final class WaitingRows {
         var scans = 0
 
         var count: Int { hashes.count }
+
+        mutating func noteTimes(of times: Column, _ rows: Range<Int>) {
+            for row in rows where !times.isNull(row) { latest = max(latest, times.int64s[row]) }
+        }
     }
 
     private static let pieceRows = 4096
@@ -56,10 +60,7 @@ final class WaitingRows {
             let count = min(hashes.count - start, WaitingRows.pieceRows - pieces[last].count)
             for (own, given) in zip(pieces[last].columns, columns) { own.append(rowsOf: given, from: start, count: count, detached: true) }
             pieces[last].hashes += hashes[start..<start + count]
-            let times = columns[time]
-            var latest = pieces[last].latest
-            for row in start..<start + count where !times.isNull(row) { latest = max(latest, times.int64s[row]) }
-            pieces[last].latest = latest
+            pieces[last].noteTimes(of: columns[time], start..<start + count)
             start += count
         }
         rowCount += hashes.count
@@ -101,6 +102,36 @@ final class WaitingRows {
         guard let first = pieces.first, first.latest < limit else { return }
         pieces.removeAll { $0.latest < limit }
         rowCount = pieces.reduce(0) { $0 + $1.count }
+    }
+
+    /// As they lie, so that equal rows that were looked at as often have equal bytes, whenever they are saved.
+    func save(into writer: StateWriter) {
+        writer.write(UInt64(pieces.count))
+        for piece in pieces {
+            writer.write(UInt32(clamping: piece.scans))
+            for column in piece.columns { writer.write(column) }
+        }
+    }
+
+    /// Into an object without rows. Hashes are made again: they cost less than their bytes.
+    func restore(from reader: StateReader) throws(StateError) {
+        for _ in 0..<(try reader.readCount(max: Int(UInt32.max))) {
+            let scans: UInt32 = try reader.read()
+            var piece = Piece(columns: [], scans: Int(scans))
+            for type in types { piece.columns.append(try reader.readColumn(type)) }
+            let count = piece.columns[time].count
+            guard (1...WaitingRows.pieceRows).contains(count), piece.columns.allSatisfy({ $0.count == count }) else {
+                throw reader.error("a piece of \(count) rows that wait")
+            }
+            let keyColumns = keys.map { piece.columns[$0] }
+            guard (0..<count).allSatisfy({ row in !keyColumns.contains { $0.isNull(row) } }) else {
+                throw reader.error("a row that waits without a key")
+            }
+            piece.hashes = Hash.rows(keyColumns, count: count)
+            piece.noteTimes(of: piece.columns[time], 0..<count)
+            pieces.append(piece)
+            rowCount += count
+        }
     }
 
     /// Gives up all rows, in the order in which they came.

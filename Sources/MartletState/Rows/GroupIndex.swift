@@ -75,7 +75,7 @@ package struct GroupIndex {
     }
 
     /// Adds rows as `insert` does; `tag`: the upper half of the hash of row `id`, nil where there is no row.
-    mutating func insert(_ ids: Range<Int>, tag: (Int) -> UInt32?) {
+    package mutating func insert(_ ids: Range<Int>, tag: (Int) -> UInt32?) {
         var slots: [UInt64] = []
         slots.reserveCapacity(GroupIndex.passRows)
         var id = ids.lowerBound
@@ -84,8 +84,7 @@ package struct GroupIndex {
             while slots.count < GroupIndex.passRows, id < ids.upperBound {
                 if let tag = tag(id) {
                     let slot = UInt64(tag) &<< 32 | UInt64(id &+ 1)
-                    let target = segment(slot)
-                    martlet_prefetch(target.pointee.slots + GroupIndex.position(slot &>> 32, target.pointee.mask))
+                    prefetch(slot)
                     slots.append(slot)
                 }
                 id &+= 1
@@ -96,6 +95,13 @@ package struct GroupIndex {
     }
 
     private static let passRows = 128
+
+    /// Brings a hash's slots into the cache.
+    @inline(__always)
+    package func prefetch(_ hash: UInt64) {
+        let segment = segment(hash)
+        martlet_prefetch(segment.pointee.slots + GroupIndex.position(hash &>> 32, segment.pointee.mask))
+    }
 
     private static func place(_ segment: UnsafeMutablePointer<Segment>, _ slot: UInt64) {
         let slots = segment.pointee.slots

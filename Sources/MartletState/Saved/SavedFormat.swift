@@ -5,9 +5,11 @@ package import MartletCore
 enum SavedFormat {
     /// "MRTSTATE" in ASCII.
     static let magic: UInt64 = 0x4554_4154_5354_524D
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
     /// The oldest version that can be read: it had no sections.
     static let versionMin: UInt32 = 1
+    /// Since then a join says which of its rows wait without an index.
+    static let versionWithWaiting: UInt32 = 3
     /// Set in a piece's length: a section begins with it.
     static let sectionFlag: UInt32 = 1 << 31
     /// Magic, version, checksum of both.

@@ -13,12 +13,16 @@ package final class StateReader {
     private var pulled: UInt64 = 0
     private var hasBegun = false
     private var hasEnded = false
+    /// Of the frame, once something has been read.
+    private(set) var version = SavedFormat.version
     /// What was written so long ago has none to go on to.
-    package private(set) var hasSections = true
+    package var hasSections: Bool { version > SavedFormat.versionMin }
     private var beginsSection = false
-    /// Work that may wait until its shard's state has been read, and be done side by side with other shards'; nil: it is done
-    /// at once.
-    private var waiting: [() -> Void]?
+    /// Work that may wait until more has been read, and be done side by side with other such work.
+    private var waiting: [() -> Void] = []
+    package private(set) var keepsLater = false
+    /// Counted bytes that lie in more than one piece.
+    private let scratch = ByteSink(capacity: 64)
 
     /// - Parameter pull: puts the state's next bytes into the buffer, as many as it likes but 0 only at the end.
     package init(_ pull: @escaping (UnsafeMutableRawBufferPointer) throws(SQLError) -> Int) {
@@ -40,18 +44,36 @@ package final class StateReader {
 
     // MARK: Work for later
 
-    /// Calls `work` now, or with what `takeLater` gives. Nothing that is read meanwhile relies on it.
-    func later(_ work: @escaping () -> Void) {
-        if waiting == nil { work() } else { waiting?.append(work) }
+    /// Calls `work` now, or leaves it to whoever keeps such work. Nothing that is read meanwhile relies on it.
+    package func later(_ work: @escaping () -> Void) {
+        if keepsLater { waiting.append(work) } else { work() }
     }
 
-    /// From now on work waits.
-    package func collectLater() { waiting = [] }
+    /// What `body` leaves for later waits for `takeLater`; what it leaves when it throws is forgotten.
+    package func keepingLater(_ body: () throws(StateError) -> Void) throws(StateError) {
+        let (kept, count) = (keepsLater, waiting.count)
+        keepsLater = true
+        defer { keepsLater = kept }
+        do throws(StateError) {
+            try body()
+        } catch {
+            waiting.removeLast(max(waiting.count - count, 0))
+            throw error
+        }
+    }
 
-    /// What has come together since, and no longer waits here. It may be done by another thread.
+    /// What `body` reads is needed at once.
+    package func keepingNothing(_ body: () throws(StateError) -> Void) throws(StateError) {
+        let kept = keepsLater
+        keepsLater = false
+        defer { keepsLater = kept }
+        try body()
+    }
+
+    /// Pieces of work that wait, which are now the caller's. They know nothing of each other: any thread may do any of them.
     package func takeLater() -> [() -> Void] {
         defer { waiting = [] }
-        return waiting ?? []
+        return waiting
     }
 
     /// An error at this place.
@@ -101,11 +123,28 @@ package final class StateReader {
         while left > 0 {
             if position == available { try nextPiece() }
             let part = min(left, available - position)
-            bytes += piece[position..<position + part]
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: piece[position..<position + part]))
             position += part
             left -= part
         }
         return bytes
+    }
+
+    /// Counted bytes, which `body` may look at while it runs.
+    package func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws(StateError) -> Result) throws(StateError) -> Result {
+        let count = try readCount(max: 1 << 32)
+        if count <= available - position {
+            defer { position += count }
+            return try body(UnsafeRawBufferPointer(rebasing: piece[position..<position + count]))
+        }
+        scratch.clear()
+        while scratch.count < count {
+            if position == available { try nextPiece() }
+            let part = min(count - scratch.count, available - position)
+            scratch.append(UnsafeRawBufferPointer(rebasing: piece[position..<position + part]))
+            position += part
+        }
+        return try body(scratch.bytes)
     }
 
     package func readText() throws(StateError) -> String { String(decoding: try readBytes(), as: UTF8.self) }
@@ -143,11 +182,10 @@ package final class StateReader {
         }
     }
 
-    /// Passes over what is left of this section, to what `StateWriter.beginSection` stands before next; work that waits is
-    /// forgotten. A state of a version without sections, or without another one, is refused.
+    /// Passes over what is left of this section, to what `StateWriter.beginSection` stands before next. A state of a
+    /// version without sections, or without another one, is refused.
     package func skipToSection() throws(StateError) {
         guard hasSections else { throw error("a part that cannot be read, in a version in which parts cannot be passed over") }
-        if waiting != nil { waiting = [] }
         repeat { try nextPiece() } while !beginsSection
     }
 
@@ -199,11 +237,10 @@ package final class StateReader {
         guard magic == SavedFormat.magic else { throw StateError("not a saved state") }
         let checksum = withUnsafeBytes(of: header) { crc32c(UnsafeRawBufferPointer(rebasing: $0[..<12])) }
         guard checksum == UInt32(littleEndian: header[3]) else { throw damaged("its header") }
-        let version = UInt32(littleEndian: header[2])
+        version = UInt32(littleEndian: header[2])
         guard (SavedFormat.versionMin...SavedFormat.version).contains(version) else {
             throw StateError("saved state of version \(version); this program reads versions up to \(SavedFormat.version)")
         }
-        hasSections = version > SavedFormat.versionMin
     }
 
     private func damaged(_ what: String) -> StateError { StateError("saved state, byte \(pulled): \(what) is damaged") }

@@ -58,6 +58,15 @@ final class RelationStore {
     }
 
     private func append(_ batch: Batch) {
+        fill(from: batch) { page, first, count in
+            if let lookup { enter(page, from: first, count: count, into: index, lookup) }
+            for unique in uniques { enter(page, from: first, count: count, into: unique.index, unique.columns, leavingOutNulls: true) }
+        }
+        rowCount += batch.count
+    }
+
+    /// Puts rows into the tail, and says where they are.
+    private func fill(from batch: Batch, _ filled: (_ page: Int, _ first: Int, _ count: Int) -> Void) {
         var start = 0
         while start < batch.count {
             if pages[tail].count == RelationStore.pageRows { openPage() }
@@ -68,11 +77,9 @@ final class RelationStore {
             let first = pages[tail].count
             pages[tail].count += count
             pages[tail].live += count
-            if let lookup { enter(tail, from: first, count: count, into: index, lookup) }
-            for unique in uniques { enter(tail, from: first, count: count, into: unique.index, unique.columns, leavingOutNulls: true) }
+            filled(tail, first, count)
             start += count
         }
-        rowCount += batch.count
     }
 
     private func openPage() {
@@ -92,8 +99,10 @@ final class RelationStore {
     ) {
         let keys = columns.map { pages[page].columns[$0] }
         let hashes = Hash.rows(first == 0 ? keys : keys.map { $0.slice(first, count) }, count: count)
-        for at in 0..<count where !leavingOutNulls || !keys.contains(where: { $0.isNull(first + at) }) {
-            index.insert(hashes[at], row: number(page, first + at))
+        hashes.withUnsafeBufferPointer { hashes in
+            index.insert(from: Int(number(page, first)), count: count) { at in
+                leavingOutNulls && keys.contains { $0.isNull(first + at) } ? nil : hashes[at]
+            }
         }
     }
 
@@ -115,6 +124,9 @@ final class RelationStore {
         let keys = lookup.map { batch.columns[$0] }
         let hashes = Hash.rows(keys, count: batch.count)
         for row in 0..<batch.count {
+            if row % RelationStore.prefetchedRows == 0 {
+                prefetch(hashes[row..<min(row + RelationStore.prefetchedRows, batch.count)], lookup)
+            }
             guard let number = find(keys, row, hashes[row]) else { continue }
             let page = Int(number) / RelationStore.pageRows
             index.remove(hashes[row], row: number)
@@ -122,6 +134,19 @@ final class RelationStore {
             pages[page].delete(Int(number) % RelationStore.pageRows)
             rowCount -= 1
             if page != tail, pages[page].live * 4 < pages[page].count { empty(page) }
+        }
+    }
+
+    /// Rows whose places are brought into the cache at a time.
+    private static let prefetchedRows = 64
+
+    /// Brings what `find` will look at into the cache, of some rows at once, so that their misses overlap.
+    private func prefetch(_ hashes: ArraySlice<UInt64>, _ lookup: [Int]) {
+        for hash in hashes { index.prefetch(hash) }
+        for hash in hashes {
+            guard let number = index.first(hash, where: { _ in true }) else { continue }
+            let page = Int(number) / RelationStore.pageRows
+            for ordinal in lookup { pages[page].columns[ordinal].prefetch(Int(number) % RelationStore.pageRows) }
         }
     }
 
@@ -149,6 +174,28 @@ final class RelationStore {
         index.clear()
         for unique in uniques { unique.index.clear() }
         rowCount = 0
+    }
+
+    // MARK: Coming back
+
+    /// Takes rows as they were saved, page by page, into a store that had none. They are found from `makeIndexes` on; until
+    /// then nothing else may be changed.
+    func restore(_ batch: Batch) {
+        cached = nil
+        rowCount += batch.count
+        if batch.count * 4 >= RelationStore.pageRows, batch.count <= RelationStore.pageRows {
+            pages.append(StorePage(columns: batch.columns, count: batch.count, live: batch.count))
+            return
+        }
+        fill(from: batch) { _, _, _ in }
+    }
+
+    func makeIndexes() {
+        if lookup != nil { index.reserve(rowCount) }
+        for (number, page) in pages.enumerated() {
+            if let lookup { enter(number, from: 0, count: page.count, into: index, lookup) }
+            for unique in uniques { enter(number, from: 0, count: page.count, into: unique.index, unique.columns, leavingOutNulls: true) }
+        }
     }
 
     // MARK: Reading

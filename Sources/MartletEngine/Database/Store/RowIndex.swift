@@ -21,6 +21,10 @@ final class RowIndex {
         index.first(hash) { matches(UInt32(truncatingIfNeeded: $0)) }.map { UInt32(truncatingIfNeeded: $0) }
     }
 
+    /// Brings what a search looks at first into the cache.
+    @inline(__always)
+    func prefetch(_ hash: UInt64) { index.prefetch(hash) }
+
     /// How many rows of that hash match.
     func count(_ hash: UInt64, where matches: (UInt32) -> Bool) -> Int {
         var found = 0
@@ -35,6 +39,21 @@ final class RowIndex {
     func remove(_ hash: UInt64, row: UInt32) {
         index.remove(hash, id: Int(row))
         count -= 1
+    }
+
+    /// Makes room for so many rows, in an index without any.
+    func reserve(_ rows: Int) {
+        index.deallocate()
+        index = GroupIndex(reserving: rows)
+    }
+
+    /// Puts in rows numbered from `first` on, by their hashes; nil: there is none.
+    func insert(from first: Int, count: Int, _ hash: (Int) -> UInt64?) {
+        index.insert(first..<first + count) { row in
+            guard let hash = hash(row &- first) else { return nil }
+            self.count &+= 1
+            return UInt32(truncatingIfNeeded: hash &>> 32)
+        }
     }
 
     func clear() {
