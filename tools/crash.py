@@ -270,7 +270,9 @@ def main():
     parser.add_argument("--power", choices=["ext4", "xfs"], help="power losses on this file system instead of kill -9 alone")
     parser.add_argument("--keep", action="store_true", help="keep the data directory")
     parser.add_argument("--pipelines", action="store_true", help="a pipeline and its sinks instead of the log alone: see crash_pipelines.py")
-    parser.add_argument("--postgres", metavar="BIN", help="with --pipelines: where initdb is; a PostgreSQL of its own takes part, and dies too")
+    parser.add_argument("--postgres", metavar="BIN", help="with --pipelines and --sink-stops: where initdb is; a PostgreSQL of its own takes part, and dies too")
+    parser.add_argument("--sink-stops", type=float, metavar="SECONDS", help="PostgreSQL stops for so long: see crash_sink_stops.py")
+    parser.add_argument("--rate", type=float, help="with --sink-stops: rows a second (default: twice what PostgreSQL takes)")
     parser.add_argument("--nexmark", action="store_true", help="queries of Nexmark, disturbed and not: see crash_nexmark.py")
     parser.add_argument("--disturb", default="kill,stop,clock", help="with --nexmark: how")
     parser.add_argument("--events", type=int, default=3_000_000, help="with --nexmark: how many")
@@ -281,6 +283,10 @@ def main():
         import crash_nexmark
 
         return crash_nexmark.main(options)
+    if options.sink_stops:
+        import crash_sink_stops
+
+        return crash_sink_stops.main(options)
     if options.pipelines:
         import crash_pipelines
 

@@ -71,10 +71,13 @@ package protocol ExternalTarget: SinkTarget {
     func finish() throws(SQLError)
     /// The sink is dropped: what it has not shown yet is nobody's any more. Any thread.
     func abandon()
+    /// The process stops: who waits for the other side gives up, as if it were away. Any thread.
+    func interrupt()
 }
 
 extension ExternalTarget {
     package func abandon() {}
+    package func interrupt() {}
 }
 
 /// Where a target outside the log is to go on.

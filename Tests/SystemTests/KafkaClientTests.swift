@@ -47,16 +47,37 @@ struct KafkaClientTests {
         var words = [
             "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "1000", "--pipelines", "--seconds", "12", "--seed", "3",
         ]
-        // As `./dev test` finds it; without PostgreSQL the other sinks are tried.
-        let postgres = try FileManager.default.contentsOfDirectory(atPath: "/usr/lib").contains("postgresql")
-            ? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql").sorted().last.map { "/usr/lib/postgresql/\($0)/bin" } : nil
-        if let postgres { words += ["--postgres", postgres] }
+        // Without PostgreSQL the other sinks are tried.
+        if let postgres = Self.postgres { words += ["--postgres", postgres] }
         let outcome = try Binary.run(executable: python, words)
         #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors.suffix(4000))")
         let summary = try #require(try objects(outcome.lines).last)
         #expect(summary["cycles"] as? Int ?? 0 >= 3)
         #expect(summary["records"] as? Int ?? 0 > 1000)
         #expect(summary["replayed"] as? Int ?? 0 > 0)
+        #expect(summary["problems"] as? Int == 0)
+    }
+
+    /// Where PostgreSQL's programs are, as `./dev test` finds them.
+    private static let postgres: String? = {
+        let versions = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? []
+        return versions.sorted().last.map { "/usr/lib/postgresql/\($0)/bin" }
+    }()
+
+    @Test(
+        "while PostgreSQL is stopped memory stays where it was, and afterwards each row is there once; a short run of ./dev crash --sink-stops",
+        .enabled(if: Binary.python != nil && postgres != nil, "there is no Python with Kafka clients, or no PostgreSQL"))
+    func sinkStops() throws {
+        let python = try #require(Binary.python)
+        let outcome = try Binary.run(
+            executable: python,
+            [
+                "-B", Binary.root.appendingPathComponent("tools/crash.py").path, "--sink-stops", "4", "--rate", "5000",
+                "--postgres", try #require(Self.postgres),
+            ])
+        #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors.suffix(4000))")
+        let summary = try #require(try objects(outcome.lines).last)
+        #expect(summary["rows"] as? Int ?? 0 > 10_000)
         #expect(summary["problems"] as? Int == 0)
     }
 }

@@ -6,9 +6,15 @@
 
 typedef struct martlet_pq martlet_pq;
 
+/// Ends the waiting of calls on the connections that were made with it. Any thread may set it, for good; it outlives them.
+typedef struct martlet_pq_gate martlet_pq_gate;
+martlet_pq_gate *martlet_pq_gate_new(void);
+void martlet_pq_gate_shut(martlet_pq_gate *gate);
+void martlet_pq_gate_free(martlet_pq_gate *gate);
+
 /// Connects, with the keywords and values of libpq (arrays that end in NULL). NULL without memory; otherwise ask
-/// `martlet_pq_is_alive`.
-martlet_pq *martlet_pq_connect(const char *const *keywords, const char *const *values);
+/// `martlet_pq_is_alive`. `gate` may be NULL.
+martlet_pq *martlet_pq_connect(const char *const *keywords, const char *const *values, const martlet_pq_gate *gate);
 int martlet_pq_is_alive(const martlet_pq *connection);
 /// One or more statements in the simple protocol. 0: done; what the last one gave can be asked for until the next call.
 int martlet_pq_execute(martlet_pq *connection, const char *text);

@@ -118,6 +118,8 @@ package final class DurableRun: Sendable {
             copies.stop()
             isStopping.store(true, ordering: .sequentiallyConsistent)
             work.notify()
+            // A server that says nothing must not hold up the end; what it lacks comes with the next start.
+            for case let target as any ExternalTarget in driver.machine.targets { target.interrupt() }
             deliverer.join()
         }
         let clock = SystemClock()

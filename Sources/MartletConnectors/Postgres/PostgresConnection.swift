@@ -6,11 +6,13 @@ internal import MartletCore
 struct PostgresConnection: ~Copyable {
     private let handle: OpaquePointer
     private let subject: String
+    private let gate: PostgresGate?
 
     /// - Parameters:
     ///   - parameters: libpq's keywords and values.
     ///   - subject: who is connected, for messages.
-    init(_ parameters: [(String, String)], subject: String) throws(SQLError) {
+    ///   - gate: whoever shuts it ends the waiting for answers.
+    init(_ parameters: [(String, String)], subject: String, gate: PostgresGate? = nil) throws(SQLError) {
         var keywords: [UnsafeMutablePointer<CChar>?] = []
         var values: [UnsafeMutablePointer<CChar>?] = []
         for (keyword, value) in parameters {
@@ -26,7 +28,7 @@ struct PostgresConnection: ~Copyable {
             values.withUnsafeBufferPointer { values in
                 keywords.withMemoryRebound(to: UnsafePointer<CChar>?.self) { keywords in
                     values.withMemoryRebound(to: UnsafePointer<CChar>?.self) { values in
-                        martlet_pq_connect(keywords.baseAddress, values.baseAddress)
+                        martlet_pq_connect(keywords.baseAddress, values.baseAddress, gate?.handle)
                     }
                 }
             }
@@ -39,6 +41,7 @@ struct PostgresConnection: ~Copyable {
         }
         handle = opened
         self.subject = subject
+        self.gate = gate
     }
 
     deinit { martlet_pq_close(handle) }
@@ -56,4 +59,20 @@ struct PostgresConnection: ~Copyable {
 
     /// The first value of what the last statement gave.
     var value: String? { martlet_pq_value(handle).map { String(cString: $0) } }
+}
+
+/// Ends the waiting of connections for a server that says nothing.
+final class PostgresGate: @unchecked Sendable {
+    // Sendable: the handle never changes, and what it points to is atomic.
+    fileprivate let handle: OpaquePointer
+
+    init() {
+        guard let made = martlet_pq_gate_new() else { preconditionFailure("out of memory") }
+        handle = made
+    }
+
+    deinit { martlet_pq_gate_free(handle) }
+
+    /// For good: an answer that is awaited, or will be, counts as one that does not come. Any thread.
+    func shut() { martlet_pq_gate_shut(handle) }
 }

@@ -37,6 +37,7 @@ final class PostgresTarget: ExternalTarget {
     /// Waits for a server that is away, or that refuses the rows, however long; else the machine learns of it.
     private let isPatient: Bool
     private let isAbandoned = Atomic<Bool>(false)
+    private let gate = PostgresGate()
     /// Nothing that the server has under this name is of this sink's making.
     private var isNew = false
     private var connection: PostgresConnection?
@@ -83,7 +84,12 @@ final class PostgresTarget: ExternalTarget {
         return durable
     }
 
-    func abandon() { isAbandoned.store(true, ordering: .relaxed) }
+    func abandon() {
+        isAbandoned.store(true, ordering: .relaxed)
+        gate.shut()
+    }
+
+    func interrupt() { gate.shut() }
 
     /// Throws what a server that is there says against this sink: no such table, wrong password. One that is away may come.
     func check(timeoutSeconds: Int) throws(SQLError) {
@@ -115,7 +121,7 @@ final class PostgresTarget: ExternalTarget {
     /// been carried out.
     private func connect() throws(SQLError) {
         guard connection == nil else { return }
-        let opened = try PostgresConnection(settings.connection, subject: "sink \"\(name)\"")
+        let opened = try PostgresConnection(settings.connection, subject: "sink \"\(name)\"", gate: gate)
         // A session that turned it off would acknowledge what a crash of the server loses.
         try opened.execute(
             """
