@@ -233,6 +233,7 @@ def main():
     arguments.add_argument("--views", type=float, default=VIEWS_A_ROUND / QUERIES_A_ROUND)
     arguments.add_argument("--seconds", type=float, default=1e9)
     arguments.add_argument("--problems", type=int, default=5, help="differences after which it ends")
+    arguments.add_argument("--database", default="postgres", help="of PostgreSQL; runs side by side need one each")
     given = arguments.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
     process, port = serve(given.martlet, given.scratch)
@@ -240,7 +241,7 @@ def main():
     total, compared, views, refused, judged, found = 0, 0, 0, collections.Counter(), 0, []
     try:
         martlet = Side(host="127.0.0.1", port=port, dbname="dev", user="queries")
-        postgres = Side(host=given.pghost, dbname="postgres", user="postgres")
+        postgres = Side(host=given.pghost, dbname=given.database, user="postgres")
         postgres.do("SET client_min_messages = warning")
         for side in (martlet, postgres):
             side.do("SET TimeZone = 'UTC'")
