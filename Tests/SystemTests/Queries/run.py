@@ -269,6 +269,9 @@ def main():
             refused += turn.refused
             judged += turn.judged
             seed += 1
+    except KeyboardInterrupt:
+        # What was done up to here counts.
+        pass
     finally:
         process.terminate()
         process.wait()
