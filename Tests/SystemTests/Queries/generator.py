@@ -316,7 +316,9 @@ class Generator:
             scope = self.scope((alias, relation))
             parts = ["SELECT "]
             for place, type in enumerate(types):
-                parts += [", " if place else "", self.expression(type, scope, 1), f" AS c{place}"]
+                # Of equal numbers, 0 and 0.00, either may stand for both.
+                same = "::NUMERIC(30,6)::NUMERIC" if type == "numeric" else ""
+                parts += [", " if place else "", "(" if same else "", self.expression(type, scope, 1), (")" + same) if same else "", f" AS c{place}"]
             return [*parts, " FROM (", relation, f") {alias}"]
         kind = self.pick("UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL")
         return self.make(types, *arm(left, "l"), f" {kind} ", *arm(right, "r"))
