@@ -4,7 +4,7 @@ A producer writes rows to a topic twice as fast as PostgreSQL takes them from a 
 PostgreSQL is stopped (SIGSTOP) for SECONDS while they keep coming; if that is half a minute or more, the server is asked to stop in the
 middle of it, which it must do, and started again. Afterwards PostgreSQL goes on (SIGCONT). Nobody helps.
 
-Memory must not grow while the sink is away: its most in the last third of that time is held to its most before. In the end
+Memory must not grow while the sink is away: its most in the last third of that time is held to its most before, and half a GiB. In the end
 PostgreSQL must have each row once, as must a topic that another sink of the same pipeline writes to. One JSON line sums it up; the exit
 code is 1 if anything did not hold.
 """
@@ -28,8 +28,8 @@ CREATE SINK listed AS SELECT id, source FROM transfers
 WITH (connector = 'postgres', host = :'host', database = 'postgres', table = 'copied');
 CREATE SINK copied AS SELECT id, source FROM transfers WITH (connector = 'kafka', topic = 'copied') FORMAT PLAIN ENCODE JSON;
 """
-# The buffers of ticks on their way, and what an allocator keeps of them.
-SLACK_BYTES = 192 << 20
+# 64 MiB of rows that wait, the log's newest batches, which readers are served from memory, and what an allocator keeps of both.
+SLACK_BYTES = 512 << 20
 
 
 class Load(threading.Thread):

@@ -256,14 +256,12 @@ package final class Deliveries: Sendable {
         if isNews { wake() }
     }
 
-    /// Tells the machine, in order, each tick at most once. False: it knew.
-    @discardableResult
-    func announce(_ tick: UInt64) -> Bool {
+    /// Tells the machine, in order, each tick at most once.
+    func announce(_ tick: UInt64) {
         announced.withLock { last in
-            guard tick > last else { return false }
+            guard tick > last else { return }
             last = tick
             onDurable(tick)
-            return true
         }
     }
 
@@ -272,7 +270,7 @@ package final class Deliveries: Sendable {
     /// Carries out the next thing that can be: a tick's rows, a sync that is due, a checkpoint. False: there is nothing to
     /// do now. Throws what the target says; a transient error may be tried again, and nothing has been passed over.
     package func deliverNext() throws(SQLError) -> Bool {
-        if let replayed = state.withLock({ $0.isReplaying ? $0.durable : nil }), announce(replayed) { return true }
+        if let replayed = state.withLock({ $0.isReplaying ? $0.durable : nil }) { announce(replayed) }
         if let tick = state.withLock({ state in state.waiting.first.flatMap { $0.tick <= state.durable ? $0 : nil } }) {
             try deliver(tick)
             return true
