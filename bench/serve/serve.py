@@ -52,22 +52,19 @@ class Engine:
         self.words = ["-h", host, "-p", port, "-U", user]
         self.database = database
 
-    def pids(self):
-        """The processes that answer."""
+    def cpu(self):
+        """Seconds of the processor that whoever answers has had so far."""
         raise NotImplementedError
 
-    def cpu(self):
-        """Seconds of the processor that they have had so far."""
-        seconds = 0
-        for pid in self.pids():
-            try:
-                with open(f"/proc/{pid}/stat") as stat:
-                    fields = stat.read().rsplit(")", 1)[1].split()
-            except FileNotFoundError:
-                continue
-            # utime and stime, and those of children that are gone.
-            seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-        return seconds
+    @staticmethod
+    def spent(path):
+        """What a process or thread has had, and its children that are gone."""
+        try:
+            with open(f"{path}/stat") as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def psql(self, *words, **options):
         return subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *self.words, "-d", self.database, *words], check=True,
@@ -118,8 +115,14 @@ class Martlet(Engine):
         self.kafka, self.http = found["kafka"], found["http"]
         super().__init__("martlet", found["postgres"], "bench", "dev")
 
-    def pids(self):
-        return [self.process.pid]
+    def cpu(self):
+        # The others' time is the pipeline's.
+        seconds = 0
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            path = f"/proc/{self.process.pid}/task/{thread}"
+            with open(f"{path}/comm") as name:
+                seconds += self.spent(path) if name.read().strip() in ("postgres", "sql") else 0
+        return seconds
 
     @property
     def rss(self):
@@ -137,11 +140,11 @@ class PostgreSQL(Engine):
         self.server = server
         super().__init__("postgresql", f"127.0.0.1:{port}", "postgres", "postgres")
 
-    def pids(self):
+    def cpu(self):
         with open(f"{self.server.folder}/data/postmaster.pid") as file:
             leader = file.readline().strip()
         with open(f"/proc/{leader}/task/{leader}/children") as children:
-            return [leader, *children.read().split()]
+            return sum(self.spent(f"/proc/{process}") for process in [leader, *children.read().split()])
 
 
 class Bench:
@@ -209,11 +212,10 @@ class Bench:
         # Pipelines need the extended protocol; a script's rate counts scripts.
         pipelined = "\\startpipeline\n" + single * PIPELINED + "\\endpipeline\n"
         rows, seconds = self.options.rows, self.options.seconds
-        idle = {engine: self.share(engine) for engine in self.engines}
         for name, script, per, clients in (("lookup", single, 1, 8), ("lookup-pipelined", pipelined, PIPELINED, 4), ("lookup-lean", None, 1, 8)):
             rates = {}
             for engine in self.engines:
-                began, spent, asking = time.monotonic(), engine.cpu(), self.children()
+                spent, asking = engine.cpu(), self.children()
                 if script:
                     rate, p99 = engine.pgbench(self.folder, script, seconds, clients)
                 else:
@@ -223,8 +225,7 @@ class Bench:
                 self.figure(name, engine, self.options.seconds, self.options.rows, rates[engine], "lookups/s", ratio)
                 self.figure(f"{name}-p99", engine, self.options.seconds, self.options.rows, p99, "ms" if per == 1 else f"ms/{per} lookups")
                 if per == 1:
-                    took = time.monotonic() - began
-                    for of, cost in (("cpu", engine.cpu() - spent - took * idle[engine]), ("client-cpu", self.children() - asking)):
+                    for of, cost in (("cpu", engine.cpu() - spent), ("client-cpu", self.children() - asking)):
                         self.figure(f"{name}-{of}", engine, seconds, rows, cost / (rate * seconds) * 1e6, "us/lookup")
 
     @staticmethod
@@ -232,13 +233,6 @@ class Bench:
         """Seconds of the processor that programs have had which this one started and that are over."""
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
-
-    @staticmethod
-    def share(engine, seconds=3):
-        """Of a processor's time what an engine takes while nobody asks it."""
-        before = engine.cpu()
-        time.sleep(seconds)
-        return (engine.cpu() - before) / seconds
 
     def http(self):
         self.start_load()

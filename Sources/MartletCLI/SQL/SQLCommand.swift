@@ -18,7 +18,7 @@ enum SQLCommand {
           -x                    a line per column instead of a line per row
           --user NAME, --database NAME    default martlet, dev
 
-        In a terminal: \\? lists the shell's own commands.
+        In a terminal: Tab completes, Ctrl-C cancels what runs or gives up the line, \\? lists the shell's own commands.
         """
 
     static func run(_ words: [String]) throws -> Int32 {
@@ -44,19 +44,26 @@ enum SQLCommand {
         }
         if Terminal.isTerminal(STDIN_FILENO) {
             let home = environment("HOME")
-            return shell.converse(LineEditor(historyPath: home.map { $0 + "/.martlet_history" })) ? ExitCode.done : ExitCode.failure
+            let editor = LineEditor(historyPath: home.map { $0 + "/.martlet_history" })
+            let cancel = FrontendWriter(ByteSink())
+            cancel.cancel(processID: client.processID, key: client.cancelKey)
+            editor.interruptsSend(cancel.sink.bytes, to: try address(arguments))
+            return shell.converse(editor) ? ExitCode.done : ExitCode.failure
         }
         return shell.run(try LineSource(path: "-")) ? ExitCode.done : ExitCode.failure
     }
 
-    /// A connection to the server that the arguments name; nil: it refused, and that was said.
-    static func connect(_ arguments: Arguments, command: String) throws -> PostgresClient? {
-        let address: ListenAddress
+    private static func address(_ arguments: Arguments) throws -> ListenAddress {
         do throws(ListenError) {
-            address = try ListenAddress(parsing: arguments.value("server") ?? "127.0.0.1:4566")
+            return try ListenAddress(parsing: arguments.value("server") ?? "127.0.0.1:4566")
         } catch {
             throw UsageError("--server: \(error.message)")
         }
+    }
+
+    /// A connection to the server that the arguments name; nil: it refused, and that was said.
+    static func connect(_ arguments: Arguments, command: String) throws -> PostgresClient? {
+        let address = try address(arguments)
         let identity = ClientIdentity(
             user: arguments.value("user") ?? "martlet", database: arguments.value("database") ?? "dev",
             password: environment("PGPASSWORD"), parameters: [("application_name", "martlet \(command)"), ("client_encoding", "UTF8")])

@@ -14,6 +14,10 @@ final class SQLShell {
     private let clock = SystemClock()
     /// Where the rows of COPY … FROM STDIN come from: the lines behind the statement.
     private var nextLine: () -> String? = { nil }
+    /// The rows of a COPY were given up.
+    private var isAbandoned = false
+    /// What the server has, until a statement may have changed that.
+    private var completion: ShellCompletion?
 
     init(_ client: PostgresClient, _ printer: ResultPrinter) {
         self.client = client
@@ -34,10 +38,28 @@ final class SQLShell {
     func converse(_ editor: LineEditor) -> Bool {
         isTerminal = true
         printOut("martlet \(CommandLineTool.version), server \(client.parameters["server_version"] ?? "?"). \\? for help, \\q to leave.")
-        nextLine = { editor.line(prompt: ">> ") }
+        // The editor asks the shell for names, and keeps its history when it is let go of.
+        defer { nextLine = { nil } }
+        nextLine = { [self] in
+            switch editor.line(prompt: ">> ") {
+            case .line(let line): return line
+            case .interrupted:
+                isAbandoned = true
+                return nil
+            case .end: return nil
+            }
+        }
+        editor.complete { [self] before, word in candidates(before, word) }
         while !isOver {
             let status = client.status == .idle ? "" : client.status == .open ? "*" : "!"
-            guard let line = editor.line(prompt: "martlet\(splitter.mark)\(status)> ") else { break }
+            let line: String
+            switch editor.line(prompt: "martlet\(splitter.mark)\(status)> ") {
+            case .line(let read): line = read
+            case .interrupted:
+                splitter = StatementSplitter()
+                continue
+            case .end: return true
+            }
             if line.utf8.contains(where: { $0 > 0x20 }) { editor.remember(line) }
             if !take(line), isLost { return false }
         }
@@ -55,9 +77,39 @@ final class SQLShell {
         return true
     }
 
+    private func candidates(_ before: String, _ word: String) -> [String] {
+        // In a transaction that has failed the server answers nothing.
+        if completion == nil, client.status != .failed { completion = known() }
+        return (completion ?? ShellCompletion()).candidates(splitter.pending + before, word)
+    }
+
+    private func known() -> ShellCompletion {
+        var known = ShellCompletion()
+        _ = try? client.query(SQLShell.knownColumns) { message throws(SQLError) in
+            guard case .dataRow(let cells) = message, cells.count == 3 else { return }
+            let texts = cells.map { $0.map { String(decoding: $0, as: UTF8.self) } ?? "" }
+            if known.relations.last.map({ $0.schema == texts[0] && $0.name == texts[1] }) != true {
+                known.relations.append(ShellCompletion.Relation(schema: texts[0], name: texts[1], columns: []))
+            }
+            known.relations[known.relations.count - 1].columns.append(ShellCompletion.quoted(texts[2]))
+        }
+        _ = try? client.query("SHOW FUNCTIONS") { message throws(SQLError) in
+            if case .dataRow(let cells) = message, let name = cells.first?.map({ $0 }) { known.functions.append(String(decoding: name, as: UTF8.self) + "(") }
+        }
+        return known
+    }
+
+    private static let knownColumns = """
+        SELECT table_schema, table_name, column_name FROM information_schema.columns
+        WHERE table_schema NOT IN ('pg_catalog', 'information_schema') OR table_name LIKE 'martlet%' ORDER BY 1, 2, ordinal_position
+        """
+
     // MARK: Statements
 
-    private func carryOut(_ text: String) -> Bool {
+    private func carryOut(_ given: String) -> Bool {
+        // Lines are counted from the statement's first.
+        let text = String(given.drop(while: \.isWhitespace))
+        completion = nil
         let start = clock.monotonicNanos()
         var isGood = true
         do throws(SQLError) {
@@ -104,11 +156,12 @@ final class SQLShell {
 
     /// The lines up to `\.`.
     private func sendCopy() throws(SQLError) {
+        isAbandoned = false
         while let line = nextLine(), line != "\\." {
             Array((line + "\n").utf8).withUnsafeBytes { client.writer.copyData($0) }
             if client.writer.sink.count > 64 << 10 { try client.flush() }
         }
-        client.writer.copyDone()
+        if isAbandoned { client.writer.copyFail("canceled by user") } else { client.writer.copyDone() }
         try client.flush()
     }
 

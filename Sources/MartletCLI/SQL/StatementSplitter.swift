@@ -19,6 +19,9 @@ struct StatementSplitter {
     /// Nothing but blanks is waiting for more.
     var isEmpty: Bool { state == .plain && !text.contains { $0 > 0x20 } }
 
+    /// What waits for more.
+    var pending: String { String(decoding: text, as: UTF8.self) }
+
     /// What a prompt shows of the state, as psql does.
     var mark: String {
         switch state {

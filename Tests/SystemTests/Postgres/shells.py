@@ -1,6 +1,13 @@
 """psql, `martlet sql` and HTTP."""
 
+import fcntl
 import json
+import os
+import pty
+import select
+import struct
+import termios
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -35,10 +42,75 @@ def own_shell(server, problems):
         problems.equal(server.shell(*words, "-c", question).stdout, expected, " ".join(words))
     done = server.shell(text="SELECT 1;\nSELECT\n  nope;\nSELECT 2;\n")
     problems.equal(done.returncode, 1, "exit code after an error")
-    problems.equal(done.stderr, 'ERROR:  column "nope" does not exist\nLINE 3:   nope;\n          ^\n', "an error")
+    problems.equal(done.stderr, 'ERROR:  column "nope" does not exist\nLINE 2:   nope;\n          ^\n', "an error")
     problems.check("2" not in done.stdout, "it went on after the error")
     done = server.shell(text="\\d shelled\n\\dt\n\\nothing\n")
     problems.check("v" in done.stdout and "shelled" in done.stdout and done.returncode == 1, done.stdout + done.stderr)
+
+
+class Terminal:
+    """`martlet sql` on a terminal of its own."""
+
+    def __init__(self, server):
+        self.process, self.descriptor = pty.fork()
+        if self.process == 0:
+            os.environ.update(TERM="xterm", HOME=os.path.dirname(server.data))
+            os.execv(server.binary, [server.binary, "sql", "--server", server.address])
+        # Wide enough that no line is folded.
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        self.said = ""
+
+    def wait(self, text, seconds=20):
+        """Whether it says so; what it said up to there is gone then."""
+        end = time.monotonic() + seconds
+        while text not in self.said:
+            ready, _, _ = select.select([self.descriptor], [], [], max(end - time.monotonic(), 0))
+            if not ready:
+                return False
+            try:
+                self.said += os.read(self.descriptor, 65536).decode(errors="replace")
+            except OSError:
+                return False
+        self.said = self.said[self.said.index(text) + len(text):]
+        return True
+
+    def type(self, text):
+        os.write(self.descriptor, text.encode())
+
+
+def terminal(server, problems):
+    """on a terminal Tab completes names and words, Ctrl-C cancels a statement and gives up a line, and lines are remembered"""
+    server.shell("-c", "CREATE TABLE customers (id BIGINT PRIMARY KEY, nickname TEXT); INSERT INTO customers VALUES (1, 'ann')")
+    shell = Terminal(server)
+    problems.check(shell.wait("martlet=> "), f"no prompt: {shell.said}")
+    # What Tab adds appears behind what was typed.
+    for typed, adds in [
+        ("SELECT nick\t", "name "), (" FROM cust\t", "omers "), (";\r", "ann"), ("sel\t", "ect "), ("\x03", "martlet=> "),
+        ("SELECT 1 FROM customers c WHERE c.nick\t", "name "), ("\x03", "martlet=> "), ("\\tim\t", "ing "), ("\r", "Timing is on."),
+        ("\\d cust\t", "omers "), ("\r", "nickname"), ("SELECT pg_sleep(60);\r", "pg_sleep(60);"),
+    ]:
+        shell.type(typed)
+        problems.check(shell.wait(adds, 5), f"{typed!r}: {shell.said!r}")
+    began = time.monotonic()
+    time.sleep(0.5)
+    shell.type("\x03")
+    problems.check(shell.wait("canceling statement due to user request") and time.monotonic() - began < 30, f"not cancelled: {shell.said!r}")
+    shell.type("SELECT 'half\r")
+    problems.check(shell.wait("martlet'> "), f"{shell.said!r}")
+    shell.type("\x03")
+    problems.check(shell.wait("martlet=> "), f"a line that was given up: {shell.said!r}")
+    shell.type("SELECT 41 + 1 AS answer;\r")
+    problems.check(shell.wait("42"), f"{shell.said!r}")
+    shell.type("\x1b[A\r")
+    problems.check(shell.wait("42"), f"the line before: {shell.said!r}")
+    shell.type("\\q\r")
+    os.waitpid(shell.process, 0)
+    again = Terminal(server)
+    problems.check(again.wait("martlet=> "), f"{again.said!r}")
+    again.type("\x1b[A\x1b[A\r")
+    problems.check(again.wait("42"), f"what was remembered: {again.said!r}")
+    again.type("\\q\r")
+    os.waitpid(again.process, 0)
 
 
 def ask(server, path, body=None, kind="text/plain"):
@@ -110,4 +182,4 @@ c', '{"k": [1]}', '2026-01-02 03:04:05Z', 1.50), (2, NULL, NULL, NULL, NULL)""")
     problems.equal(ask(server, "/v1/views/users?name=1")[0], 404, "a table that is gone")
 
 
-CASES = [psql_session, own_shell, http_questions, http_keys]
+CASES = [psql_session, own_shell, terminal, http_questions, http_keys]

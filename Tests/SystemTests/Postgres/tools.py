@@ -4,6 +4,8 @@ import glob
 import os
 import shutil
 import subprocess
+import threading
+import time
 
 import psycopg
 
@@ -143,6 +145,36 @@ def describes(server, problems):
         problems.check(found == [("c", "DECLARE c CURSOR FOR SELECT 1")], f"cursors: {found}")
 
 
+def sessions(server, problems):
+    """sessions are listed as PostgreSQL lists them, one cancels another's statement by its number, and other schemas are not in sight"""
+    with psycopg.connect(server.conninfo, autocommit=True) as session, psycopg.connect(server.conninfo, autocommit=True) as other:
+        ended = []
+
+        def sleep():
+            try:
+                other.execute("SELECT pg_sleep(60)")
+            except psycopg.errors.QueryCanceled as error:
+                ended.append(str(error))
+
+        sleeper = threading.Thread(target=sleep)
+        sleeper.start()
+        find = "SELECT pid, state FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND pid <> pg_backend_pid()"
+        found, end = [], time.monotonic() + 20
+        while not found and time.monotonic() < end:
+            found = session.execute(find).fetchall()
+        problems.check(found == [(other.info.backend_pid, "active")], f"found {found}, not {other.info.backend_pid}")
+        problems.check(session.execute("SELECT pg_cancel_backend(%s)", (other.info.backend_pid,)).fetchone() == (True,), "nobody was there")
+        sleeper.join(30)
+        problems.check(len(ended) == 1 and "user request" in ended[0], f"not cancelled: {ended}")
+        problems.check(session.execute("SELECT pg_cancel_backend(1234567)").fetchone() == (False,), "somebody was there")
+        session.execute("CREATE SCHEMA aside; CREATE TABLE aside.hidden (id INT PRIMARY KEY); CREATE TABLE in_sight (id INT PRIMARY KEY)")
+        seen = "SELECT relname FROM pg_class WHERE pg_table_is_visible(oid) AND relname IN ('hidden', 'hidden_pkey', 'in_sight', 'pg_class') ORDER BY 1"
+        problems.check([name for name, in session.execute(seen)] == ["in_sight", "pg_class"], "what is in sight")
+        session.execute("SET search_path = aside")
+        problems.check([name for name, in session.execute(seen)] == ["hidden", "hidden_pkey", "pg_class"], "what is in sight of the other schema")
+        problems.check(session.execute("EXPLAIN SELECT 1").fetchall()[-1][0].strip() != "", "EXPLAIN ends with an empty row")
+
+
 def pgbench(server, problems):
     """pgbench drives it: simple, extended and prepared, and pipelined"""
     words = shutil.which("pgbench")
@@ -182,4 +214,4 @@ def pgbench(server, problems):
         problems.check(total == 3 * 2 * 20, f"{total} increments, not {3 * 2 * 20}")
 
 
-CASES = [jdbc, dashboards, describes, pgbench]
+CASES = [jdbc, dashboards, describes, sessions, pgbench]

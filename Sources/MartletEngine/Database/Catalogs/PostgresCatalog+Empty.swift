@@ -71,9 +71,6 @@ extension PostgresCatalog {
         pg_catalog.pg_shdescription objoid:l classoid:l description:t
         pg_catalog.pg_shmem_allocations name:t off:l size:l allocated_size:l
         pg_catalog.pg_shseclabel objoid:l classoid:l provider:t label:t
-        pg_catalog.pg_stat_activity datid:l datname:t pid:i leader_pid:i usesysid:l usename:t application_name:t client_addr:t \
-        client_hostname:t client_port:i backend_start:z xact_start:z query_start:z state_change:z wait_event_type:t wait_event:t state:t \
-        backend_xid:l backend_xmin:l query_id:l query:t backend_type:t
         pg_catalog.pg_stat_all_indexes relid:l indexrelid:l schemaname:t relname:t indexrelname:t idx_scan:l idx_tup_read:l idx_tup_fetch:l
         pg_catalog.pg_stat_all_tables relid:l schemaname:t relname:t seq_scan:l seq_tup_read:l idx_scan:l idx_tup_fetch:l n_tup_ins:l \
         n_tup_upd:l n_tup_del:l n_tup_hot_upd:l n_live_tup:l n_dead_tup:l n_mod_since_analyze:l n_ins_since_vacuum:l last_vacuum:z \

@@ -333,6 +333,25 @@ enum PostgresCatalog {
             }
         },
         SystemTable(
+            "pg_catalog.pg_stat_activity",
+            """
+            datid:l datname:t pid:i leader_pid:i usesysid:l usename:t application_name:t client_addr:t client_hostname:t client_port:i \
+            backend_start:z xact_start:z query_start:z state_change:z wait_event_type:t wait_event:t state:t backend_xid:l backend_xmin:l \
+            query_id:l query:t backend_type:t
+            """
+        ) { facts in
+            facts.database.ledger.sessions.map { session in
+                let now = Value.timestamptz(session.sinceMicros)
+                return [
+                    .bigint(Int64(SystemOID.database)), .text(session.client.database), .integer(session.client.processID), .null,
+                    .bigint(Int64(SystemOID.owner)), .text(session.client.user), .text(session.client.parameters["application_name"] ?? ""),
+                    .null, .null, .null, .timestamptz(session.openedMicros), session.state == "idle" ? .null : now,
+                    session.statements > 0 ? now : .null, now, .null, .null, .text(session.state), .null, .null, .null, .text(session.statement),
+                    .text("client backend"),
+                ]
+            }
+        },
+        SystemTable(
             "pg_catalog.pg_prepared_statements",
             "name:t statement:t prepare_time:z parameter_types:O from_sql:b generic_plans:l custom_plans:l"
         ) { facts in
