@@ -35,6 +35,7 @@ let package = Package(
         // C shims: tiny, one library each.
         .target(name: "CMartletISAL", linkerSettings: [.linkedLibrary("isal")]),
         .target(name: "CMartletLinux"),
+        .target(name: "CMartletPager"),
         .target(name: "CMartletRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(name: "CMartletVector"),
         .target(name: "CMartletSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
@@ -46,13 +47,13 @@ let package = Package(
             linkerSettings: ["lz4", "zstd", "snappy", "z"].map { .linkedLibrary($0) }),
 
         room("MartletCore", imports: ["CMartletISAL", "CMartletRE2"]),
-        room("MartletPlatform", imports: ["CMartletEdit", "CMartletEvent", "CMartletLinux", "MartletCore"]),
-        room("MartletColumns", imports: ["CMartletSimdjson", "CMartletVector", "MartletCore"]),
+        room("MartletPlatform", imports: ["CMartletEdit", "CMartletEvent", "CMartletLinux", "CMartletPager", "MartletCore"]),
+        room("MartletColumns", imports: ["CMartletPager", "CMartletSimdjson", "CMartletVector", "MartletCore"]),
         room("MartletLog", imports: ["CMartletCompression", "MartletCore"]),
         room("MartletKafka", imports: ["MartletCore", "MartletLog"]),
         room("MartletPostgres", imports: ["MartletCore"]),
         room("MartletSQL", imports: ["MartletCore"]),
-        room("MartletState", imports: ["CMartletVector", "MartletColumns", "MartletCore"]),
+        room("MartletState", imports: ["CMartletPager", "CMartletVector", "MartletColumns", "MartletCore"]),
         room("MartletDataflow", imports: ["MartletColumns", "MartletCore", "MartletState"]),
         room(
             "MartletEngine",
@@ -107,7 +108,7 @@ let package = Package(
             ]),
         tests("MartletKafkaTests", imports: ["MartletCore", "MartletKafka", "MartletLog"], exclude: ["Golden"]),
         tests("MartletLogTests", imports: ["MartletCore", "MartletLog", "MartletTestKit"]),
-        tests("MartletPlatformTests", imports: ["CMartletLinux", "MartletCore", "MartletPlatform"]),
+        tests("MartletPlatformTests", imports: ["CMartletLinux", "CMartletPager", "MartletCore", "MartletPlatform"]),
         tests("MartletPostgresTests", imports: ["MartletCore", "MartletPlatform", "MartletPostgres", "MartletTestKit"], exclude: ["Golden"]),
         tests(
             "MartletSQLTests", imports: ["MartletCore", "MartletPlatform", "MartletSQL", "MartletTestKit"], exclude: ["Golden"]),

@@ -119,9 +119,13 @@ void martlet_catch_stop_signals(void) {
 
 const uint32_t *martlet_stop_signal_count(void) { return (const uint32_t *)&stop_signals; }
 
+// What a thread's own instruction raises.
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
+
 void martlet_block_signals(uint64_t *saved) {
     sigset_t all, before;
     sigfillset(&all);
+    for (unsigned at = 0; at < sizeof crashes / sizeof *crashes; at++) sigdelset(&all, crashes[at]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     *saved = 0;
     for (int number = 1; number <= 64; number++)
@@ -201,14 +205,17 @@ int martlet_fork(void) {
     return child < 0 ? -errno : child;
 }
 
-// Two descriptors, ascending, stay open.
-static void close_all_but(unsigned first, unsigned second) {
-    if (first > 0) close_range(0, first - 1, 0);
-    if (second > first + 1) close_range(first + 1, second - 1, 0);
-    close_range(second + 1, ~0u, 0);
+// Ascending, each once.
+static void close_all_but(const int *kept, int count) {
+    unsigned next = 0;
+    for (int at = 0; at < count; at++) {
+        if ((unsigned)kept[at] > next) close_range(next, (unsigned)kept[at] - 1, 0);
+        next = (unsigned)kept[at] + 1;
+    }
+    close_range(next, ~0u, 0);
 }
 
-void martlet_become_copy(int parent, int descriptor, int other) {
+void martlet_become_copy(int parent, const int *kept, int count) {
     // Whoever ends the parent means the copy as well; what a terminal sends to both is for the parent to answer.
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent) _exit(1);
@@ -216,9 +223,8 @@ void martlet_become_copy(int parent, int descriptor, int other) {
     const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
     for (unsigned at = 0; at < sizeof ignored / sizeof *ignored; at++) signal(ignored[at], SIG_IGN);
     // A crash of the copy is its own affair: nobody's handler looks at it.
-    const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
     for (unsigned at = 0; at < sizeof crashes / sizeof *crashes; at++) signal(crashes[at], SIG_DFL);
-    close_all_but(descriptor < other ? descriptor : other, descriptor < other ? other : descriptor);
+    close_all_but(kept, count);
     setpriority(PRIO_PROCESS, 0, 19);
     // Where memory runs out, the copy goes first.
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

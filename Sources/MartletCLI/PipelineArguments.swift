@@ -6,7 +6,7 @@ import MartletSQL
 
 /// What `run` and `serve` are told about how a pipeline is kept.
 enum PipelineArguments {
-    static let options: Set<String> = ["name", "checkpoint-seconds"]
+    static let options: Set<String> = ["name", "checkpoint-seconds", "memory-limit"]
     static let flags: Set<String> = ["reset"]
     /// Of the live bench, to show what commits cost (bench/README.md).
     private static let withoutCommits = "MARTLET_BENCH_WITHOUT_COMMITS"

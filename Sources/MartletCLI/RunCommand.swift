@@ -28,6 +28,8 @@ enum RunCommand {
           --name NAME           what the pipeline is called in it (default: the first file's name without .sql)
           --reset               forget what the data directory has of the pipeline's state, and begin anew
           --checkpoint-seconds N  between two checkpoints of the state, at least (default 10)
+          --memory-limit SIZE   what memory is limited to, such as 2GB; state beyond it lies in a file in the data directory, or
+                                else in the output directory (default: none)
           --shards N            threads that process (default: one per core)
           --metrics ADDR:PORT   serve Prometheus metrics at http://ADDR:PORT/metrics
           --batch-rows N        rows of a batch, at most (default 4096)
@@ -62,11 +64,14 @@ enum RunCommand {
         ProcessFacts.register(in: registry)
         try StopSignals.install()
         let isQuiet = arguments.has("quiet")
+        let limit = try arguments.memoryLimit()
         guard let directory = arguments.value("data-dir") else {
+            if let limit { _ = try MemoryLimit(limit, directory: options.outDirectory, log: log, metrics: registry) }
             return try run(script, options, log: log, registry: registry, metrics: address, isQuiet: isQuiet)
         }
         let data = DataDirectory(path: directory, command: "run", options: LogOptions(), log: log, metrics: registry)
         return data.withLog { opened in
+            if let limit { _ = try MemoryLimit(limit, directory: directory, log: log, metrics: registry) }
             var durable = try PipelineArguments.settings(arguments, script, opened, directory: directory, logger: log)
             durable.forgetsWhenFinished = true
             options.durable = durable

@@ -35,6 +35,8 @@ enum ServeCommand {
           --name NAME             what the database is called in DIR (default: default)
           --reset                 forget what DIR has of the database, and begin it anew; topics stay
           --checkpoint-seconds N  between two checkpoints of the database's state, at least (default 10)
+          --memory-limit SIZE     what memory is limited to, such as 2GB; state beyond it lies in a file in DIR (default: none).
+                                  Also: --set memory_limit=SIZE, MARTLET_MEMORY_LIMIT=SIZE
           --shards N              threads that views are processed on (default: one per core)
           --settings              list every setting with its default
           --log-level LEVEL       debug, info (default), warn or error; JSON lines on standard error
@@ -51,7 +53,12 @@ enum ServeCommand {
         var script: LoadedScript?
         var pipeline: RunOptions
         var arguments: Arguments
+        /// Bytes.
+        var memoryLimit: Int64?
     }
+
+    /// A setting that is not of Kafka's: it may stand among them.
+    private static let memoryLimitName = "memory_limit"
 
     static func run(_ words: [String]) throws -> Int32 {
         let arguments = try Arguments(
@@ -65,7 +72,9 @@ enum ServeCommand {
             return ExitCode.done
         }
         guard let directory = arguments.value("data-dir"), !directory.isEmpty else { throw UsageError("needs --data-dir DIR") }
-        let given = try settings(arguments)
+        var given = try settings(arguments)
+        let limit = given.last { $0.name == memoryLimitName }?.value
+        given.removeAll { $0.name == memoryLimitName }
         let configuration: BrokerConfiguration
         do throws(BrokerConfigurationError) {
             configuration = try BrokerConfiguration(given)
@@ -84,7 +93,8 @@ enum ServeCommand {
             advertised: try arguments.value("advertised").map { try parsed($0, "advertised") },
             http: try address(arguments, "http", default: "127.0.0.1:8080"),
             postgres: try address(arguments, "postgres", default: "127.0.0.1:4566"), configuration: configuration,
-            log: try logger(arguments), script: script, pipeline: pipeline, arguments: arguments)
+            log: try logger(arguments), script: script, pipeline: pipeline, arguments: arguments,
+            memoryLimit: try arguments.memoryLimit(or: limit))
         guard plan.kafka != nil || plan.http != nil || plan.postgres != nil else { throw UsageError("has nothing to serve: every listener is left out") }
         return try serve(plan)
     }
@@ -128,6 +138,7 @@ enum ServeCommand {
             let variable = "MARTLET_" + setting.name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
             if let value = environment(variable) { values.append((setting.name, value)) }
         }
+        if let value = environment("MARTLET_MEMORY_LIMIT") { values.append((memoryLimitName, value)) }
         for assignment in arguments.all("set") {
             guard let equals = assignment.firstIndex(of: "="), equals != assignment.startIndex else {
                 throw UsageError("--set takes NAME=VALUE, not \"\(assignment)\"")
@@ -146,6 +157,8 @@ enum ServeCommand {
             printOut("\(setting.name)=\(value)\(setting.isDynamic ? "  (may be changed while the server runs)" : "")")
             printOut("    \(setting.documentation)")
         }
+        printOut("\(memoryLimitName)=\"\"")
+        printOut("    What the process's memory is limited to, such as 2GB; state beyond it lies in a file. Empty: no limit.")
     }
 
     // MARK: Serving
@@ -165,6 +178,9 @@ enum ServeCommand {
     }
 
     private static func serve(_ plan: Plan, _ opened: DataDirectory.Opened, _ end: ServeEnd) throws -> Int32 {
+        if let limit = plan.memoryLimit {
+            _ = try MemoryLimit(limit, directory: plan.directory, log: plan.log, metrics: opened.surroundings.metrics)
+        }
         let durable = try PipelineArguments.settings(
             plan.arguments, named: "default", opened, directory: plan.directory, logger: plan.log)
         var options = plan.pipeline

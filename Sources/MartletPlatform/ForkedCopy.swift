@@ -1,4 +1,5 @@
 internal import CMartletLinux
+internal import CMartletPager
 internal import Glibc
 package import MartletCore
 internal import Synchronization
@@ -9,6 +10,9 @@ internal import Synchronization
 /// The copy has one thread. A lock that another thread held at the moment of the fork stays held in it for ever, so its work
 /// is plain code over memory that nobody was changing: it may allocate, and use the files that were kept for it, but takes no
 /// lock, starts no thread, logs nothing. Where it hangs all the same, `wait` ends it.
+///
+/// What is in memory and in the pager's file stays as it was for the copy until `wait` has returned, which is therefore called
+/// for every copy.
 ///
 /// It dies with the thread that forked it, and so with this process, however that ends.
 package final class ForkedCopy: Sendable {
@@ -41,9 +45,14 @@ package final class ForkedCopy: Sendable {
         let made = martlet_pipe(&ends)
         guard made == 0 else { throw IOError("make a pipe for", path: "a copy of the process", errno: -made) }
         let parent = getpid()
+        // State that lies in a file is read by the copy where it lies.
+        let kept = [file.number, ends[1], martlet_pager_descriptor()].filter { $0 >= 0 }.sorted()
+        martlet_pager_before_fork()
         let child = martlet_fork()
+        martlet_pager_after_fork(child)
         if child == 0 {
-            martlet_become_copy(parent, file.number, ends[1])
+            martlet_become_copy(parent, kept, Int32(kept.count))
+            martlet_pager_become_copy()
             let channel = Channel(descriptor: ends[1])
             channel.send([ForkedCopy.messageMark] + work(channel).prefix(ForkedCopy.messageBytesMax))
             _exit(0)
@@ -89,6 +98,7 @@ package final class ForkedCopy: Sendable {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         isGone.withLock { $0 = true }
+        martlet_pager_copy_ended()
         return heard.isEmpty ? nil : Array(heard.dropFirst())
     }
 }

@@ -1,3 +1,4 @@
+import CMartletPager
 import MartletCore
 import Testing
 
@@ -46,11 +47,11 @@ struct ForkedCopyTests {
         let other = try disk.openFile("/dev/null", .read)
         let kept = try file()
         let copy = try ForkedCopy(keeping: kept) { _ in
-            // Its own listing is open while it is listed, beside the file and the way to the parent.
+            // Its own listing is open while it is listed, beside the file, the way to the parent, and what the pager needs.
             let names = (try? disk.list("/proc/self/fd")) ?? []
             return [UInt8(truncatingIfNeeded: names.count), names.contains("\(kept.number)") ? 1 : 0]
         }
-        #expect(copy.wait(patienceMillis: 10_000) == [3, 1])
+        #expect(copy.wait(patienceMillis: 10_000) == [martlet_pager_descriptor() < 0 ? 3 : 5, 1])
         withExtendedLifetime(other) {}
     }
 

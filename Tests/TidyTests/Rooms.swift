@@ -26,6 +26,7 @@ enum Rooms {
     static let shims: [String: String] = [
         "CMartletISAL": "MartletCore",
         "CMartletLinux": "MartletCore",
+        "CMartletPager": "MartletCore",
         "CMartletRE2": "MartletCore",
         "CMartletSimdjson": "MartletColumns",
         "CMartletVector": "MartletColumns",

@@ -26,7 +26,8 @@ void martlet_catch_stop_signals(void);
 /// How many stop signals came; a futex word for `martlet_futex_wait`.
 const uint32_t *martlet_stop_signal_count(void);
 
-/// Blocks every signal for the calling thread, so that the threads it starts inherit that, and gives them back.
+/// Blocks every signal for the calling thread, so that the threads it starts inherit that, and gives them back. Those that a
+/// thread's own instruction raises stay: blocked, they end a process whose handler would have told why, or mended it.
 /// `saved` is one word that holds the mask of signals 1 … 64.
 void martlet_block_signals(uint64_t *saved);
 void martlet_restore_signals(const uint64_t *saved);
@@ -58,8 +59,8 @@ int martlet_pipe(int *ends);
 /// fork(2): 0 in the copy, its process id in the parent, or −errno.
 int martlet_fork(void);
 /// Called by a copy first of all: it ends when the thread that forked it does, or the process `parent`; closes every
-/// descriptor but the two; ignores what asks a process to stop; and gives way to others in processor time and memory.
-void martlet_become_copy(int parent, int descriptor, int other);
+/// descriptor but those in `kept` (ascending); ignores what asks a process to stop; and gives way to others in processor time and memory.
+void martlet_become_copy(int parent, const int *kept, int count);
 /// Moves what is in this memory (whole 2 MiB pieces) into huge pages, each piece at once. 0 or −errno of the last piece that
 /// failed; without the kernel's help (Linux 6.1) −EINVAL.
 int martlet_collapse_pages(void *start, size_t bytes);

@@ -1,3 +1,4 @@
+internal import CMartletPager
 internal import Glibc
 
 /// Bytes that string views point into: input buffers, and copies made by operators. Append-only; never moves, so that
@@ -12,13 +13,29 @@ package final class ByteHeap: @unchecked Sendable {
     /// Bytes past the capacity that may be read (their content is undefined): parsers load whole blocks.
     package static let padding = 64
 
-    package init(capacity: Int) {
+    package convenience init(capacity: Int) {
+        self.init(capacity, UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + ByteHeap.padding))
+    }
+
+    /// Of bytes that are kept for long: where there is a limit to memory, they may lie in a file while nobody looks at them.
+    /// They must not be handed to a system call.
+    package convenience init(kept capacity: Int) {
+        guard let paged = martlet_pager_allocate_state(capacity + ByteHeap.padding) else {
+            self.init(capacity: capacity)
+            return
+        }
+        self.init(capacity, paged.assumingMemoryBound(to: UInt8.self))
+    }
+
+    private init(_ capacity: Int, _ base: UnsafeMutablePointer<UInt8>) {
         self.capacity = capacity
-        base = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + ByteHeap.padding)
+        self.base = base
         memset(base + capacity, 0, ByteHeap.padding)
     }
 
-    deinit { base.deallocate() }
+    deinit {
+        if martlet_pager_owns(base) == 0 { base.deallocate() } else { martlet_pager_release(base, capacity + ByteHeap.padding) }
+    }
 
     package var free: Int { capacity - used }
 

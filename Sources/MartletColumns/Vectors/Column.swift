@@ -63,12 +63,15 @@ package final class Column: @unchecked Sendable {
     package private(set) var scales: UnsafeMutablePointer<UInt8>?
     /// Keeps the bytes of long string views alive.
     package var heaps: [ByteHeap] = []
+    /// Where values, validity and scales lie, if they are not the column's own: it never changes then.
+    private let ground: ByteHeap?
 
     /// An empty column with room for `capacity` rows.
     package init(_ type: DataType, capacity: Int) {
         self.type = type
         physical = PhysicalType(type)
         self.capacity = max(capacity, 1)
+        ground = nil
         count = 0
         data = Column.allocate(self.capacity * physical.stride)
         if physical == .decimal {
@@ -76,7 +79,29 @@ package final class Column: @unchecked Sendable {
         }
     }
 
+    /// A copy of `column` that lies where `place` says, for so many bytes, in `ground`.
+    init(_ column: Column, in ground: ByteHeap, _ place: (_ bytes: Int) -> UnsafeMutablePointer<UInt8>) {
+        type = column.type
+        physical = column.physical
+        capacity = max(column.count, 1)
+        count = column.count
+        self.ground = ground
+        data = UnsafeMutableRawPointer(place(count * physical.stride))
+        memcpy(data, column.data, count * physical.stride)
+        validity = column.validity.map { theirs in
+            let own = place(count)
+            memcpy(own, theirs, count)
+            return own
+        }
+        scales = column.scales.map { theirs in
+            let own = place(count)
+            memcpy(own, theirs, count)
+            return own
+        }
+    }
+
     deinit {
+        guard ground == nil else { return }
         free(data)
         validity?.deallocate()
         scales?.deallocate()
@@ -130,6 +155,7 @@ package final class Column: @unchecked Sendable {
     /// Room for at least `rows` rows, keeping the first `count`.
     package func reserve(_ rows: Int) {
         guard rows > capacity else { return }
+        precondition(ground == nil, "a column that is kept grows")
         let wanted = max(rows, capacity * 2)
         let grown = Column.allocate(wanted * physical.stride)
         memcpy(grown, data, count * physical.stride)

@@ -54,6 +54,7 @@ final class WaitingRows {
         var start = 0
         while start < hashes.count {
             if pieces.last.map({ $0.count == WaitingRows.pieceRows }) ?? true {
+                if let full = pieces.indices.last { pieces[full].columns = Column.kept(pieces[full].columns) }
                 pieces.append(Piece(columns: types.map { Column($0, capacity: min(hashes.count, WaitingRows.pieceRows)) }))
             }
             let last = pieces.count - 1

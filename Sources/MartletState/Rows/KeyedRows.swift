@@ -317,7 +317,7 @@ final class KeyedRows {
     private func keep(_ view: StringView) -> UnsafeMutablePointer<UInt8> {
         if let at = heaps.last?.append(view.pointer, count: view.count) { return at }
         // Doubling from 4 KiB to 1 MiB.
-        let heap = ByteHeap(capacity: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
+        let heap = ByteHeap(kept: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
         heaps.append(heap)
         heapBytes += heap.capacity
         return heap.append(view.pointer, count: view.count)!

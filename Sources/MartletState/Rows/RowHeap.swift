@@ -152,7 +152,7 @@ package final class RowHeap {
         if view.isInline { return view.tail }
         if let at = heaps.last?.append(view.pointer, count: view.count) { return UInt64(UInt(bitPattern: at)) }
         // Doubling from 4 KiB to 1 MiB.
-        let heap = ByteHeap(capacity: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
+        let heap = ByteHeap(kept: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
         heaps.append(heap)
         heapBytes += heap.capacity
         guard let at = heap.append(view.pointer, count: view.count) else { preconditionFailure("a new heap is too small") }

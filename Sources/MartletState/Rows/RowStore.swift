@@ -50,7 +50,7 @@ struct RowStore {
         let chunk = RowStore.chunk(of: count)
         if chunk == chunks {
             precondition(chunk < RowStore.chunksMax, "more than 2^32 rows in one table")
-            let memory = StateMemory.allocate(RowStore.rows(in: chunk) * rowBytes, zeroed: false)
+            let memory = StateMemory.allocateRows(RowStore.rows(in: chunk) * rowBytes)
             bases[chunk] = UInt(bitPattern: memory) &- UInt(RowStore.first(of: chunk) * rowBytes)
             chunks += 1
         }

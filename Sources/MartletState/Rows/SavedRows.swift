@@ -98,7 +98,7 @@ enum SavedRows {
             guard rows > 0, rows <= count - store.count else { throw reader.error("a run of \(rows) rows") }
             var texts: ByteHeap?
             if !shape.isPlain {
-                let heap = ByteHeap(capacity: try reader.readCount(max: textBytesMax))
+                let heap = ByteHeap(kept: try reader.readCount(max: textBytesMax))
                 try reader.readRaw(into: UnsafeMutableRawBufferPointer(start: heap.base, count: heap.capacity))
                 heap.used = heap.capacity
                 texts = heap

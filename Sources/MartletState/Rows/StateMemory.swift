@@ -1,3 +1,4 @@
+internal import CMartletPager
 internal import Glibc
 
 /// Memory of state tables, outside of Swift's reference counting. Running out of it ends the process: the limit on
@@ -31,9 +32,17 @@ enum StateMemory {
         return memory
     }
 
+    /// For rows, which lie long untouched: where there is a limit to memory they may lie in a file meanwhile. They must not be
+    /// handed to a system call. Their bytes are undefined.
+    static func allocateRows(_ bytes: Int) -> UnsafeMutableRawPointer {
+        martlet_pager_allocate_state(bytes) ?? allocate(bytes, zeroed: false)
+    }
+
     /// `bytes` as it was allocated.
     static func release(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
-        if bytes < mappedMin { free(memory) } else { munmap(memory, mappedLength(bytes)) }
+        if martlet_pager_owns(memory) != 0 {
+            martlet_pager_release(memory, bytes)
+        } else if bytes < mappedMin { free(memory) } else { munmap(memory, mappedLength(bytes)) }
     }
 
     private static func mappedLength(_ bytes: Int) -> Int { (bytes + hugePage - 1) & ~(hugePage - 1) }

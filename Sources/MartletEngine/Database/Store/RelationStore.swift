@@ -84,6 +84,7 @@ final class RelationStore {
 
     private func openPage() {
         let full = tail
+        pages[full].columns = Column.kept(pages[full].columns)
         if let free = freePages.popLast() {
             tail = free
             pages[free] = RelationStore.emptyPage(types)
@@ -184,7 +185,7 @@ final class RelationStore {
         cached = nil
         rowCount += batch.count
         if batch.count * 4 >= RelationStore.pageRows, batch.count <= RelationStore.pageRows {
-            pages.append(StorePage(columns: batch.columns, count: batch.count, live: batch.count))
+            pages.append(StorePage(columns: Column.kept(batch.columns), count: batch.count, live: batch.count))
             return
         }
         fill(from: batch) { _, _, _ in }
