@@ -125,7 +125,6 @@ def main(binary, folder, events, limit):
     facts["same"] = bound.answers() == wanted
     peaks.append(bound.peak())
     facts["bound_peak_mb"] = max(peaks) // 1024
-    facts["checkpoints"] = bound.figure("martlet_checkpoints_total")
     for name in ("page_outs_total", "page_ins_total", "paged_out_bytes", "resident_bytes"):
         facts[name] = bound.figure("martlet_state_" + name)
     # Everything is restored from a checkpoint, and read again.
