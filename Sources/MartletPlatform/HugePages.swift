@@ -10,31 +10,28 @@ package enum HugePages {
     private static let residentMin = smallPages * 7 / 8
 
     /// Moves the process's own memory into huge pages where it is not yet: what was allocated in small pieces, and what a fork
-    /// broke up. Takes about 0.2 ms of processor time for each piece moved, in which nobody can use it; nothing where the
-    /// kernel has no such call. Any thread.
+    /// broke up. For each piece moved, 0.2 ms to some milliseconds, nobody can use it, and who needs memory waits; so each is
+    /// followed by a rest as long as it took. Nothing where the kernel has no such call. Any thread.
     package static func gather() {
+        let clock = SystemClock()
         for mapping in ownMappings() {
-            var start = (mapping.lowerBound + pageBytes - 1) & ~(pageBytes - 1)
-            let end = mapping.upperBound & ~(pageBytes - 1)
-            // Runs of pieces in use go in one call.
-            var run: UInt = start
-            while start < end {
-                if isInUse(start) {
-                    start += pageBytes
-                    continue
+            var piece = (mapping.lowerBound + pageBytes - 1) & ~(pageBytes - 1)
+            while piece < mapping.upperBound & ~(pageBytes - 1) {
+                if isInUse(piece) {
+                    let start = clock.monotonicNanos()
+                    // What cannot be moved now, or was given back meanwhile, stays as it is.
+                    _ = martlet_collapse_pages(UnsafeMutableRawPointer(bitPattern: piece), Int(pageBytes))
+                    let nanos = clock.monotonicNanos() - start
+                    // A piece that was a huge page already takes no time to speak of.
+                    if nanos > movedNanosMin { clock.sleep(nanos: min(nanos, restNanosMax)) }
                 }
-                if start > run { collapse(run, start) }
-                start += pageBytes
-                run = start
+                piece += pageBytes
             }
-            if start > run { collapse(run, start) }
         }
     }
 
-    private static func collapse(_ start: UInt, _ end: UInt) {
-        // What cannot be moved now, or was given back meanwhile, stays as it is.
-        _ = martlet_collapse_pages(UnsafeMutableRawPointer(bitPattern: start), Int(end - start))
-    }
+    private static let movedNanosMin: Int64 = 100_000
+    private static let restNanosMax: Int64 = 10_000_000
 
     private static func isInUse(_ start: UInt) -> Bool {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: smallPages) { pages in
