@@ -120,5 +120,10 @@ int martlet_edit_interrupt_sends(const char *host, uint16_t port, const void *by
     struct sigaction action = {0};
     action.sa_handler = interrupted;
     action.sa_flags = SA_RESTART;
-    return sigaction(SIGINT, &action, 0);
+    if (sigaction(SIGINT, &action, 0) != 0) return -1;
+    // Whoever started this process may have left it blocked in what it inherited.
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    return pthread_sigmask(SIG_UNBLOCK, &interrupt, 0) == 0 ? 0 : -1;
 }

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import termios
 import time
@@ -77,6 +78,18 @@ class Terminal:
     def type(self, text):
         os.write(self.descriptor, text.encode())
 
+    def quit(self, seconds=10):
+        """Whether it ended when asked to; it has ended in any case."""
+        self.type("\\q\r")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if os.waitpid(self.process, os.WNOHANG)[0]:
+                return True
+            time.sleep(0.05)
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
+        return False
+
 
 def terminal(server, problems):
     """on a terminal Tab completes names and words, Ctrl-C cancels a statement and gives up a line, and lines are remembered"""
@@ -103,14 +116,12 @@ def terminal(server, problems):
     problems.check(shell.wait("42"), f"{shell.said!r}")
     shell.type("\x1b[A\r")
     problems.check(shell.wait("42"), f"the line before: {shell.said!r}")
-    shell.type("\\q\r")
-    os.waitpid(shell.process, 0)
+    problems.check(shell.quit(), f"it does not end: {shell.said!r}")
     again = Terminal(server)
     problems.check(again.wait("martlet=> "), f"{again.said!r}")
     again.type("\x1b[A\x1b[A\r")
     problems.check(again.wait("42"), f"what was remembered: {again.said!r}")
-    again.type("\\q\r")
-    os.waitpid(again.process, 0)
+    problems.check(again.quit(), f"it does not end: {again.said!r}")
 
 
 def ask(server, path, body=None, kind="text/plain"):
