@@ -9,7 +9,7 @@ the consumption of its alert. Nothing that was acknowledged may be missing: a ru
 
 `state` holds a count for each of so many keys beside it (state.sql), which the load goes on changing: what checkpoints of them do
 to the latency, how long the pipeline stands still for one, and, after a SIGKILL, how long it is from the start of the process to the
-first alert of a new bid.
+first alert of a new bid: amid the load, and once more with a checkpoint of all there is.
 
 `cost` runs the server with commits disabled as well (MARTLET_BENCH_WITHOUT_COMMITS): what exactly-once costs.
 """
@@ -203,6 +203,12 @@ def state(folder, seconds, keys):
             server.start()
             figure("state-restart", result, first_alert(server.address) - started, "s to the first alert")
             figure("state-recovery", result, server.metric("martlet_recovery_seconds"), "s of it to the first tick")
+            taken = server.metric("martlet_checkpoints_total")
+            wait_until(lambda: server.metric("martlet_checkpoints_total") > taken, "no checkpoint is taken")
+            server.kill()
+            started = time.monotonic()
+            server.start()
+            figure("state-restart-settled", result, first_alert(server.address) - started, "s to the first alert")
         finally:
             server.stop()
 

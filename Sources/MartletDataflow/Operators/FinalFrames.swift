@@ -37,6 +37,8 @@ package final class FinalFrames: Operator {
     private var due: [Int64: Set<UInt32>] = [:]
     private var times = WindowEnds()
     private var watermark: Watermark = .start
+    /// By gap, the rows of the session that was looked at last, as they are ordered in this flush.
+    private var sessions: [Int64: ClosedRange<Int>] = [:]
 
     package init(_ layout: Layout, view: Int, context: ShardContext) {
         self.layout = layout
@@ -77,6 +79,7 @@ package final class FinalFrames: Operator {
         }
         let ordered = OrderedPartitions(
             columns, permutation: permutation, partitions: rows.partitions, order: order, isStopped: { [context] in context.isStopped })
+        sessions = [:]
         var leaving: [Int] = []
         var gone: [UInt32] = []
         for at in 0..<(ordered.starts.count - 1) {
@@ -168,9 +171,12 @@ package final class FinalFrames: Operator {
         }
     }
 
+    /// The last row of a row's session. Asked for row by row, so the session is gone through once.
     private func sessionEnd(_ row: Int, _ gap: Int64, _ range: Range<Int>, _ ordered: OrderedPartitions) -> Int {
+        if let known = sessions[gap], known.contains(row) { return known.upperBound }
         var last = row
         while last + 1 < range.upperBound, time(last + 1, ordered) &- time(last, ordered) <= gap { last += 1 }
+        sessions[gap] = row...last
         return last
     }
 
