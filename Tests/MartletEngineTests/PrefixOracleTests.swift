@@ -99,6 +99,12 @@ struct PrefixOracleTests {
         for problem in problems { Issue.record("\(problem)") }
     }
 
+    @Test("what is shown once it is final is right while much is still to come", .enabled(if: python != nil, needsPython))
+    func finalRows() throws {
+        let problems = try Self.problems(PrefixCase.all.filter(\.isFinal), seeds: 1..<3, rowCount: 60)
+        for problem in problems { Issue.record("\(problem)") }
+    }
+
     /// MARTLET_QUERIES and MARTLET_SEED make it longer and other.
     @Test("random queries hold at every tick what DuckDB finds", .enabled(if: python != nil, needsPython))
     func randomQueries() throws {
