@@ -4,8 +4,10 @@ Idempotent and transactional producers (a quarter of whose transactions abort) w
 pipeline copies them to another topic, keeps a count and a sum per account (upserts to a topic, changes to a file, rows in
 PostgreSQL where there is one), and adds all balances up. Each cycle kills the server, and now and then PostgreSQL, with SIGKILL.
 
+A view and a sink of their own read the same source. They, and the pipeline, are paused and resumed at random all the while.
+
 At the end, what a read_committed consumer finds in the input is the truth. The copy must have each of its records exactly once,
-in the order of each account; file, upserts and PostgreSQL must come to the sums of the input; and no sum of all balances that was
+in the order of each account, as must the sink that is paused; the view that is paused, file, upserts and PostgreSQL must come to the sums of the input; and no sum of all balances that was
 ever visible may be anything but 0. One JSON line sums it up; the exit code is 1 if anything did not hold.
 """
 
@@ -57,6 +59,13 @@ CREATE SINK listed AS SELECT id, source FROM transfers
 WITH (connector = 'postgres', host = :'host', database = 'postgres', table = 'copied');
 """
 
+# Each by itself: others read the source while it is paused.
+ASIDE = {
+    "SINK aside": "CREATE SINK aside AS SELECT id, source FROM transfers"
+    " WITH (connector = 'kafka', topic = 'aside', primary_key = 'source') FORMAT PLAIN ENCODE JSON",
+    "MATERIALIZED VIEW received": "CREATE MATERIALIZED VIEW received AS SELECT target, count(*) AS n, sum(amount) AS total FROM transfers GROUP BY target",
+}
+
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
@@ -90,17 +99,19 @@ class Postgres(PostgresServer):
 
 class Server:
     def __init__(self, binary, folder, script, variables):
-        self.words = [binary, "serve", "--data-dir", f"{folder}/data", "--no-http", "--no-postgres", "--set", "journal.bytes.max=268435456", "--set",
+        self.words = [binary, "serve", "--data-dir", f"{folder}/data", "--no-http", "--set", "journal.bytes.max=268435456", "--set",
                       "log.segment.bytes=4194304", "--checkpoint-seconds", "1", "--log-level", "info", script]
         for name, value in variables.items():
             self.words += ["-v", f"{name}={value}"]
-        self.log, self.port = f"{folder}/serve.log", 0
+        self.log, self.port, self.sql_port = f"{folder}/serve.log", 0, 0
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.words + ["--kafka", f"127.0.0.1:{self.port}"], stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(
+                self.words + ["--kafka", f"127.0.0.1:{self.port}", "--postgres", f"127.0.0.1:{self.sql_port}"], stdout=subprocess.PIPE, stderr=log)
         try:
-            self.port = int(listeners(self.process, 1)["kafka"].rsplit(":", 1)[1])
+            said = listeners(self.process, 2)
+            self.port, self.sql_port = (int(said[name].rsplit(":", 1)[1]) for name in ("kafka", "postgres"))
         except RuntimeError as error:
             with open(self.log, errors="replace") as log:
                 raise SystemExit(f"{error}\n" + "".join(log.readlines()[-20:]))
@@ -113,6 +124,40 @@ class Server:
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
+
+    def sql(self, text):
+        """Its rows, of a statement that has some."""
+        import psycopg
+
+        with psycopg.connect(host="127.0.0.1", port=self.sql_port, user="crash", dbname="dev", autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(text)
+            return cursor.fetchall() if cursor.description else []
+
+
+class Pauses(threading.Thread):
+    """Lets this and that stand still for a while, and in the end everything go on."""
+
+    def __init__(self, server, seed):
+        super().__init__(daemon=True)
+        self.server, self.chance, self.said, self.ending = server, random.Random(seed), 0, threading.Event()
+
+    def say(self, text):
+        import psycopg
+
+        try:
+            self.server.sql(text)
+            self.said += 1
+            return True
+        except psycopg.OperationalError:
+            # It was killed, or is about to be there again.
+            return False
+
+    def run(self):
+        while not self.ending.wait(self.chance.uniform(0.05, 0.8)):
+            self.say(f"ALTER {self.chance.choice([*ASIDE, 'MATERIALIZED VIEW balances'])} {self.chance.choice(['PAUSE', 'RESUME'])}")
+        for what in [*ASIDE, "MATERIALIZED VIEW balances"]:
+            while not self.say(f"ALTER {what} RESUME"):
+                time.sleep(0.1)
 
 
 class Load(threading.Thread):
@@ -271,9 +316,11 @@ def compare_ids(problems, what, found, truth):
 
 def check(server, file, directory, postgres):
     """Nothing is kept of a record but a byte for its id: there may be tens of millions."""
-    problems, sums = [], collections.defaultdict(lambda: [0, 0])
+    problems, sums, incoming = [], collections.defaultdict(lambda: [0, 0]), collections.defaultdict(lambda: [0, 0])
 
     def add(row):
+        incoming[row["target"]][0] += 1
+        incoming[row["target"]][1] += row["amount"]
         for account, amount in ((row["target"], row["amount"]), (row["source"], -row["amount"])):
             sums[account][0] += 1
             sums[account][1] += amount
@@ -281,6 +328,10 @@ def check(server, file, directory, postgres):
     truth, count = read_transfers(server, "transfers", problems, add)
     copied, copied_count = read_transfers(server, "copied", problems)
     lost, twice = compare_ids(problems, "the copy", copied, truth)
+    aside, _ = read_transfers(server, "aside", problems)
+    compare_ids(problems, "the sink that was paused", aside, truth)
+    received = {target: (int(n), int(total)) for target, n, total in server.sql("SELECT target, n, total FROM received")}
+    compare(problems, "the view that was paused", received, {target: tuple(each) for target, each in incoming.items()})
     expected = {account: tuple(each) for account, each in sums.items()}
     upserted = {}
     for key, value in Topic(server, "upserted").records():
@@ -321,11 +372,11 @@ def check(server, file, directory, postgres):
     return problems, {"records": count, "copied": copied_count, "lost": lost, "duplicated": twice, "sums_seen": banked.count}
 
 
-def is_drained(source, copied, postgres):
+def is_drained(source, copies, postgres):
     """Whether the outputs have caught up with the input: as many records on both sides."""
     wanted = source.counted()
     listed = postgres.rows("SELECT count(*) FROM copied")[0][0] if postgres else wanted
-    return wanted == copied.counted() == listed
+    return wanted == listed and all(copy.counted() == wanted for copy in copies)
 
 
 def main(options):
@@ -337,7 +388,10 @@ def main(options):
         text.write(SCRIPT + (POSTGRES_SCRIPT if postgres else ""))
     server = Server(os.environ["MARTLET_BINARY"], folder, script, {"file": file, "folder": directory} | ({"host": postgres.folder} if postgres else {}))
     server.start()
-    stopping, chance = threading.Event(), random.Random(options.seed)
+    for statement in ASIDE.values():
+        server.sql(statement)
+    stopping, chance, pauses = threading.Event(), random.Random(options.seed), Pauses(server, options.seed)
+    pauses.start()
     load = [Load(number, server, stopping, transactional=number >= 2) for number in range(4)]
     for each in load:
         each.start()
@@ -357,11 +411,13 @@ def main(options):
     stopping.set()
     for each in load:
         each.join(180)
+    pauses.ending.set()
+    pauses.join()
     problems = sum((each.errors for each in load), [])
     # As long again for the first look at everything as what is left to be written may take.
     deadline = time.monotonic() + 60 + (time.monotonic() - started) / 10
-    source, copied = Topic(server, "transfers"), Topic(server, "copied")
-    while not is_drained(source, copied, postgres) and time.monotonic() < deadline:
+    source, copies = Topic(server, "transfers"), [Topic(server, name) for name in ("copied", "aside")]
+    while not is_drained(source, copies, postgres) and time.monotonic() < deadline:
         time.sleep(0.5)
     # A clean stop leaves nothing to be replayed, and everything where it belongs.
     server.process.terminate()
@@ -376,7 +432,7 @@ def main(options):
         resumed = [json.loads(line) for line in log if ' resumed"' in line]
     if resumed and resumed[-1]["replayed"] != 0:
         problems.append(f"after a clean stop {resumed[-1]['replayed']} ticks were carried out again")
-    summary = {"cycles": cycles, "postgres_kills": postgres_kills, "seed": options.seed, "seconds": round(time.monotonic() - started, 1),
+    summary = {"cycles": cycles, "postgres_kills": postgres_kills, "pauses": pauses.said, "seed": options.seed, "seconds": round(time.monotonic() - started, 1),
                "replayed": sum(each["replayed"] for each in resumed)} | summary | {"problems": len(problems)}
     print(json.dumps(summary | {"first_problems": problems[:5]}), flush=True)
     for problem in problems[:20]:

@@ -37,6 +37,7 @@ struct pager {
     _Atomic int64_t budget;
     _Atomic uint64_t page_ins, page_outs, writes;
     _Atomic int failure;
+    _Atomic int is_full;  // the file is not to grow
 
     // Who moves units, and whether a fork waits until nobody does.
     _Atomic int moving;

@@ -43,7 +43,7 @@ uint32_t pager_take_slot(void) {
     pager_lock();
     uint32_t slot = 0;
     if (pager.free_count) slot = pager.free_slots[--pager.free_count];
-    else if (pager.slots_used < pager.slots_max) slot = (uint32_t)++pager.slots_used;
+    else if (pager.slots_used < pager.slots_max && !atomic_load(&pager.is_full)) slot = (uint32_t)++pager.slots_used;
     pager_unlock();
     return slot;
 }
@@ -167,6 +167,8 @@ int martlet_pager_make_room(uint64_t bytes) {
 void martlet_pager_set_budget(uint64_t bytes) {
     if (pager.unit_bytes) atomic_store(&pager.budget, (int64_t)(bytes / pager.unit_bytes));
 }
+
+void martlet_pager_let_grow(int grows) { atomic_store(&pager.is_full, !grows); }
 
 struct martlet_pager_figures martlet_pager_look(void) {
     struct martlet_pager_figures figures = {0};

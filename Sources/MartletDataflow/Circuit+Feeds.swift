@@ -1,9 +1,11 @@
 package import MartletColumns
 package import MartletCore
+internal import MartletState
 
 /// Sources that several circuits have in common: one circuit reads and judges the records, the others are fed its rows and
 /// told its watermark. One that comes later first reads by itself what the others have had, up to where they are (a
-/// *fence*, which moves on), and is fed from then on. All between ticks, by the driver.
+/// *fence*, which moves on), and is fed from then on. So does one that stood still for a while, with what the others had
+/// meanwhile. All between ticks, by the driver.
 extension Circuit {
     /// A circuit of the same graph and sources that has not begun.
     package func anew() throws(SQLError) -> Circuit {
@@ -27,6 +29,30 @@ extension Circuit {
     package func beginCatchingUp(source: Int, with readers: [any PartitionReader]) {
         isFed[source] = false
         for reader in readers { addPartition(toSource: source, reader) }
+    }
+
+    /// A source that was fed reads by itself from now on, from where `other`, which reads that source alone, stands: its partitions
+    /// judge event time as they do there. `readers`: of all partitions there are, not polled yet.
+    package func beginReading(source: Int, with readers: [any PartitionReader], from other: Circuit) throws(SQLError) {
+        beginCatchingUp(source: source, with: readers)
+        var state: [UInt8] = []
+        let writer = StateWriter { state += $0 }
+        let count = other.partitionCounts[0]
+        for partition in 0..<count { other.shards[partition % other.shardCount].savePartition(0, partition, into: writer) }
+        try writer.finish()
+        let reader = StateReader(state)
+        do throws(StateError) {
+            for partition in 0..<count { try shards[partition % shardCount].restorePartition(source, partition, from: reader) }
+        } catch {
+            throw error.asSQLError
+        }
+        partitionCounts[source] = count
+    }
+
+    /// Who stood still was not silent: for how long partitions have had no rows is counted from now on.
+    package func countSilenceAfresh() {
+        let now = clock.monotonicNanos()
+        for shard in shards { for (_, intake) in shard.partitions { intake.time.countSilenceAfresh(nowNanos: now) } }
     }
 
     /// No partition of the source is read beyond these positions, one for each, until they are given anew.

@@ -211,15 +211,24 @@ extension Shard {
         writer.write(advanced)
         for counters in context.counters { counters.save(into: writer) }
         let present = partitions.sorted { ($0.intake.source, $0.intake.partition) < ($1.intake.source, $1.intake.partition) }
-        for (reader, intake) in present where intake.takesPart {
-            writer.begin("partition")
-            intake.save(into: writer)
-            reader.save(into: writer)
-        }
+        for (reader, intake) in present where intake.takesPart { savePartition(reader, intake, into: writer) }
         for (position, node) in graph.nodes.enumerated() {
             guard let target = operators[position] else { continue }
             writer.begin(node.name)
             target.save(into: writer)
+        }
+    }
+
+    private func savePartition(_ partition: any PartitionReader, _ intake: SourceIntake, into writer: StateWriter) {
+        writer.begin("partition")
+        intake.save(into: writer)
+        partition.save(into: writer)
+    }
+
+    /// A partition that is one of this shard's.
+    func savePartition(_ source: Int, _ partition: Int, into writer: StateWriter) {
+        for own in partitions where own.intake.source == source && own.intake.partition == partition {
+            savePartition(own.reader, own.intake, into: writer)
         }
     }
 

@@ -109,6 +109,8 @@ package struct PartitionTime: Sendable {
         join(sourceWatermark: sourceWatermark)
     }
 
+    mutating func countSilenceAfresh(nowNanos: Int64) { activeAtNanos = nowNanos }
+
     func save(into writer: StateWriter) {
         writer.write(maximum != nil)
         writer.write(maximum ?? 0)

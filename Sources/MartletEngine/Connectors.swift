@@ -17,6 +17,8 @@ package protocol SourcePartition: PartitionReader {
     var backlog: SourceBacklog? { get }
     /// Whether nothing of what came from `position` on, where a reader of this partition once stood, is gone.
     func isKept(from position: Int64) -> Bool
+    /// How much lies between two positions: records, or bytes where those are not counted.
+    func amount(from start: Int64, to end: Int64) -> Int64
 }
 
 extension SourcePartition {
@@ -24,6 +26,7 @@ extension SourcePartition {
     package func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? { nil }
     package var backlog: SourceBacklog? { nil }
     package func isKept(from position: Int64) -> Bool { true }
+    package func amount(from start: Int64, to end: Int64) -> Int64 { max(end - start, 0) }
 }
 
 /// What a sink's reader may rely on across crashes.

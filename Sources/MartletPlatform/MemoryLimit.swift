@@ -11,6 +11,8 @@ internal import Synchronization
 /// it takes other state out first.
 package final class MemoryLimit: Sendable {
     private let limit: Int64
+    /// Where the file lies.
+    private let directory: String
     private let log: StructuredLog
     /// When a line about each was last written, in nanoseconds; 0: never.
     private struct Told {
@@ -30,11 +32,15 @@ package final class MemoryLimit: Sendable {
     private static let rangeMin: Int64 = 64 << 30
     private static let rangeMax: Int64 = 8 << 40
     private static let tellAgainNanos: Int64 = 60_000_000_000
+    /// Of the file system, so much stays free for those who must write: a sixteenth, and no more than this.
+    private static let reserveMax: Int64 = 1 << 30
+    private static let reserveShare: Int64 = 16
 
     /// Starts paging, before any state is made. The file lies in `directory`, without a name.
     /// - Parameter limit: bytes, `limitMin` at least.
     package init(_ limit: Int64, directory: String, log: StructuredLog, metrics: MetricsRegistry) throws(IOError) {
         self.limit = limit
+        self.directory = directory
         self.log = log
         let path = directory + "/cold-state"
         let disk = SystemDisk()
@@ -94,6 +100,12 @@ package final class MemoryLimit: Sendable {
         return (budget, others)
     }
 
+    /// A full disk would end the process, if it is the log's as well.
+    private var hasRoom: Bool {
+        guard let (total, usable) = fileSystemSpace(at: directory) else { return true }
+        return usable > min(total / MemoryLimit.reserveShare, MemoryLimit.reserveMax)
+    }
+
     private func run() {
         let clock = SystemClock()
         var told = Told()
@@ -102,6 +114,7 @@ package final class MemoryLimit: Sendable {
             let state = Int64(martlet_pager_look().resident_bytes)
             // A little is kept free, so that those who compute seldom have to write.
             let kept = budget - budget / 32
+            if state > kept { martlet_pager_let_grow(hasRoom ? 1 : 0) }
             let error = state > kept ? martlet_pager_make_room(UInt64(kept)) : 0
             tell(budget, others, state, error: -error, now: clock.monotonicNanos(), &told)
             clock.sleep(nanos: error != 0 ? 200_000_000 : state > budget / 2 ? 2_000_000 : 20_000_000)
@@ -113,7 +126,11 @@ package final class MemoryLimit: Sendable {
             told.isFull = now
             log.warn(
                 "state cannot be written to its file, so that it stays in memory beyond the limit",
-                ["limit_bytes": .int(limit), "state_bytes": .int(state), "error": .string(String(cString: strerror(error)))])
+                [
+                    "limit_bytes": .int(limit), "state_bytes": .int(state), "directory": .string(directory),
+                    "error": .string(String(cString: strerror(error))),
+                    "hint": .string("make room on the disk of that directory, or raise the limit: paging goes on by itself"),
+                ])
         }
         if others + budget > limit, told.isTooLow == 0 || now - told.isTooLow > MemoryLimit.tellAgainNanos {
             told.isTooLow = now

@@ -13,6 +13,10 @@ final class ScriptedConnectors: ConnectorProvider {
     var rowsPerPoll = 1
     /// Nothing of a source's past can be read again.
     var forgets = false
+    /// Sources are read once, like standard input.
+    var areReadOnce = false
+    /// Sources have nothing for the moment.
+    var areSilent = false
     private(set) var sinks: [String: KeptRows] = [:]
     /// By source: how often it was opened by name.
     private(set) var opened: [String: Int] = [:]
@@ -22,7 +26,9 @@ final class ScriptedConnectors: ConnectorProvider {
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition] {
         opened[definition.name, default: 0] += 1
         return (scripts[definition.name] ?? []).enumerated().map {
-            ScriptedSource($1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets)
+            ScriptedSource(
+                $1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets, isReadOnce: areReadOnce,
+                isSilent: { [unowned self] in areSilent })
         }
     }
 
@@ -96,10 +102,17 @@ private final class ScriptedSource: SourcePartition {
     private let columns: [Int]
     private let rowsPerPoll: Int
     private let forgets: Bool
+    private let isReadOnce: Bool
+    private let isSilent: () -> Bool
     private var next = 0
 
-    init(_ rows: [ScriptedRow], source: Int, partition: Int, columns: [Int], rowsPerPoll: Int, forgets: Bool) {
+    init(
+        _ rows: [ScriptedRow], source: Int, partition: Int, columns: [Int], rowsPerPoll: Int, forgets: Bool, isReadOnce: Bool,
+        isSilent: @escaping () -> Bool
+    ) {
+        self.isSilent = isSilent
         self.forgets = forgets
+        self.isReadOnce = isReadOnce
         self.rows = rows
         self.source = source
         self.partition = partition
@@ -112,7 +125,9 @@ private final class ScriptedSource: SourcePartition {
     var position: Int64 { Int64(next) }
 
     func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? {
-        ScriptedSource(rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets)
+        guard !isReadOnce else { return nil }
+        return ScriptedSource(
+            rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets, isReadOnce: false, isSilent: isSilent)
     }
 
     func isKept(from position: Int64) -> Bool { !forgets }
@@ -130,6 +145,7 @@ private final class ScriptedSource: SourcePartition {
     }
 
     func poll(bytes: Int, rows limit: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
+        if isSilent() { return .idle }
         deliver(min(next + min(rowsPerPoll, limit), rows.count), into: receiver)
         return next == rows.count ? .finished : .progressed
     }

@@ -40,7 +40,7 @@ struct KafkaClientTests {
     }
 
     @Test(
-        "a pipeline killed under load loses and repeats nothing, in topics, files and PostgreSQL; a short run of ./dev crash --pipelines",
+        "a pipeline killed and paused under load loses and repeats nothing, in topics, files and PostgreSQL; a short run of ./dev crash --pipelines",
         .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with Kafka clients; ./dev test prepares one"))
     func crashesOfPipelines() throws {
         let python = try #require(Binary.python)
@@ -55,6 +55,7 @@ struct KafkaClientTests {
         #expect(summary["cycles"] as? Int ?? 0 >= 3)
         #expect(summary["records"] as? Int ?? 0 > 1000)
         #expect(summary["replayed"] as? Int ?? 0 > 0)
+        #expect(summary["pauses"] as? Int ?? 0 > 5)
         #expect(summary["problems"] as? Int == 0)
     }
 

@@ -26,6 +26,42 @@ struct MemoryLimitTests {
         #expect(facts["code"] as? Int == 0)
     }
 
+    private static let keys = """
+        CREATE SOURCE bids (auction BIGINT, bidder BIGINT, price BIGINT, url TEXT, date_time TIMESTAMP,
+          WATERMARK FOR date_time AS date_time - INTERVAL '4 seconds')
+        WITH (connector = 'generator', kind = 'nexmark', stream = 'bid', events = '250000', seed = '7') FORMAT PLAIN ENCODE JSON;
+        CREATE MATERIALIZED VIEW by_key AS SELECT url || '/' || price AS key, auction, count(*) AS n, sum(price) AS total, max(url) AS last
+        FROM bids GROUP BY url || '/' || price, auction;
+        CREATE SINK sums AS SELECT count(*) AS keys, sum(n) AS bids, sum(total) AS total FROM by_key
+        WITH (connector = 'file', path = :'sums') FORMAT PLAIN ENCODE JSON;
+        """
+
+    @Test(
+        "a full disk keeps state in memory beyond the limit, says so, leaves room to others, and loses nothing", .enabled(if: getuid() == 0))
+    func fullDisk() throws {
+        let scratch = try Scratch()
+        let place = scratch.path("small")
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        let mounted = try Binary.run(executable: URL(fileURLWithPath: "/bin/mount"), ["-t", "tmpfs", "-o", "size=32m", "none", place])
+        // A container's root may not mount anything.
+        if mounted.status != 0 { return }
+        defer { _ = try? Binary.run(executable: URL(fileURLWithPath: "/bin/umount"), ["-l", place]) }
+        try Data(Self.keys.utf8).write(to: URL(fileURLWithPath: scratch.path("p.sql")))
+        func sums(_ name: String, _ more: [String]) throws -> (last: Substring?, log: String) {
+            let words = ["run", scratch.path("p.sql"), "-v", "sums=\(scratch.path(name))", "--log-level", "info"] + more
+            let outcome = try Binary.run(executable: Binary.path, words)
+            #expect(outcome.status == 0, "\(outcome.errors.suffix(2000))")
+            let written = String(decoding: try Data(contentsOf: URL(fileURLWithPath: scratch.path(name))), as: UTF8.self)
+            return (written.split(separator: "\n").last, outcome.errors)
+        }
+        let free = try sums("free.ndjson", ["--out-dir", scratch.path("out")])
+        let bound = try sums("bound.ndjson", ["--out-dir", place, "--memory-limit", "64MB"])
+        #expect(free.last != nil && free.last == bound.last)
+        #expect(bound.log.contains("what is touched least goes into a file"), "\(bound.log)")
+        #expect(bound.log.contains("state cannot be written to its file") && bound.log.contains("No space left on device"), "\(bound.log)")
+        #expect(!free.log.contains("state cannot be written"))
+    }
+
     @Test("is refused where it is no size, or too small for anything", arguments: ["12", "much", "-1GB", "5XB"])
     func sizes(_ text: String) throws {
         let scratch = try Scratch()

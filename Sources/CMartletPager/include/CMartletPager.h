@@ -42,6 +42,9 @@ void martlet_pager_set_budget(uint64_t bytes);
 /// Takes out what was not touched of late, until at most `bytes` are in memory or nothing more can be done for now. Returns 0,
 /// or −errno of a write that failed since the last call: what could not be written stays in memory.
 int martlet_pager_make_room(uint64_t bytes);
+/// Whether the file may become larger, as it may until something else is said. Where it may not and has no free place, what would
+/// have to be written fails with ENOSPC.
+void martlet_pager_let_grow(int grows);
 struct martlet_pager_figures martlet_pager_look(void);
 
 /// Around fork(2), by the thread that forks: what is brought in and out stands still meanwhile. `child` as fork returned it.

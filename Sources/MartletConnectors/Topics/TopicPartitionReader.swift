@@ -82,6 +82,8 @@ final class TopicPartitionReader: SourcePartition {
 
     func isKept(from position: Int64) -> Bool { log.status(partition).map { $0.logStartOffset <= position >> 1 } ?? false }
 
+    func amount(from start: Int64, to end: Int64) -> Int64 { max(end >> 1 - start >> 1, 0) }
+
     /// Whether or not records on the way there were passed over.
     func isBehind(_ position: Int64) -> Bool { next < position >> 1 }
 

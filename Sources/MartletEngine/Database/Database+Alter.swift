@@ -122,7 +122,10 @@ extension Database {
             building.notices.append("\"\(object.name)\" is \(isRunning ? "running" : "paused") already")
         }
         // When the catalog is brought back nothing is at work yet, and it was checked then.
-        if let running = units.first(where: { $0.id == unit }) { try checkMeeting(running, paused: !isRunning) }
+        if let running = units.first(where: { $0.id == unit }) {
+            try checkMeeting(running, paused: !isRunning)
+            if isRunning { building.notices += notices(resuming: running) }
+        }
         for var member in building.catalog.all where member.unit == unit {
             if member.id != object.id, member.isPaused == isRunning {
                 building.notices.append("\"\(member.name)\" was defined together with it, and \(isRunning ? "goes on" : "pauses") as well")

@@ -51,33 +51,42 @@ extension Database {
     }
 
     /// How much of what was there before it a unit has taken in, and of how much: rows of relations, and of its sources what
-    /// lies from their beginning up to where they stand (records; of files bytes). nil: it has joined.
+    /// lies from their beginning, or from where it stepped aside, up to where they stand (records; of files bytes). nil: it has joined.
     func filling(of unit: RunningUnit) -> (done: Int, total: Int)? {
         guard unit.isCatchingUp || unit.backfill != nil else { return nil }
         var (done, total) = (unit.backfill?.rowsDone ?? 0, unit.backfill?.rowsTotal ?? 0)
         for source in unit.sources {
             guard let history = source.history, let shared = sources[source.id] else { continue }
-            for ((reader, start), end) in zip(zip(history, shared.starts), shared.positions) {
-                done += Int(max(min(reader.position, end) - start, 0))
-                total += Int(max(end - start, 0))
+            let since = source.asideSince ?? []
+            for ((reader, start), end) in zip(zip(history, since + shared.starts.dropFirst(since.count)), shared.positions) {
+                done += Int(reader.amount(from: start, to: min(reader.position, end)))
+                total += Int(reader.amount(from: start, to: end))
             }
         }
         return (done, total)
     }
 
-    /// Drops what is still being filled.
+    /// Before a unit's step: from when on to reckon how long it will take.
+    func timeFilling(of unit: RunningUnit) {
+        guard !unit.isPaused, unit.isCatchingUp || unit.backfill != nil else { return unit.fillingBegan = nil }
+        guard unit.fillingBegan == nil, let (done, _) = filling(of: unit) else { return }
+        unit.fillingBegan = (surroundings.clock.monotonicNanos(), done)
+    }
+
+    /// Drops what is still being filled, and pauses again what was.
     func abandon(_ abandoned: Abandoned, _ work: inout Work) -> Answer {
         let chosen: [UInt32] =
             switch abandoned {
             case .creation(let ticket): creations.filter { $0.ticket === ticket }.map(\.unit)
             case .jobs(let numbers): units.map(\.id).filter { numbers.contains(Int64($0)) }
             }
-        for unit in units where chosen.contains(unit.id) && (unit.backfill != nil || unit.isCatchingUp) {
+        for unit in units where chosen.contains(unit.id) && (unit.isNewcomer || (unit.isCatchingUp && !unit.isPaused)) {
             for object in unit.objects.compactMap({ catalog.objects[$0] }) {
                 let name = CatalogNames.parts(object.name)
                 let quoted = [name.schema, name.name].map { "\"" + $0.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\"" }
+                let target = "\(object.noun.uppercased()) \(quoted.joined(separator: "."))"
                 let text = DefinitionText(
-                    text: "DROP \(object.noun.uppercased()) \(quoted.joined(separator: ".")) CASCADE", searchPath: [CatalogNames.defaultSchema])
+                    text: unit.isNewcomer ? "DROP \(target) CASCADE" : "ALTER \(target) PAUSE", searchPath: [CatalogNames.defaultSchema])
                 // What goes with another of them is gone by then.
                 if (try? define(text, &work)) != nil { work.events.append(.define(text)) }
             }

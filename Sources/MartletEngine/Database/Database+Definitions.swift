@@ -29,10 +29,12 @@ extension Database {
         for case .createSink(let sink) in building.plan?.statements ?? [] where isNew { try surroundings.connectors.check(sink) }
         let unit = try building.plan.flatMap { (plan) throws(SQLError) in try compile(plan, building.catalog) }
         if let unit { try checkMeeting(unit, paused: false) }
+        let pausing = try preparePausing(building.catalog)
         let readings = try unit.map { (unit) throws(SQLError) in try prepareReading(unit, building.catalog) }
         if !work.isReplay { try openChanges(building.catalog) }
         // Nothing fails from here on.
         enter(building, definition)
+        for each in pausing { stepAside(each) }
         work.stores.merge(building.stores) { $1 }
         work.catalogChanged = true
         if let unit {
@@ -206,9 +208,10 @@ extension Database {
         let id = object.id
         let types = object.fields.map(\.type)
         let all = Array(types.indices)
-        let lookup: [Int]? = object.key.isEmpty ? (object.isAppendOnly ? nil : all) : object.key
+        let expiry = object.table.flatMap { $0.watermarkHasTTL ? $0.watermark?.column : nil }
+        let lookup: [Int]? = object.key.isEmpty ? (object.isAppendOnly && expiry == nil ? nil : all) : object.key
         let uniques = object.table?.uniques.map(\.columns) ?? []
-        let store = RelationStore(types: types, lookup: lookup, uniques: uniques)
+        let store = RelationStore(types: types, lookup: lookup, uniques: uniques, expiry: expiry)
         building.stores[id] = store
         if case .table(let table) = object.kind {
             building.tables[id] = TableState(

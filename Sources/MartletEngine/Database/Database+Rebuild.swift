@@ -36,13 +36,9 @@ extension Database {
         var told = start
         var isQuiet = false
         while !isQuiet {
-            let isTakingIn = unit.isCatchingUp || unit.backfill != nil
-            let shared = unit.sources.compactMap { sources[$0.id] }
-            for source in shared { try unit.setFence(source) }
-            let step = try unit.takeInPiece(at: saved.clock)
+            let isTakingIn = unit.hasMoreToTakeIn
+            let step = try unit.takeInPiece(sources, at: saved.clock)
             keepViews(of: unit, step, &made)
-            for source in shared { unit.joinIfCaughtUp(source) }
-            unit.joinIfFilled()
             // Windows that close behind the last rows, and what they set off, take some ticks more.
             isQuiet = !isTakingIn && step.record == nil
             let now = surroundings.clock.monotonicNanos()
@@ -75,11 +71,14 @@ extension Database {
 
     private func checkRebuilding(_ unit: RunningUnit, _ saved: SavedCircuit, _ names: String) throws(SQLError) {
         var objection: String?
-        if unit.isCatchingUp || unit.backfill != nil { objection = "was still being filled" }
+        if unit.isNewcomer { objection = "was still being filled" }
         // What it knew of its inputs, and had not acted on, is not among what is saved of it.
         if unit.isPaused, !unit.inputs.isEmpty { objection = "was paused while others went on" }
         if saved.pending.count != unit.inputs.count || (saved.pending.contains { !$0.isEmpty } && unit.inputs.count > 1) {
             objection = "had rows on their way that cannot be told apart"
+        }
+        if let table = unit.inputs.first(where: { tables[$0]?.store.expiry != nil && tables[$0]?.newestEventTime != nil }) {
+            objection = "reads \"\(catalog.objects[table]?.name ?? "")\", which has forgotten rows (WITH TTL)"
         }
         guard let objection else { return }
         throw Database.cannotRebuild(names, "it \(objection)", "Start the version that wrote the state, let it run until that is over, and stop it.")
@@ -93,7 +92,8 @@ extension Database {
         var histories: [(source: RelationID, readers: [any SourcePartition], judged: [Int])] = []
         for source in unit.sources {
             guard let shared = sources[source.id] else { continue }
-            guard let readers = try shared.history(source.columns, partitions: shared.partitions.indices) else {
+            let count = source.asideSince?.count ?? shared.partitions.count
+            guard let readers = try shared.history(source.columns, partitions: 0..<count) else {
                 throw Database.cannotRebuild(names, "source \"\(shared.name)\" cannot be read again", Database.waysOut)
             }
             // A unit that was made later began where such a source was then, which nobody noted.

@@ -135,8 +135,8 @@ extension Database {
         var rebuilding = Rebuilding(stores: stores)
         for unit in units {
             guard try reader.read(UInt32.self) == unit.id else { throw reader.error("the state of another unit than \(unit.id)") }
-            let saved = try unit.restoreStanding(from: reader, isOfFirstForm: isOfFirstForm) { (source, count) throws(SQLError) in
-                try self.sources[source.id]?.history(source.columns, partitions: 0..<count)
+            let saved = try unit.restoreStanding(from: reader, isOfFirstForm: isOfFirstForm) { (source, count, isAside) throws(SQLError) in
+                try self.sources[source.id]?.history(source.columns, partitions: 0..<count, areMoved: isAside)
             }
             guard let reason = try objection(to: saved, of: unit, rebuilding, reader) else { continue }
             guard reader.hasSections else { throw StateError(cannotPassOver(unit, reason)) }

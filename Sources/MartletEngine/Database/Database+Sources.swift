@@ -22,7 +22,7 @@ extension Database {
     }
 
     /// The source or table beside which a late table or dead letters fill; nil: the relation is something else.
-    private static func home(of side: RelationID, _ catalog: DatabaseCatalog) -> RelationID? {
+    static func home(of side: RelationID, _ catalog: DatabaseCatalog) -> RelationID? {
         guard let object = catalog.objects[side], case .side = object.kind else { return nil }
         return object.uses.first
     }
@@ -97,32 +97,13 @@ extension Database {
         return wanted
     }
 
-    /// Who would not get a source's rows, or stop others from getting them, if `unit` were paused or not, whichever it is not
-    /// now: rows for a paused unit are kept nowhere, so that its sources stand still with it.
-    func checkMeeting(_ unit: RunningUnit, paused isPaused: Bool) throws(SQLError) {
-        func wants(_ other: RunningUnit, _ source: RelationID) -> Bool {
-            other.sources.contains { $0.id == source } || other.inputs.contains { Database.home(of: $0, catalog) == source }
-        }
-        for source in unit.sources {
-            guard let other = units.first(where: { $0.id != unit.id && $0.failure == nil && $0.isPaused != isPaused && wants($0, source.id) }),
-                let name = catalog.objects[source.id]?.name, let reader = other.objects.first.flatMap({ catalog.objects[$0]?.name })
-            else { continue }
-            if !isPaused {
-                throw SQLError(
-                    SQLState("55000"), "source \"\(name)\" stands still, since \"\(reader)\" is paused", hint: "Resume that first.")
-            }
-            throw SQLError(
-                .featureNotSupported, "source \"\(name)\" cannot stand still, since \"\(reader)\" reads it too",
-                hint: "What is defined in one text is paused together.")
-        }
-    }
-
     /// One tick of each source that is wanted; its rows are fed to the units.
     func stepSources(_ work: inout Work, _ replayed: DatabaseRecord?, _ done: inout UnitWork) throws(SQLError) {
         let wanted = wantedSources()
         done.isAtEnd = sources.values.allSatisfy { $0.isFinished || !wanted.contains($0.id) }
         for shared in sources.values.sorted(by: { $0.id < $1.id }) {
             let record = replayed?.sources.first { $0.source == shared.id }?.bytes
+            if replayed == nil, !wanted.contains(shared.id) { shared.rest() }
             // In a replay a source without a record did nothing.
             if replayed == nil ? wanted.contains(shared.id) : record != nil, let step = shared.step(replaying: record) {
                 done.moved = done.moved || step.record != nil

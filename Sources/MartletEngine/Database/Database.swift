@@ -119,6 +119,8 @@ package final class Database: TickMachine, @unchecked Sendable {
     struct Work {
         var tick: UInt64
         var changes: [RelationID: [Batch]] = [:]
+        /// What tables forgot, which nobody but those who read the tables themselves is told.
+        var expired: [RelationID: Batch] = [:]
         /// As they happened, for the record.
         var events: [DatabaseRecord.Event] = []
         var answers: [(Ticket, Verdict)] = []
@@ -186,12 +188,16 @@ package final class Database: TickMachine, @unchecked Sendable {
             // Readers are to see that the tick has been.
             work.catalogChanged = isCut
             try closeChanges()
+            let requests = queue.take()
+            // Whoever gives a table another form takes its rows as they were before the tick.
+            if !requests.contains(where: { if case .define = $0.0 { true } else { false } }) { expire(&work) }
             enterCarried(&work)
-            for (request, ticket) in queue.take() { carryOut(request, ticket, &work) }
+            for (request, ticket) in requests { carryOut(request, ticket, &work) }
             // Whoever drew a number for a row that has just entered did so before.
             if !work.changes.isEmpty { work.events += identities.takeMoved().map { .drawn($0.table, last: $0.last) } }
         }
         var done = try stepUnits(&work, replayed)
+        for (table, batch) in work.expired { work.changes[table, default: []].insert(batch, at: 0) }
         settleCreations(&work)
         if carried.isEmpty {
             work.answers += flushes.map { ($0, .done(Answer(tick: work.tick))) }
@@ -303,6 +309,7 @@ package final class Database: TickMachine, @unchecked Sendable {
                 unit.passOver()
                 continue
             }
+            timeFilling(of: unit)
             guard let step = unit.step(replaying: record) else { continue }
             done.moved = done.moved || step.record != nil
             if let bytes = step.record { done.records.append((unit.id, bytes)) }
@@ -368,6 +375,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         case .define(let text): _ = try define(text, &work)
         case .starts(let source, let starts): try sources[source]?.begin(at: starts)
         case .drawn(let table, let last): identities.set(table, last: last)
+        case .expired(let table, let limit): expireAgain(table, before: limit, &work)
         case .change(let relation, let batch): work.changes[relation, default: []].append(batch)
         case .encodedChange(let relation, let bytes):
             guard let object = catalog.objects[relation] else {
@@ -434,6 +442,20 @@ package final class Database: TickMachine, @unchecked Sendable {
                 if let catalog = tick.catalog { hub.retain(catalog, from: tick.tick) }
                 hub.publish(tick.changes, tick: tick.tick, catalog: tick.catalog)
             }
+        }
+    }
+
+    /// The earliest time among the rows that ticks which are not durable yet put into a table.
+    func earliestPending(_ table: RelationID, column: Int) -> Int64 {
+        pending.withLock { pending in
+            var earliest = Int64.max
+            for (relation, batch) in pending.ticks.lazy.flatMap(\.changes) where relation == table {
+                let times = batch.columns[column]
+                for row in 0..<batch.count where !times.isNull(row) && (batch.weights?.int64s[row] ?? 1) > 0 {
+                    earliest = min(earliest, times.int64s[row])
+                }
+            }
+            return earliest
         }
     }
 

@@ -3,15 +3,16 @@ internal import MartletCore
 
 /// What a replay of a database's tick must be given: what statements did, and the records of its sources and units.
 ///
-///     version (3), events (varint), each: kind (1), then
+///     version (4), events (varint), each: kind (1), then
 ///         change      relation (varint), bytes (run: `BatchCodec`)
 ///         definition  text (run), repeatable (1), search path (varint, runs)
 ///         starts      relation (varint), partitions (varint), each: zigzag position (varint)
 ///         drawn       relation (varint), zigzag last number (varint)
+///         expired     relation (varint), zigzag time (varint)
 ///     sources (varint), each: relation (varint), record (run)
 ///     units (varint), each: unit (varint), record (run)
 struct DatabaseRecord {
-    static let version: UInt8 = 3
+    static let version: UInt8 = 4
 
     enum Event {
         case change(RelationID, Batch)
@@ -22,6 +23,8 @@ struct DatabaseRecord {
         case starts(RelationID, [Int64])
         /// The last number of the table's column that numbers its rows.
         case drawn(RelationID, last: Int64)
+        /// The table forgot its rows earlier than a time.
+        case expired(RelationID, before: Int64)
     }
 
     var events: [Event]
@@ -65,6 +68,10 @@ struct DatabaseRecord {
                 sink.append(4)
                 sink.append(varint: UInt64(table.raw))
                 sink.append(varint: UInt64(bitPattern: (last << 1) ^ (last >> 63)))
+            case .expired(let table, let limit):
+                sink.append(5)
+                sink.append(varint: UInt64(table.raw))
+                sink.append(varint: UInt64(bitPattern: (limit << 1) ^ (limit >> 63)))
             }
         }
         sink.append(varint: UInt64(sources.count))
@@ -95,7 +102,8 @@ struct DatabaseRecord {
 
     private init(_ reader: inout ByteReader) throws(ByteError) {
         let found = try reader.readUInt8()
-        // Of version 1 are records of databases without sources, of version 2 those without columns that number rows.
+        // Of version 1 are records of databases without sources, of version 2 those without columns that number rows, of version 3
+        // those without tables that forget.
         guard (1...DatabaseRecord.version).contains(found) else { throw .badLength(offset: 0, length: Int64(found)) }
         events = []
         units = []
@@ -127,6 +135,7 @@ struct DatabaseRecord {
                 }
                 events.append(.starts(source, starts))
             case 4: events.append(.drawn(RelationID(try reader.readVarUInt32()), last: try reader.readVarInt64()))
+            case 5: events.append(.expired(RelationID(try reader.readVarUInt32()), before: try reader.readVarInt64()))
             case let kind: throw .badLength(offset: reader.offset, length: Int64(kind))
             }
         }

@@ -28,9 +28,14 @@ struct UnitSource {
     let columns: [Int]
     /// What the source has read before is read here, up to where it is; nil: its rows are fed.
     fileprivate(set) var history: [any SourcePartition]?
+    /// Of the history: it was fed before, and reads what came while it was paused: from these positions on, as far as this
+    /// process knows. Nil: it is new, and reads from where the source began.
+    fileprivate(set) var asideSince: [Int64]?
     /// Of the history: columns that the source had when it read it, so that records which do not fit them are dead letters
     /// already. By their places among the declared.
     fileprivate(set) var judged: [Int] = []
+
+    fileprivate func isBehind(_ positions: [Int64]) -> Bool { zip(history ?? [], positions).contains { $0.isBehind($1) } }
 }
 
 /// Definitions of one text that run, as one circuit. Driver's thread only.
@@ -55,10 +60,14 @@ final class RunningUnit {
     private let defined: [String: RelationID]
     /// Ticks may do something though nothing is fed.
     let isSelfMoving: Bool
+    /// Since when what it has yet to take in is taken in, in this process, and how much of that was done by then.
+    var fillingBegan: (nanos: Int64, done: Int)?
     /// When it was set to work in this process (monotonic), and how long ticks had waited by then.
     var began: (nanos: Int64, blockedNanos: Int64) = (0, 0)
     /// It takes in nothing until it is resumed; rows from other relations wait in its circuit.
-    var isPaused = false
+    var isPaused = false {
+        didSet { if oldValue, !isPaused { pipeline.circuit.countSilenceAfresh() } }
+    }
     /// What it has yet to take in of other relations before it joins; nil: it has joined.
     private(set) var backfill: Backfill?
     /// No tick has seen it yet.
@@ -75,8 +84,10 @@ final class RunningUnit {
     /// Tables that are fed by the unit's own source of theirs.
     var feedsOfSources: Set<RelationID> { Set(sources.map(\.id)) }
     /// Everything has come of what was fed, and it reads nothing by itself; or it failed.
-    var isSettled: Bool { failure != nil || (!isFed && !isCatchingUp && backfill == nil) }
+    var isSettled: Bool { failure != nil || isPaused || (!isFed && !isCatchingUp && backfill == nil) }
     var isCatchingUp: Bool { sources.contains { $0.history != nil } }
+    /// It has yet to take in what was there before it.
+    var isNewcomer: Bool { backfill != nil || sources.contains { $0.history != nil && $0.asideSince == nil } }
 
     init(
         id: UInt32, pipeline: Pipeline, inputs: [RelationID], layouts: [InputLayout], views: [(id: RelationID, tap: PipelineTap)],
@@ -151,6 +162,17 @@ final class RunningUnit {
         }
     }
 
+    /// It is paused while others go on: the source's rows are not fed to it from now on; `readers`, of all its partitions, read
+    /// them when it is resumed, and have the place where the source is.
+    func stepAside(_ ordinal: Int, from shared: SharedSource, _ readers: [any SourcePartition]) throws(SQLError) {
+        for at in sources.indices where sources[at].ordinal == ordinal {
+            try pipeline.circuit.beginReading(source: ordinal, with: readers, from: shared.circuit)
+            sources[at].history = readers
+            sources[at].judged = shared.columns
+            sources[at].asideSince = readers.map(\.position)
+        }
+    }
+
     /// How far it may read by itself in this tick: where the source is.
     func setFence(_ shared: SharedSource) throws(SQLError) {
         for at in sources.indices where sources[at].id == shared.id {
@@ -168,14 +190,16 @@ final class RunningUnit {
 
     /// At the end of a tick: where it has read all that the source has, it is fed from now on.
     func joinIfCaughtUp(_ shared: SharedSource) {
+        guard !isPaused else { return }
         for at in sources.indices where sources[at].id == shared.id {
-            guard let history = sources[at].history,
-                zip(history, shared.positions).allSatisfy({ reader, position in !reader.isBehind(position) })
-            else { continue }
-            sources[at].history = nil
-            pipeline.circuit.beginFeeding(source: sources[at].ordinal)
-            if pipeline.circuit.setWatermark(ofSource: sources[at].ordinal, shared.watermark) { isFed = true }
+            if sources[at].history != nil, !sources[at].isBehind(shared.positions) { join(at, shared) }
         }
+    }
+
+    private func join(_ at: Int, _ shared: SharedSource) {
+        (sources[at].history, sources[at].asideSince) = (nil, nil)
+        pipeline.circuit.beginFeeding(source: sources[at].ordinal)
+        if pipeline.circuit.setWatermark(ofSource: sources[at].ordinal, shared.watermark) { isFed = true }
     }
 
     // MARK: Backfill
@@ -209,16 +233,25 @@ final class RunningUnit {
             backfill.save(into: writer)
             for input in inputs.indices { writer.write(heldWatermarks[input] ?? .start) }
         }
-        // By source: partitions that it reads by itself; all bits set: it is fed.
-        writer.write(sources.map { $0.history.map { UInt32($0.count) } ?? .max })
-        for source in sources where source.history != nil { writer.write(source.judged.map { UInt32(truncatingIfNeeded: $0) }) }
+        // By source: partitions that it reads by itself, the highest bit set where it was fed before; all bits set: it is fed.
+        writer.write(
+            sources.map { source in
+                source.history.map { UInt32($0.count) | (source.asideSince == nil ? 0 : RunningUnit.asideBit) } ?? .max
+            })
+        for source in sources {
+            guard let history = source.history else { continue }
+            writer.write(source.judged.map { UInt32(truncatingIfNeeded: $0) })
+            if source.asideSince != nil { writer.write(history.map(\.position)) }
+        }
         try pipeline.save(into: writer)
     }
+
+    private static let asideBit: UInt32 = 1 << 31
 
     /// How it stood, and what is said of its circuit before the shards'. `history` gives so many readers of a source's
     /// partitions, from where they began.
     func restoreStanding(
-        from reader: StateReader, isOfFirstForm: Bool, history: (UnitSource, Int) throws(SQLError) -> [any SourcePartition]?
+        from reader: StateReader, isOfFirstForm: Bool, history: (_ source: UnitSource, _ count: Int, _ isAside: Bool) throws(SQLError) -> [any SourcePartition]?
     ) throws(StateError) -> SavedCircuit {
         switch try reader.read(UInt8.self) {
         case 0: failure = SQLError(.internalError, "failed before the last restart")
@@ -233,10 +266,17 @@ final class RunningUnit {
         }
         let counts = isOfFirstForm ? [] : try reader.readNumbers(UInt32.self, max: sources.count)
         guard counts.count == sources.count else { throw reader.error("\(counts.count) sources, not \(sources.count)") }
-        for (source, count) in zip(sources, counts) where count != .max {
+        for at in sources.indices where counts[at] != .max {
+            let isAside = counts[at] & RunningUnit.asideBit != 0
             let judged = try reader.readNumbers(UInt32.self, max: 1 << 16).map { Int($0) }
+            let positions = isAside ? try reader.readNumbers(Int64.self, max: 1 << 24) : nil
+            guard positions.map({ $0.count == counts[at] & ~RunningUnit.asideBit }) ?? true else {
+                throw reader.error("places of other partitions than it reads")
+            }
             do throws(SQLError) {
-                if let readers = try history(source, Int(count)) { beginCatchingUp(source.id, readers, judged: judged) }
+                guard let readers = try history(sources[at], Int(counts[at] & ~RunningUnit.asideBit), isAside) else { continue }
+                beginCatchingUp(sources[at].id, readers, judged: judged)
+                sources[at].asideSince = positions
             } catch {
                 throw reader.error(error.message)
             }
@@ -251,6 +291,7 @@ final class RunningUnit {
     func takeInAgain(
         _ histories: [(source: RelationID, readers: [any SourcePartition], judged: [Int])], rows: [[Batch]], watermarks: [Watermark?]
     ) throws(SQLError) {
+        for source in sources where source.history != nil { pipeline.circuit.beginFeeding(source: source.ordinal) }
         try pipeline.beginAnew()
         for (source, readers, judged) in histories { beginCatchingUp(source, readers, judged: judged) }
         if mayBackfill { beginBackfill() }
@@ -258,11 +299,24 @@ final class RunningUnit {
         for (input, watermark) in watermarks.enumerated() { if let watermark { setWatermark(input, watermark) } }
     }
 
-    /// The next piece, as of an instant that has passed. Whoever takes in again calls it until it has caught up and nothing
+    /// Something is left of what it had taken in: up to where its sources are or, where it had stepped aside, up to where it was.
+    var hasMoreToTakeIn: Bool {
+        backfill != nil || sources.contains { $0.history != nil && ($0.asideSince.map($0.isBehind) ?? true) }
+    }
+
+    /// The next piece, as of an instant that has passed. Whoever takes in again calls it until there is no more, and nothing
     /// changes any more.
-    func takeInPiece(at wallMicros: Int64) throws(SQLError) -> TickStep {
+    func takeInPiece(_ shared: [RelationID: SharedSource], at wallMicros: Int64) throws(SQLError) -> TickStep {
+        for source in sources where source.history != nil {
+            pipeline.circuit.setFence(source: source.ordinal, source.asideSince ?? shared[source.id]?.positions ?? [])
+        }
         takePiece()
-        return try pipeline.step(at: wallMicros)
+        let step = try pipeline.step(at: wallMicros)
+        for at in sources.indices where sources[at].history != nil && sources[at].asideSince == nil {
+            if let shared = shared[sources[at].id], !sources[at].isBehind(shared.positions) { join(at, shared) }
+        }
+        joinIfFilled()
+        return step
     }
 
     /// It has taken in what the saved circuit had, and goes on from there.

@@ -24,6 +24,7 @@ final class SharedSource {
     /// It failed for good, and stands still.
     private(set) var failure: SQLError?
     private var isFailureTold = false
+    private var isResting = false
     private var rows: SourceRows
     private var lookedNanos: Int64
     /// Of how many partitions a record, or a saved state, says where they begin.
@@ -74,16 +75,24 @@ final class SharedSource {
     // MARK: Who reads
 
     /// Readers of its partitions from where it began, for a unit that comes later; nil: what was read cannot be read again.
-    func history(_ columns: [Int], partitions wanted: Range<Int>) throws(SQLError) -> [any SourcePartition]? {
+    /// `areMoved`: they are told where they go on before they are asked for anything.
+    func history(_ columns: [Int], partitions wanted: Range<Int>, areMoved: Bool = false) throws(SQLError) -> [any SourcePartition]? {
         guard wanted.upperBound <= partitions.count else {
             throw SQLError(.dataCorrupted, "source \"\(definition.name)\" had more partitions than it has now")
         }
         var readers: [any SourcePartition] = []
         for partition in wanted {
-            guard let reader = try partitions[partition].reopened(columns: columns, at: starts[partition]) else { return nil }
+            var reader = try partitions[partition].reopened(columns: columns, at: starts[partition])
+            if reader == nil, areMoved { reader = try partitions[partition].reopened(columns: columns, at: nil) }
+            guard let reader else { return nil }
             readers.append(reader)
         }
         return readers
+    }
+
+    /// The same of all of them, for a unit that is not fed while others are.
+    func readersAside(_ columns: [Int]) throws(SQLError) -> [any SourcePartition]? {
+        try history(columns, partitions: partitions.indices, areMoved: true)
     }
 
     /// Nothing was read of it yet, or who comes later does not ask for what was.
@@ -197,9 +206,14 @@ final class SharedSource {
     /// It is read to its end, or cannot be read any more.
     var isFinished: Bool { watermark == .end || failure != nil }
 
+    /// Nobody wants its rows in this tick.
+    func rest() { isResting = true }
+
     /// One tick; nil where there is nothing to do. A failure stops the source, not the database.
     func step(replaying record: [UInt8]?) -> Step? {
         guard !isFinished else { return nil }
+        if isResting { circuit.countSilenceAfresh() }
+        isResting = false
         do throws(SQLError) {
             if record == nil { try lookForPartitions() }
             // A tick's rows are all in memory until the last unit has had them.

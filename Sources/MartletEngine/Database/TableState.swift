@@ -161,6 +161,32 @@ final class TableState {
         return store.matchCount(batch, row, hash) > gone
     }
 
+    /// Rows that the watermark has passed, as a write that takes them out; nil: there is none. The store's lock is held, and no
+    /// row earlier than `limit` is on its way into the store.
+    func expiring(before limit: Int64) -> Staged? {
+        guard let old = store.expiring(before: limit) else { return nil }
+        let log = KeyLog(types: types, lookup: lookup)
+        var removed = old
+        if !logs.isEmpty {
+            // Others may have taken them out.
+            let hashes = Hash.rows(lookup.map { old.columns[$0] }, count: old.count)
+            let left = (0..<old.count).filter { row in
+                guard isThere(old, row, hashes[row], staged: log) else { return false }
+                if !isKeyed { log.note(old.rows([row]), isPresent: false, replaces: false) }
+                return true
+            }
+            guard !left.isEmpty else { return nil }
+            removed = old.rows(left)
+        }
+        if isKeyed || logs.isEmpty { log.note(removed, isPresent: false, replaces: isKeyed) }
+        let noted = uniques.map { columns in
+            let own = KeyLog(types: types, lookup: columns)
+            if let rows = removed.withoutNulls(columns) { own.note(rows, isPresent: false, replaces: true) }
+            return own
+        }
+        return Staged(log: log, uniques: noted, removed: removed, inserted: nil)
+    }
+
     /// Enters a write that was judged, with nothing entered in between.
     func enter(_ staged: Staged, tick: UInt64) {
         guard staged.log.count > 0 || staged.uniques.contains(where: { $0.count > 0 }) else { return }

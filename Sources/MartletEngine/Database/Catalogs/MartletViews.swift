@@ -158,7 +158,7 @@ enum MartletViews {
             }
         },
         SystemTable(
-            "pg_catalog.martlet_ddl_progress", about: "What is being filled with what was there before it; what was defined together is one job.",
+            "pg_catalog.martlet_ddl_progress", about: "What is being filled with what was there before it, or with what came while it was paused; what was defined together is one job.",
             [
                 ("ddl_id:l", "The job's number, as CANCEL JOBS takes it"), ("name:t", "What is being filled"), ("kind:t", "materialized view or sink"),
                 ("rows_done:l", "Rows taken in; of a source's history the records read, of a file's the bytes"),
@@ -171,7 +171,7 @@ enum MartletViews {
                 job.unit.objects.compactMap { facts.catalog.objects[$0] }.map { object in
                     [
                         .bigint(Int64(job.unit.id)), .text(object.name), .text(object.noun), .bigint(Int64(job.done)), .bigint(Int64(job.total)),
-                        .double(Double(job.done) / Double(max(job.total, 1))), .double(Double(job.unit.ageNanos) / 1e9),
+                        .double(Double(job.done) / Double(max(job.total, 1))), .double(job.seconds),
                         job.secondsLeft.map { .double($0) } ?? .null, .text(object.text),
                     ]
                 }

@@ -57,8 +57,12 @@ struct Observation: Sendable {
         var isPaused: Bool
         /// What was there before it (`Database.filling`): taken in, and in all; nil: it has joined.
         var filling: (done: Int, total: Int)?
+        /// Since when that is done, in this process, and how much was done by then.
+        var fillingSince: (ageNanos: Int64, done: Int)?
         /// Some of that lies in sources.
         var isReadingHistory: Bool
+        /// It was there before, and catches up with what came while it was paused.
+        var isResuming: Bool
         /// Since it began, in this process.
         var ageNanos: Int64
         /// Of that, how long ticks had to wait for the log or for sinks.
@@ -81,11 +85,12 @@ struct Observation: Sendable {
     var sources: [Source]
 
     /// What is being filled, with its share done and the seconds left, where that can be told.
-    var jobs: [(unit: Unit, done: Int, total: Int, secondsLeft: Double?)] {
+    var jobs: [(unit: Unit, done: Int, total: Int, seconds: Double, secondsLeft: Double?)] {
         units.compactMap { unit in
-            guard let (done, total) = unit.filling, unit.failure == nil else { return nil }
-            let left = done > 0 ? Double(unit.ageNanos) / 1e9 * Double(total - done) / Double(done) : nil
-            return (unit, done, total, left)
+            guard let (done, total) = unit.filling, unit.failure == nil, !(unit.isPaused && unit.isResuming) else { return nil }
+            guard let (age, before) = unit.fillingSince else { return (unit, done, total, 0, nil) }
+            let seconds = Double(age) / 1e9
+            return (unit, done, total, seconds, done > before ? seconds * Double(total - done) / Double(done - before) : nil)
         }
     }
 
@@ -216,7 +221,9 @@ extension Database {
         let standing = surroundings.driverStanding()
         return Observation.Unit(
             id: unit.id, objects: unit.objects, views: views, operators: operators, failure: unit.failure, isPaused: unit.isPaused,
-            filling: filling(of: unit), isReadingHistory: unit.isCatchingUp,
+            filling: filling(of: unit),
+            fillingSince: unit.fillingBegan.map { (surroundings.clock.monotonicNanos() - $0.nanos, $0.done) },
+            isReadingHistory: unit.isCatchingUp, isResuming: unit.isCatchingUp && !unit.isNewcomer,
             ageNanos: surroundings.clock.monotonicNanos() - unit.began.nanos, blockedNanos: standing.blockedNanos - unit.began.blockedNanos,
             shards: circuit.shardCount)
     }

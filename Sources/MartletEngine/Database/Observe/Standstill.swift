@@ -89,11 +89,12 @@ struct Standstill {
             let left = job.secondsLeft.map { ", about \(Standstill.time(Int64($0 * 1e9))) to go" } ?? ""
             // A file's history is told in bytes.
             let share = unit.isReadingHistory
-                ? "\(job.total > 0 ? Int(Double(job.done) / Double(job.total) * 100) : 100) % of its sources' history"
+                ? "\(job.total > 0 ? Int(Double(job.done) / Double(job.total) * 100) : 100) % of \(unit.isResuming ? "it" : "its sources' history")"
                 : "\(job.done) of \(Standstill.count(job.total, "row"))"
+            let what = unit.isResuming ? "catches up with what came while it was paused" : "is still being filled with what was there before it"
             return Reason(
-                code: .backfilling, explanation: "\(object.name) is still being filled with what was there before it: \(share)\(left).",
-                advice: "Wait, or CANCEL JOBS \(unit.id).")
+                code: .backfilling, explanation: "\(object.name) \(what): \(share)\(left).",
+                advice: unit.isResuming ? "Wait; it shows what it has meanwhile." : "Wait, or CANCEL JOBS \(unit.id).")
         }
         return nil
     }
@@ -110,7 +111,8 @@ struct Standstill {
 
     /// Ticks wait: for a sink that is away or slow.
     private var blocked: Reason? {
-        guard driver.waitingBytesMax > 0, driver.waitingBytes >= driver.waitingBytesMax, let slowest = driver.waiting.max(by: { $0.bytes < $1.bytes })
+        // A slow sink takes a little, a tick adds a little: it is not always full.
+        guard driver.waitingBytesMax > 0, driver.waitingBytes >= driver.waitingBytesMax / 4 * 3, let slowest = driver.waiting.max(by: { $0.bytes < $1.bytes })
         else { return nil }
         return Reason(
             code: .blocked,
@@ -155,21 +157,27 @@ struct Standstill {
 
     private func behind(_ source: Observation.Source, _ object: CatalogObject) -> [Reason] {
         let backlogs = source.partitions.compactMap(\.backlog).filter { $0.records > 0 }
-        let oldest = backlogs.compactMap(\.oldestMillis).min() ?? .max
-        guard oldest < observation.wallMicros / 1000 - Standstill.behindMillis, rowsWait(object) else { return [] }
+        let now = observation.wallMicros / 1000
+        // What is so old that it is no longer in memory has no time at hand.
+        guard backlogs.contains(where: { $0.oldestMillis.map { $0 < now - Standstill.behindMillis } ?? true }) else { return [] }
+        if let blocked { return [blocked] }
         let records = backlogs.reduce(0) { $0 + $1.records }
+        let oldest = backlogs.contains { $0.oldestMillis == nil } ? nil : backlogs.compactMap(\.oldestMillis).min()
         return [
             Reason(
                 code: .behind,
-                explanation: "Source \(object.name) is behind by \(Standstill.count(Int(clamping: records), "record")), the oldest written "
-                    + "\(Standstill.time((observation.wallMicros / 1000 - oldest) * 1_000_000)) ago.",
-                advice: "It is being read; martlet_operators shows what takes the time.")
+                explanation: "Source \(object.name) is behind by \(Standstill.count(Int(clamping: records), "record"))"
+                    + (oldest.map { ", the oldest written \(Standstill.time((now - $0) * 1_000_000)) ago." } ?? ", more than is in memory."),
+                advice: "It is being read; most of the time goes into \(busiest ?? "what martlet_operators shows first").")
         ]
     }
 
-    /// Whether nobody has seen a row of what reads the source.
-    private func rowsWait(_ source: CatalogObject) -> Bool {
-        catalog.users(of: source.id).contains { $0.isStored && isEmpty($0) }
+    /// The operator that most of the time goes into, of all that runs; nil: none has done anything yet.
+    private var busiest: String? {
+        let all = observation.units.filter { $0.failure == nil && !$0.isPaused }.flatMap { unit in unit.operators.map { (unit, $0) } }
+        guard let (unit, most) = all.max(by: { $0.1.figures.busyNanos < $1.1.figures.busyNanos }), most.figures.busyNanos > 0 else { return nil }
+        let share = Int((unit.shares(of: most.figures).busy * 100).rounded())
+        return "\(most.name)\(most.view.map { " of \($0)" } ?? ""), which is busy for \(share) % of its time"
     }
 
     private var refusals: [Ledger.Refusal] { letters }

@@ -18,12 +18,15 @@ final class RelationStore {
     private let index = RowIndex()
     /// Rows by the columns of UNIQUE constraints; rows with NULL in one of them are left out.
     private let uniques: [(columns: [Int], index: RowIndex)]
+    /// The column whose time says how long a row is kept; nil: for good.
+    let expiry: Int?
     private(set) var rowCount = 0
     private var cached: StoreSnapshot?
 
     /// - Parameter uniques: columns in which no two rows are the same, besides `lookup`.
-    init(types: [DataType], lookup: [Int]?, uniques: [[Int]] = []) {
+    init(types: [DataType], lookup: [Int]?, uniques: [[Int]] = [], expiry: Int? = nil) {
         self.types = types
+        self.expiry = expiry
         self.lookup = lookup
         self.uniques = uniques.map { ($0, RowIndex()) }
         pages = [RelationStore.emptyPage(types)]
@@ -77,9 +80,16 @@ final class RelationStore {
             let first = pages[tail].count
             pages[tail].count += count
             pages[tail].live += count
+            noteTimes(tail, batch, from: start, count: count)
             filled(tail, first, count)
             start += count
         }
+    }
+
+    private func noteTimes(_ page: Int, _ batch: Batch, from start: Int, count: Int) {
+        guard let expiry else { return }
+        let times = batch.columns[expiry]
+        for row in start..<start + count where !times.isNull(row) { pages[page].earliest = min(pages[page].earliest, times.int64s[row]) }
     }
 
     private func openPage() {
@@ -186,6 +196,7 @@ final class RelationStore {
         rowCount += batch.count
         if batch.count * 4 >= RelationStore.pageRows, batch.count <= RelationStore.pageRows {
             pages.append(StorePage(columns: Column.kept(batch.columns), count: batch.count, live: batch.count))
+            noteTimes(pages.count - 1, batch, from: 0, count: batch.count)
             return
         }
         fill(from: batch) { _, _, _ in }
@@ -197,6 +208,26 @@ final class RelationStore {
             if let lookup { enter(number, from: 0, count: page.count, into: index, lookup) }
             for unique in uniques { enter(number, from: 0, count: page.count, into: unique.index, unique.columns, leavingOutNulls: true) }
         }
+    }
+
+    // MARK: Expiry
+
+    /// The rows earlier than `limit`, for whoever takes them out; nil: there is none. Looks at pages that have such rows, and
+    /// at one number of each other page.
+    func expiring(before limit: Int64) -> Batch? {
+        guard let expiry else { return nil }
+        var found: [Batch] = []
+        for page in pages.indices where pages[page].earliest < limit && pages[page].live > 0 {
+            let times = pages[page].columns[expiry]
+            var places: [Int] = []
+            var earliest = Int64.max
+            for row in 0..<pages[page].count where !pages[page].isDeleted(row) && !times.isNull(row) {
+                if times.int64s[row] < limit { places.append(row) } else { earliest = min(earliest, times.int64s[row]) }
+            }
+            pages[page].earliest = earliest
+            if !places.isEmpty { found.append(Batch(count: pages[page].count, columns: pages[page].columns).rows(places)) }
+        }
+        return Batch.joined(found)
     }
 
     // MARK: Reading

@@ -9,6 +9,8 @@ struct StorePage: Sendable {
     var deleted: [UInt64] = []
     /// Rows not taken out.
     var live: Int
+    /// Where event time decides how long rows are kept: none of them is earlier.
+    var earliest = Int64.max
 
     func isDeleted(_ row: Int) -> Bool { !deleted.isEmpty && deleted[row &>> 6] &>> UInt64(row & 63) & 1 == 1 }
 
