@@ -6,6 +6,8 @@ import MartletSQL
 struct LoadedScript {
     var inputs: [Script.Input]
     var statements: [BoundStatement]
+    /// With what the files define.
+    var catalog: SQLCatalog
 
     /// An error found when the objects were opened: with its place, where only one file can be meant.
     func render(_ error: SQLError) -> String {
@@ -36,7 +38,7 @@ enum ScriptLoader {
             let statements = try Script.bind(inputs, into: &catalog, context: TimeZoneFiles.context)
             for case .skipped(let notice) in statements { printError("NOTICE:  \(notice)") }
             for case .set(let set) in statements { if let notice = set.notice { printError("NOTICE:  \(notice)") } }
-            return LoadedScript(inputs: inputs, statements: statements)
+            return LoadedScript(inputs: inputs, statements: statements, catalog: catalog)
         } catch {
             printError(trimmed(error.description))
             return nil

@@ -129,7 +129,12 @@ final class FilePartition: SourcePartition {
 
 /// One share of a generator's stream: its events run through the same parser as everybody's records.
 final class GeneratorPartition: SourcePartition {
-    private let generator: any EventGenerator
+    private let generator: any NumberedLines
+    /// Records a second by the clock, of all shares together; nil: as fast as they are taken.
+    private let rate: UInt64?
+    private let clock: any Clock
+    /// When this reader was first asked, and for which record.
+    private var began: (nanos: Int64, record: UInt64)?
     private let stream: Int
     private let step: UInt64
     /// Another reader of the same share, for other columns.
@@ -142,23 +147,25 @@ final class GeneratorPartition: SourcePartition {
     private var bytesDone: Int64 = 0
 
     init(
-        _ generator: any EventGenerator, stream: Int, partition: Int, of count: Int, definition: SourceDefinition,
-        ordinal: Int, columns: [Int], clock: any Clock
+        _ generator: any NumberedLines, stream: Int, partition: Int, of count: Int, definition: SourceDefinition,
+        ordinal: Int, columns: [Int], clock: any Clock, place: String, rate: UInt64? = nil
     ) throws(SQLError) {
         self.generator = generator
+        self.rate = rate
+        self.clock = clock
         self.stream = stream
         step = UInt64(count)
         reopen = { (columns) throws(SQLError) in
             try GeneratorPartition(
                 generator, stream: stream, partition: partition, of: count, definition: definition, ordinal: ordinal, columns: columns,
-                clock: clock)
+                clock: clock, place: place, rate: rate)
         }
         ordinals = generator.count(of: stream)
         first = UInt64(partition)
         next = first
         intake = try RecordIntake(
             definition, ordinal: ordinal, partition: partition, columns: columns,
-            place: "\(generator.options.kind.rawValue) generator", clock: clock)
+            place: place, clock: clock)
     }
 
     var progress: (done: Int64, total: Int64?) { (bytesDone, nil) }
@@ -204,8 +211,22 @@ final class GeneratorPartition: SourcePartition {
             guard next < ordinals else { return .finished }
             count = min(count, Int((ordinals - next + step - 1) / step))
         }
+        if let due = recordsDue() {
+            guard next < due else { return .idle }
+            count = min(count, Int(clamping: (due - next + step - 1) / step))
+        }
         try deliver(count, rows: rows, into: receiver)
         return .progressed
+    }
+
+    /// The number of the first record whose time has not come; nil: there is no pace.
+    private func recordsDue() -> UInt64? {
+        guard let rate else { return nil }
+        let now = clock.monotonicNanos()
+        let start = began ?? (now, next)
+        began = start
+        let (records, overflow) = (UInt64(max(now - start.nanos, 0)) / 1000).multipliedReportingOverflow(by: rate)
+        return overflow ? nil : start.record &+ records / 1_000_000
     }
 
     private func deliver(_ count: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {

@@ -45,11 +45,12 @@ package final class LocalConnectors: ConnectorProvider {
         switch definition.connector {
         case "file": return try openFiles(definition, ordinal: ordinal, columns: columns)
         case "generator": return try openGenerator(definition, ordinal: ordinal, columns: columns)
+        case "datagen": return try openDatagen(definition, ordinal: ordinal, columns: columns)
         case "kafka": return try openTopic(definition, ordinal: ordinal, columns: columns)
         default:
             throw SQLError(
                 .featureNotSupported, "source \"\(definition.name)\": connector \"\(definition.connector)\" cannot be read from",
-                hint: "Connectors for sources: file, generator, kafka.")
+                hint: "Connectors for sources: file, generator, datagen, kafka.")
         }
     }
 
@@ -115,7 +116,27 @@ package final class LocalConnectors: ConnectorProvider {
             partitions.append(
                 try GeneratorPartition(
                     generator, stream: stream, partition: partition, of: count, definition: definition, ordinal: ordinal,
-                    columns: columns, clock: clock))
+                    columns: columns, clock: clock, place: "\(kind) generator"))
+        }
+        return partitions
+    }
+
+    private func openDatagen(
+        _ definition: SourceDefinition, ordinal: Int, columns: [Int]
+    ) throws(SQLError) -> [any SourcePartition] {
+        let lines = try Datagen(definition)
+        if readsToNow, lines.count(of: 0) == nil {
+            throw SQLError(
+                .featureNotSupported, "source \"\(definition.name)\" has no end to read to", hint: "Read a materialized view of it.")
+        }
+        let options = ConnectorOptions(definition.options, of: "source \"\(definition.name)\"", connector: "datagen")
+        let count = try options.integer("datagen.split.num", in: 1...256) ?? 1
+        var partitions: [any SourcePartition] = []
+        for partition in 0..<count {
+            partitions.append(
+                try GeneratorPartition(
+                    lines, stream: 0, partition: partition, of: count, definition: definition, ordinal: ordinal, columns: columns, clock: clock,
+                    place: "datagen", rate: readsToNow ? nil : UInt64(lines.rate)))
         }
         return partitions
     }

@@ -292,7 +292,14 @@ extension Lowering {
             case .groups: .groups
             case .session: .session
             }
-        return OverFrame(unit: unit, start: bound(frame.start), end: bound(frame.end))
+        let exclusion: OverFrame.Exclusion =
+            switch frame.exclusion {
+            case .noOthers: .noOthers
+            case .currentRow: .currentRow
+            case .group: .group
+            case .ties: .ties
+            }
+        return OverFrame(unit: unit, start: bound(frame.start), end: bound(frame.end), exclusion: exclusion)
     }
 }
 

@@ -1,8 +1,8 @@
-internal import MartletSQL
+package import MartletSQL
 
 /// Which parts of a pipeline's plans occur more than once: in several views and sinks, or several times in one. Such a part
 /// runs once, for all of them.
-struct SharedPlans {
+package struct SharedPlans {
     /// A part and how it is to speak.
     struct Part: Hashable {
         var plan: Plan
@@ -30,6 +30,25 @@ struct SharedPlans {
         if case .emitOnWindowClose(let input) = plan { return note(input, onClose: true, view) }
         uses[Part(plan: plan, onClose: onClose), default: [:]][view, default: 0] += 1
         for input in plan.inputs { note(input, onClose: onClose, view) }
+    }
+
+    /// The largest parts that several of `objects` have in common, a line each: what stands once in the graph of a pipeline.
+    package static func described(_ objects: [(name: String, plan: Plan)]) -> [String] {
+        let shared = SharedPlans(objects.map(\.plan))
+        var lines: [String] = []
+        var told: Set<Part> = []
+        func visit(_ plan: Plan, onClose: Bool, inside: [Int]) {
+            if case .emitOnWindowClose(let input) = plan { return visit(input, onClose: true, inside: inside) }
+            let part = Part(plan: plan.unnamed, onClose: onClose)
+            let readers = shared.readers(part, areCounted: !plan.givesSourceRows) ?? []
+            if readers.count > 1, readers != inside, told.insert(part).inserted {
+                let names = readers.map { objects[$0].name }
+                lines.append("for \(names.dropLast().joined(separator: ", ")) and \(names.last ?? ""): \(plan.title)")
+            }
+            for input in plan.inputs { visit(input, onClose: onClose, inside: readers) }
+        }
+        for object in objects { visit(object.plan, onClose: false, inside: []) }
+        return lines
     }
 
     /// The views that may read one instance of the part: several, or one that reads it several times. Rows that a view has

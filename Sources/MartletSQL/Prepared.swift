@@ -11,6 +11,8 @@ package struct PreparedText: Sendable {
     /// Bound with NULL for each parameter: right in its shape and columns, not in its constants. nil: an empty text.
     package let shape: BoundStatement?
     package let notices: [String]
+    /// What whoever creates it is warned of.
+    package let warnings: [String]
     /// How often a parameter stands in the text.
     package let parameterPlaces: Int
 
@@ -31,13 +33,15 @@ package struct PreparedText: Sendable {
                 parameterTypes = []
                 shape = nil
                 notices = []
+                warnings = []
                 return
             }
             let parameters = Parameters(types: given)
             var binder = Binder(catalog: catalog, context: context)
             binder.parameters = parameters
             shape = try binder.statement(syntax, text: bytes)
-            notices = binder.notices
+            notices = binder.notices + (shape?.advice(in: catalog) ?? [])
+            warnings = shape?.warnings(in: catalog) ?? []
             parameterTypes = parameters.types.map { $0 ?? .text }
         } catch {
             throw error.inCharacters(of: text)
@@ -106,4 +110,23 @@ extension BoundStatement {
         case .createSource, .createView, .createMaterializedView, .createSink, .set, .session, .skipped: nil
         }
     }
+}
+
+extension BoundStatement {
+    /// What it keeps running; nil: nothing.
+    private var runningPlan: Plan? {
+        switch self {
+        case .createMaterializedView(let view): view.plan
+        case .createSink(let sink): sink.plan
+        case .createSource, .createView, .select, .explain, .set, .show, .session, .skipped: nil
+        }
+    }
+
+    /// What whoever creates it is warned of.
+    package func warnings(in catalog: any CatalogReader) -> [String] {
+        runningPlan?.unboundedState(in: catalog).map { "state without bound: \($0)" } ?? []
+    }
+
+    /// What whoever creates it may do better.
+    package func advice(in catalog: any CatalogReader) -> [String] { runningPlan?.knownViews(in: catalog) ?? [] }
 }

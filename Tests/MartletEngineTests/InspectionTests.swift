@@ -174,10 +174,13 @@ struct InspectionTests {
         database.run("CREATE MATERIALIZED VIEW sums AS SELECT k, sum(v) AS s FROM t GROUP BY k")
         let query = database.run("EXPLAIN ANALYZE SELECT k, count(*) FROM t WHERE v > 10 GROUP BY k")
         #expect(query.hasPrefix("Operators, the busiest first:"))
-        #expect(query.contains("100 in  90 out") || query.contains("100 in   90 out"))
+        let heading = query.split(separator: "\n")[1].split(separator: " ", omittingEmptySubsequences: true)
+        #expect(heading == ["share", "time", "rows", "in", "rows", "out", "state", "operator"])
+        let filter = query.split(separator: "\n").first { $0.hasSuffix("  Filter v > 10") }.map { $0.split(separator: " ", omittingEmptySubsequences: true) } ?? []
+        #expect(filter.count == 10 && filter[4] == "100" && filter[5] == "90", "\(query)")
         #expect(query.contains("Filter v > 10") && query.contains("Rows: 5") && query.contains("Execution Time:"))
         let view = database.run("EXPLAIN ANALYZE MATERIALIZED VIEW sums")
-        #expect(view.contains("state 5 rows") && view.contains("Aggregate sum(v)") && view.contains("busy"))
+        #expect(view.contains(" 5 rows, ") && view.contains("Aggregate sum(v)") && view.contains("busy"))
         #expect(database.run("EXPLAIN ANALYZE TABLE t").hasPrefix("42809"))
         #expect(database.run("EXPLAIN ANALYZE MATERIALIZED VIEW nobody").hasPrefix("42P01"))
     }
@@ -277,11 +280,11 @@ struct InspectionTests {
         database.run("CREATE SOURCE s (\(ScriptedConnectors.declaration)) WITH (connector = 'file', path = 's') FORMAT PLAIN ENCODE JSON")
         let session = try database.session()
         database.run("CREATE MATERIALIZED VIEW g AS SELECT key, count(*) AS n FROM s GROUP BY key", in: session)
-        #expect(
-            session.takeNotices().map(\.error.message) == [
-                "state without bound: the aggregation keeps a group for each key, about 56 bytes each"
-            ])
-        let plan = database.run("EXPLAIN CREATE MATERIALIZED VIEW j AS SELECT a.id FROM s a JOIN s b ON a.key = b.key")
+        let warnings = session.takeNotices()
+        #expect(warnings.map(\.error.message) == ["state without bound: the aggregation keeps a group for each key, about 56 bytes each"])
+        #expect(warnings.map(\.severity) == ["WARNING"])
+        let plan = database.run("EXPLAIN CREATE MATERIALIZED VIEW j AS SELECT a.id FROM s a JOIN s b ON a.key = b.key", in: session)
+        #expect(session.takeNotices().isEmpty)
         #expect(plan.contains("State without bound: the join keeps every row of both inputs, about 56 and 48 bytes each"), "\(plan)")
     }
 

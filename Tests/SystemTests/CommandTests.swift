@@ -49,6 +49,51 @@ struct CommandTests {
         }
     }
 
+    @Test("explain tells what is not parsed, what is computed once, and what grows; validate warns of it")
+    func explain() throws {
+        let scratch = try Scratch()
+        let file = scratch.path("shared.sql")
+        let text = """
+            CREATE SOURCE s (k TEXT, v INT, t TEXT) WITH (connector = 'file', path = 'x.ndjson') FORMAT PLAIN ENCODE JSON;
+            CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM s GROUP BY k;
+            CREATE SINK b AS SELECT k AS kk, count(*) AS m FROM s GROUP BY k WITH (connector = 'blackhole');
+            """
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        let plans = try Binary.run("explain", file)
+        #expect(plans.output.contains("  Not parsed of s: v, t\n"), "\(plans.output)")
+        #expect(plans.output.hasSuffix("computed once\n  for a and b: Aggregate count(*) AS n by k\n"), "\(plans.output)")
+        let checked = try Binary.run("validate", file)
+        #expect(checked.status == 0)
+        #expect(checked.errors.contains("WARNING:  a: state without bound: the aggregation keeps a group for each k, about"), "\(checked.errors)")
+    }
+
+    @Test("datagen makes the records that its options say, the same ones each time")
+    func datagen() throws {
+        let scratch = try Scratch()
+        let file = scratch.path("datagen.sql")
+        func run(_ options: String) throws -> Binary.Outcome {
+            let text = """
+                CREATE SOURCE d (id INT, "Name" TEXT, v NUMERIC(6, 1), ok BOOLEAN, ts TIMESTAMPTZ)
+                WITH (connector = 'datagen', datagen.rows.per.second = '1000', \(options)) FORMAT PLAIN ENCODE JSON;
+                CREATE SINK o AS SELECT id, length("Name") AS letters, v BETWEEN 5 AND 6 AS within, ok IS NOT NULL AS known, ts, md5("Name" || v || ok) AS h FROM d
+                WITH (connector = 'stdout') FORMAT PLAIN ENCODE JSON;
+                """
+            try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+            return try Binary.run("run", file)
+        }
+        let fields = "fields.id.kind = 'sequence', fields.id.start = '-1', fields.id.end = '1', fields.name.length = '3', fields.v.min = '5', fields.v.max = '6', fields.ts.interval = '1 minute'"
+        let outcome = try run(fields)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let lines = outcome.output.split(separator: "\n").map { $0.replacing(/,"h":.*/, with: "") }
+        #expect(
+            lines == (0..<3).map { "{\"id\":\($0 - 1),\"letters\":3,\"within\":true,\"known\":true,\"ts\":\"2026-01-01T00:0\($0):00.000Z\"" },
+            "\(outcome.output)")
+        #expect(try run(fields).output == outcome.output)
+        #expect(try run(fields + ", fields.name.seed = '9'").output != outcome.output)
+        let wrong = try run("fields.id.kind = 'sequence', fields.idd.end = '3'")
+        #expect(wrong.status != 0 && wrong.errors.contains("has no option \"fields.idd.end\""), "\(wrong.errors)")
+    }
+
     @Test func missingFilesAreFailures() throws {
         let outcome = try Binary.run("run", "/nowhere/at/all.sql")
         #expect(outcome.status == 1)

@@ -1,24 +1,28 @@
 package import MartletCore
 
+/// Lines that are made from their number alone, in any order and on any thread.
+package protocol NumberedLines: Sendable {
+    /// How many there are of a stream; `nil` without an end.
+    func count(of stream: Int) -> UInt64?
+    /// Appends `count` of them, the ordinals `first`, `first + step` …, each with its newline. Returns the number of lines: an event
+    /// may have two. Does not look at the end.
+    @discardableResult
+    func write(_ stream: Int, from first: UInt64, by step: UInt64, count: Int, into sink: ByteSink) -> Int
+}
+
 /// Made-up input. Event `n` has the same bytes whoever asks, in whatever order, on whatever thread: everything follows
 /// from the options and `n`.
 ///
 /// An event belongs to one of `streams`. Within its stream it has an ordinal (from 0, in order of event numbers); readers
 /// and files share a stream by ordinal, `ordinal % files`, and so all have an equal part of it.
-package protocol EventGenerator: Sendable {
+package protocol EventGenerator: NumberedLines {
     var options: GeneratorOptions { get }
     /// Names of the streams; never empty.
     var streams: [String] { get }
-    /// How many events of `options.events` are in the stream; `nil` without an end.
-    func count(of stream: Int) -> UInt64?
     /// The event number of an ordinal. O(1).
     func event(_ ordinal: UInt64, of stream: Int) -> UInt64
     /// What befalls the event, and its time in microseconds since 1970 (which a damaged line may not show).
     func fate(of event: UInt64) -> (fate: EventFate, time: Int64)
-    /// Appends the lines of `count` events of a stream, the ordinals `first`, `first + step` …, each with its newline.
-    /// Returns the number of lines: repeated events have two. Does not look at `options.events`.
-    @discardableResult
-    func write(_ stream: Int, from first: UInt64, by step: UInt64, count: Int, into sink: ByteSink) -> Int
 }
 
 /// What a kind of input says itself; `EventGenerator` follows from it.

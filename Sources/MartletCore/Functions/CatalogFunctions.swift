@@ -74,7 +74,8 @@ package enum CatalogFunctionTable {
     package static let volatile: [(name: String, arguments: [DataType], result: DataType)] = [
         ("gen_random_uuid", [], .uuid), ("uuid_generate_v4", [], .uuid), ("random", [], .double), ("random", [.integer, .integer], .integer),
         ("random", [.bigint, .bigint], .bigint), ("pg_sleep", [.double], .text), ("nextval", [.text], .bigint),
-        ("currval", [.text], .bigint), ("lastval", [], .bigint), ("setval", [.text, .bigint], .bigint), ("setval", [.text, .bigint, .boolean], .bigint),
+        ("nextval", [.bigint], .bigint), ("currval", [.bigint], .bigint), ("setval", [.bigint, .bigint], .bigint),
+        ("setval", [.bigint, .bigint, .boolean], .bigint), ("currval", [.text], .bigint), ("lastval", [], .bigint), ("setval", [.text, .bigint], .bigint), ("setval", [.text, .bigint, .boolean], .bigint),
     ]
 
     /// The next number of the identity column of the table whose canonical name is the argument. No name that can be written.

@@ -26,14 +26,19 @@ package struct OverFrame: Sendable, Equatable {
         case preceding(Int64), following(Int64)
     }
 
+    /// Which rows of the frame are left out: none, the row itself, it and its peers, or its peers alone.
+    package enum Exclusion: Sendable { case noOthers, currentRow, group, ties }
+
     package var unit: Unit
     package var start: Bound
     package var end: Bound
+    package var exclusion: Exclusion
 
-    package init(unit: Unit, start: Bound, end: Bound) {
+    package init(unit: Unit, start: Bound, end: Bound, exclusion: Exclusion = .noOthers) {
         self.unit = unit
         self.start = start
         self.end = end
+        self.exclusion = exclusion
     }
 
     package static let standard = OverFrame(unit: .range, start: .unboundedPreceding, end: .currentRow)
@@ -142,6 +147,16 @@ struct OrderedPartitions {
             let end = bound(frame, frame.end, row, range, isEnd: true)
             return min(start, end)..<max(start, end)
         }.map { $0.lowerBound < $0.upperBound ? $0 : $0.lowerBound..<$0.lowerBound }
+    }
+
+    /// Whether `row`, which lies in the frame of `current`, belongs to it.
+    private func includes(_ row: Int, of current: Int, _ exclusion: OverFrame.Exclusion) -> Bool {
+        switch exclusion {
+        case .noOthers: true
+        case .currentRow: row != current
+        case .group: row < peerStart[current] || row >= peerEnd[current]
+        case .ties: row == current || row < peerStart[current] || row >= peerEnd[current]
+        }
     }
 
     private func bound(_ frame: OverFrame, _ bound: OverFrame.Bound, _ row: Int, _ range: Range<Int>, isEnd: Bool) -> Int {
@@ -333,7 +348,12 @@ struct OrderedPartitions {
         let column = Column(call.type, capacity: count)
         let argument = columns[call.argument ?? 0]
         eachPartition { range in
-            for frame in frames(call.frame, range) {
+            for (row, frame) in zip(range, frames(call.frame, range)) {
+                if call.frame.exclusion != .noOthers {
+                    let place = self.place(number, frame, row, call)
+                    column.append(place.map { argument.value(at: $0) } ?? .null)
+                    continue
+                }
                 var place = number.map { frame.lowerBound + $0 - 1 } ?? frame.upperBound - 1
                 if call.ignoresNulls {
                     place =
@@ -345,6 +365,21 @@ struct OrderedPartitions {
         return column
     }
 
+    /// The row of the `number`-th value (nil: the last) of a frame from which rows are left out.
+    private func place(_ number: Int?, _ frame: Range<Int>, _ current: Int, _ call: OverFunctionCall) -> Int? {
+        let argument = columns[call.argument ?? 0]
+        func counts(_ row: Int) -> Bool {
+            includes(row, of: current, call.frame.exclusion) && !(call.ignoresNulls && argument.isNull(row))
+        }
+        guard let number else { return frame.last(where: counts) }
+        var left = number
+        for row in frame where counts(row) {
+            left -= 1
+            if left == 0 { return row }
+        }
+        return nil
+    }
+
     // MARK: - Aggregates
 
     private func aggregates(_ call: OverFunctionCall, _ spec: AggregateSpec, _ errors: RowErrors) -> Column {
@@ -352,10 +387,11 @@ struct OrderedPartitions {
         eachPartition { range in
             guard !isStopped() else { return result.append(rowsOf: .nulls(call.type, count: range.count), from: 0, count: range.count) }
             let frames = frames(call.frame, range)
-            if frames.allSatisfy({ $0 == range }) {
+            let isWhole = call.frame.exclusion == .noOthers
+            if isWhole, frames.allSatisfy({ $0 == range }) {
                 let whole = total(call, spec, [range], errors, first: range.lowerBound)
                 for _ in range { result.append(whole.value(at: 0)) }
-            } else if frames.allSatisfy({ $0.lowerBound == range.lowerBound }),
+            } else if isWhole, frames.allSatisfy({ $0.lowerBound == range.lowerBound }),
                 zip(frames, frames.dropFirst()).allSatisfy({ $0.upperBound <= $1.upperBound })
             {
                 running(call, spec, frames, errors, into: result)
@@ -376,7 +412,7 @@ struct OrderedPartitions {
         return result
     }
 
-    /// The aggregate of each of some frames.
+    /// The aggregate of each of some frames; the first is that of row `first`.
     private func total(
         _ call: OverFunctionCall, _ spec: AggregateSpec, _ frames: [Range<Int>], _ errors: RowErrors, first: Int
     ) -> Column {
@@ -391,13 +427,13 @@ struct OrderedPartitions {
             weights.append(.bigint(0))
         }
         for (number, frame) in frames.enumerated() {
-            for row in frame {
+            for row in frame where includes(row, of: first + number, call.frame.exclusion) {
                 keys.append(.bigint(Int64(number)))
                 rows.append(row)
                 weights.append(.bigint(1))
             }
         }
-        let isWeighted = frames.contains(where: \.isEmpty)
+        let isWeighted = call.frame.exclusion != .noOthers || frames.contains(where: \.isEmpty)
         let from = isWeighted ? 0 : frames.count
         let selection = Selection(Array(rows[from...]))
         table.update(

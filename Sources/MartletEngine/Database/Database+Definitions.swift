@@ -154,7 +154,7 @@ extension Database {
                 enterSides(source, of: id, &building)
                 building.running.append(.session(statement))
             }
-            building.tag = "CREATE TABLE"
+            building.tag = table.isSequence ? "CREATE SEQUENCE" : "CREATE TABLE"
         case .drop(let drop): try self.drop(drop, &building)
         case .alter(let statement): try alter(statement, &building)
         case .createSchema: building.tag = "CREATE SCHEMA"
@@ -166,6 +166,7 @@ extension Database {
             building.tag = "CREATE SUBSCRIPTION"
         case .createFunction: building.tag = "CREATE FUNCTION"
         case .createPipeline: building.tag = "CREATE PIPELINE"
+        case .createType: building.tag = "CREATE TYPE"
         case .createIndex(let index):
             if index.isUnique { try addUniqueIndex(index, &building) }
             building.catalog.indexes.append(index)
@@ -434,7 +435,7 @@ extension BoundStatement {
         }
     }
 
-    var definedName: String? {
+    package var definedName: String? {
         switch self {
         case .createSource(let source): source.name
         case .createView(let view), .createMaterializedView(let view): view.name
@@ -450,7 +451,8 @@ extension CatalogObject {
 
     var objectKind: ObjectKind {
         switch kind {
-        case .table, .side: .table
+        case .table(let table): table.isSequence ? .sequence : .table
+        case .side: .table
         case .source: .source
         case .view: .view
         case .materializedView: .materializedView

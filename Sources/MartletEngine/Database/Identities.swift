@@ -15,16 +15,20 @@ final class Identities: Sendable {
 
     private let state = Mutex(State())
 
-    /// The next number. 2200H where there is none.
-    func draw(_ table: RelationID, _ identity: TableColumn.Identity) throws(SQLError) -> Int64 {
+    /// The next number. 2200H where there is none. `name`: what it is called in errors.
+    func draw(_ table: RelationID, _ identity: TableColumn.Identity, _ name: String) throws(SQLError) -> Int64 {
         let drawn: Int64? = state.withLock { state in
             let (next, overflow) = state.last[table].map { $0.addingReportingOverflow(identity.increment) } ?? (identity.start, false)
-            if overflow { return nil }
+            if overflow || !identity.bounds.contains(next) { return nil }
             state.last[table] = next
             state.moved.insert(table)
             return next
         }
-        guard let drawn else { throw SQLError(SQLState("2200H"), "nextval: reached the \(identity.increment > 0 ? "maximum" : "minimum") value of the identity column") }
+        guard let drawn else {
+            let isUpwards = identity.increment > 0
+            let end = isUpwards ? identity.bounds.upperBound : identity.bounds.lowerBound
+            throw SQLError(SQLState("2200H"), "nextval: reached \(isUpwards ? "maximum" : "minimum") value of sequence \"\(name)\" (\(end))")
+        }
         return drawn
     }
 

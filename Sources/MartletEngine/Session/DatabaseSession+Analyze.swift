@@ -21,7 +21,7 @@ extension DatabaseSession {
             let rows = try run.rows(query).reduce(0) { $0 + $1.count }
             let nanos = clock.monotonicNanos() - start
             if !operators.isEmpty { lines += ["Operators, the busiest first:"] + AnalyzedOperator.lines(operators, ofNanos: nanos) + ["Plan:"] }
-            lines += query.explain().split(separator: "\n").map(String.init) + ["Rows: \(rows)"]
+            lines += query.explain(in: boundCatalog().sql).split(separator: "\n").map(String.init) + ["Rows: \(rows)"]
         default:
             let outcome = try carryOut(statement, text: text)
             if case .done(let tag) = outcome { lines = [tag] }
@@ -57,30 +57,29 @@ private struct AnalyzedOperator {
     let text: String
     let figures: NodeFigures
 
+    /// - Parameter detail: the part of the plan that it belongs to; of those with several operators each says what it is there for.
     init(_ name: String, _ detail: String, _ figures: NodeFigures) {
-        let isTold = detail.isEmpty || detail.lowercased().hasPrefix(name.lowercased())
-        text = isTold ? (detail.isEmpty ? name : detail) : "\(name) of \(detail)"
+        let isTold = detail.lowercased().hasPrefix(name.lowercased()) || ["Source", "Relation", "View"].contains { detail.hasPrefix("\($0) \(name) ") }
+        text = detail.isEmpty ? "Input \(name)" : isTold ? detail : "\(name) for \(detail)"
         self.figures = figures
     }
 
-    /// One line each, in columns; of those that took equally long in the graph's order.
+    private static let heading = ["share", "time", "rows in", "rows out", "state", "operator"]
+
+    /// A line each below a heading, in columns; of those that took equally long in the graph's order.
     static func lines(_ operators: [AnalyzedOperator], ofNanos whole: Int64) -> [String] {
         let sorted = operators.enumerated().sorted { ($1.element.figures.busyNanos, $0.offset) < ($0.element.figures.busyNanos, $1.offset) }
-        let cells = sorted.map { _, each -> [String] in
+        let cells = [heading] + sorted.map { _, each -> [String] in
             let figures = each.figures
-            let state = figures.state == .none ? "" : "state \(figures.state.rows) rows, \(size(figures.state.bytes))"
+            let state = figures.state == .none ? "" : "\(figures.state.rows) \(figures.state.rows == 1 ? "row" : "rows"), \(size(figures.state.bytes))"
             return [
-                percent(Double(figures.busyNanos) / Double(max(whole, 1))), "\(millis(figures.busyNanos)) ms", "\(figures.rowsIn) in", "\(figures.rowsOut) out",
-                state, each.text,
+                percent(Double(figures.busyNanos) / Double(max(whole, 1))), "\(millis(figures.busyNanos)) ms", "\(figures.rowsIn)",
+                "\(figures.rowsOut)", state, each.text,
             ]
         }
         let widths = (0..<5).map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
-            let columns = (0..<5).compactMap { column -> String? in
-                guard widths[column] > 0 else { return nil }
-                let pad = String(repeating: " ", count: widths[column] - row[column].count)
-                return column == 4 ? row[column] + pad : pad + row[column]
-            }
+            let columns = (0..<5).map { String(repeating: " ", count: widths[$0] - row[$0].count) + row[$0] }
             return "  " + (columns + [row[5]]).joined(separator: "  ")
         }
     }

@@ -5,12 +5,12 @@ internal import MartletSQL
 /// INSERT, UPDATE, DELETE, TRUNCATE: computed from what the transaction sees, kept with it, judged again by the tick in
 /// which it ends.
 extension DatabaseSession {
-    /// The table of a statement, which may be changed.
-    func changedTable(_ name: String) throws(SQLError) -> (CatalogObject, TableDefinition) {
+    /// The table of a statement (`verb`), which may be changed.
+    func changedTable(_ name: String, _ verb: String) throws(SQLError) -> (CatalogObject, TableDefinition) {
         guard let object = boundCatalog()[name], case .table(let table) = object.kind else {
             throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist")
         }
-        if current.isReadOnly { throw SQLError(SQLState("25006"), "cannot change rows in a read-only transaction") }
+        if current.isReadOnly { throw SQLError(SQLState("25006"), "cannot execute \(verb) in a read-only transaction") }
         return (object, table)
     }
 
@@ -45,7 +45,7 @@ extension DatabaseSession {
     // MARK: INSERT
 
     func carryOut(_ insert: InsertStatement) throws(SQLError) -> SQLOutcome {
-        let (object, table) = try changedTable(insert.table)
+        let (object, table) = try changedTable(insert.table, "INSERT")
         return try changing { () throws(SQLError) in
             guard let rows = Batch.joined(try self.rows(insert.rows)) else {
                 return try self.outcome("INSERT 0 0", insert.returning, nil)
@@ -58,7 +58,7 @@ extension DatabaseSession {
     // MARK: UPDATE, DELETE, TRUNCATE
 
     func carryOut(_ update: UpdateStatement) throws(SQLError) -> SQLOutcome {
-        let (object, table) = try changedTable(update.table)
+        let (object, table) = try changedTable(update.table, "UPDATE")
         return try changing { () throws(SQLError) in
             let width = object.fields.count
             guard let rows = self.once(Batch.joined(try self.rows(update.rows)), object) else {
@@ -82,7 +82,7 @@ extension DatabaseSession {
     }
 
     func carryOut(_ delete: DeleteStatement) throws(SQLError) -> SQLOutcome {
-        let (object, _) = try changedTable(delete.table)
+        let (object, _) = try changedTable(delete.table, "DELETE")
         return try changing { () throws(SQLError) in
             guard let rows = self.once(Batch.joined(try self.rows(delete.rows)), object) else {
                 return try self.outcome("DELETE 0", delete.returning, nil)
@@ -96,7 +96,7 @@ extension DatabaseSession {
     func truncate(_ names: [String], restartsIdentity: Bool) throws(SQLError) -> SQLOutcome {
         try changing { () throws(SQLError) in
             for name in names {
-                let (object, table) = try self.changedTable(name)
+                let (object, table) = try self.changedTable(name, "TRUNCATE TABLE")
                 if restartsIdentity, let identity = table.columns.lazy.compactMap(\.identity).first {
                     self.database.identities.set(object.id, next: identity.start, identity)
                 }

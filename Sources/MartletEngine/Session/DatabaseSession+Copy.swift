@@ -8,7 +8,7 @@ extension DatabaseSession {
         switch copy.kind {
         case .to(let query): return .copyOut(format, CopyCursor(try cursor(query)))
         case .from(let name, _, let row):
-            let (object, table) = try changedTable(name)
+            let (object, table) = try changedTable(name, "COPY FROM")
             current.changingStatements += 1
             current.redo = nil
             return .copyIn(format, try TableCopy(self, object, table, copy.fields, row))

@@ -14,6 +14,10 @@ extension DatabaseSession {
     /// The relation as the transaction sees it, its own changes included.
     func snapshot(of object: CatalogObject) throws(SQLError) -> StoreSnapshot {
         if object.isComing { throw DatabaseSession.coming(object) }
+        if let table = object.table, table.isSequence, let counter = table.columns[0].identity {
+            let last = database.identities.last(object.id)
+            return StoreSnapshot([Batch(table.fields, [[.bigint(last ?? counter.start), .bigint(0), .boolean(last != nil)]])])
+        }
         let view = currentView(needing: [object.id])
         guard let snapshot = view.snapshots[object.id] else {
             throw SQLError(.undefinedTable, "relation \"\(object.name)\" does not exist")

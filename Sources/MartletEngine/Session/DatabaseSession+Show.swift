@@ -36,7 +36,7 @@ extension DatabaseSession {
                 .map { CatalogNames.parts($0.name).name }.sorted().filter { matches($0, pattern) }.map { [$0] }
         }
         switch listing {
-        case .tables: return list(["Name"], names { if case .table = $0.kind { true } else { false } })
+        case .tables: return list(["Name"], names { $0.table.map { !$0.isSequence } ?? false })
         case .views: return list(["Name"], names { if case .view = $0.kind { true } else { false } })
         case .materializedViews: return list(["Name"], names { if case .materializedView = $0.kind { true } else { false } })
         case .sources: return list(["Name"], names { if case .source = $0.kind { true } else { false } })

@@ -10,7 +10,7 @@ extension DatabaseSession {
         case .delete(let delete): return try carryOut(delete)
         case .truncate(let names, let restartsIdentity): return try truncate(names, restartsIdentity: restartsIdentity)
         case .createTable(let table, .some(let rows)): return try createTable(table, rows: rows, text: text)
-        case .createTable, .drop, .alter, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline,
+        case .createTable, .drop, .alter, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline, .createType,
             .createSubscription, .comment:
             return try define(text)
         case .transaction(let transaction): return try carryOut(transaction)

@@ -197,6 +197,10 @@ final class DatabaseSession: SQLSession {
     func boundCatalog() -> DatabaseCatalog {
         var catalog = current.view?.catalog ?? database.visible.catalog
         catalog.sql.searchPath = parameters.searchPath
+        let visible = database.visible
+        catalog.sql.rowCounts = { name in
+            visible.locked { content in content.catalog[name].flatMap { content.stores[$0.id]?.rowCount } }
+        }
         return catalog
     }
 
@@ -213,6 +217,7 @@ final class DatabaseSession: SQLSession {
         startClock()
         let prepared = try PreparedText(text, catalog: boundCatalog().sql, context: evaluation, parameterTypes: parameterTypes)
         for message in prepared.notices { notice(message) }
+        for message in prepared.warnings { notice(message, severity: "WARNING", state: .warning) }
         if current.isFailed, let shape = prepared.shape, !shape.endsTransaction { throw DatabaseSession.failedTransaction }
         var fields: [Field]?
         if let shape = prepared.shape { fields = try self.fields(of: shape) }

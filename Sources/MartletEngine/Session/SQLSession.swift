@@ -16,8 +16,13 @@ package struct SessionClient: Sendable {
     package var parameters: [String: String]
     /// Names the session to others, as `pg_backend_pid()` does.
     package var processID: Int32
+    /// Ends the connection, as soon as what it carries out has ended (`pg_terminate_backend`); nil: it is nobody's to end. Any thread.
+    package var terminate: (@Sendable () -> Void)?
 
-    package init(user: String, database: String, parameters: [String: String], processID: Int32) {
+    package init(
+        user: String, database: String, parameters: [String: String], processID: Int32, terminate: (@Sendable () -> Void)? = nil
+    ) {
+        self.terminate = terminate
         self.user = user
         self.database = database
         self.parameters = parameters

@@ -177,7 +177,10 @@ extension Binder {
             return try coerce(Bound(.column(Block.now, .timestamptz)), to: type, at: call.position, context: .explicit)
         }
         if isContinuous {
-            throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position, hint: "In WHERE now() may be compared with a time of the rows; elsewhere use their event time.")
+            throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position,
+                hint: block.clause == .select || block.clause == .groupBy
+                    ? "PROCTIME() is the time at which a row came, and stays with it; in WHERE now() may be compared with a time of the rows."
+                    : "In WHERE now() may be compared with a time of the rows; elsewhere use their event time.")
         }
         let value = type == .timestamptz ? zoned : try locating(call.position) { () throws(SQLError) in
             try zoned.cast(to: type, explicit: true, context: context)

@@ -5,7 +5,12 @@ extension Binder {
     /// The table that a statement changes; `verb` for the error that it is none.
     func changedTable(_ name: ObjectName, _ verb: String) throws(SQLError) -> TableDefinition {
         let entry = try entry(name)
-        if case .table(let table) = entry.kind { return table }
+        if case .table(let table) = entry.kind, !table.isSequence { return table }
+        if entry.objectKind == .sequence {
+            throw SQLError(
+                .wrongObjectType, "cannot change sequence \"\(name.last.text)\"", at: name.position,
+                hint: "nextval('\(name.last.text)') draws a number, setval sets what comes next.")
+        }
         throw SQLError(
             .wrongObjectType, "cannot \(verb) \(entry.noun) \"\(name.last.text)\"", at: name.position,
             hint: entry.objectKind == .source ? "Rows come to a source through its connector; a table takes both." : nil)

@@ -224,6 +224,9 @@ extension Binder {
             }
             return type
         }
+        for schema in catalog.searchPath {
+            if let type = catalog.type(named: CatalogNames.canonical(schema: schema, name: syntax.name)) { return type }
+        }
         switch syntax.name {
         case "char", "character", "bpchar":
             // Blanks at the end of CHAR(n) mean nothing in PostgreSQL, so none are added.

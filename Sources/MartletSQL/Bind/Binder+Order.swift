@@ -157,8 +157,8 @@ extension Binder {
 }
 
 extension BoundQuery {
-    /// The plan, under a line for what is done to its rows at the end.
-    package func explain() -> String {
+    /// The plan, under a line for what is done to its rows at the end, and what is to be known of it.
+    package func explain(in catalog: any CatalogReader = SQLCatalog()) -> String {
         let names = plan.fields.map(\.name)
         var parts: [String] = []
         if !order.isEmpty {
@@ -166,7 +166,8 @@ extension BoundQuery {
         }
         if let limit { parts.append("Limit \(limit)") }
         if offset > 0 { parts.append("Offset \(offset)") }
-        if parts.isEmpty { return plan.explain() }
-        return parts.joined(separator: ", ") + "\n" + plan.explain().split(separator: "\n").map { "  " + $0 + "\n" }.joined()
+        var tree = plan.explain(rows: catalog.rowCount(of:))
+        if !parts.isEmpty { tree = parts.joined(separator: ", ") + "\n" + tree.split(separator: "\n").map { "  " + $0 + "\n" }.joined() }
+        return tree + plan.notes(in: catalog, isContinuous: false).map { $0 + "\n" }.joined()
     }
 }

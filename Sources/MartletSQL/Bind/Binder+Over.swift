@@ -81,7 +81,7 @@ extension Binder {
         let start = try bound(syntax.start, unit, order, syntax.position)
         let end = try syntax.end.map { (bound) throws(SQLError) in try self.bound(bound, unit, order, syntax.position) } ?? .currentRow
         try checkFrame(start, end, at: syntax.position)
-        return WindowFrame(unit: unit, start: start, end: end)
+        return WindowFrame(unit: unit, start: start, end: end, exclusion: syntax.exclusion)
     }
 
     private mutating func session(_ syntax: FrameSyntax, _ order: [SortKey]) throws(SQLError) -> WindowFrame {

@@ -38,7 +38,16 @@ extension Binder {
         }
         let isGrouped = !syntax.groupBy.isEmpty || sets != nil || having != nil || !block.aggregates.isEmpty
         plan = try attached(plan, block, at: syntax.position) { !isGrouped || !$0.clause.isAfterGrouping }
+        var setPlaces: [Int: Int] = [:]
         if isGrouped {
+            // Rows of set-returning calls that GROUP BY names come before the grouping, all others behind it.
+            let early = block.setCalls(in: groups)
+            setPlaces = try unnested(&plan, early, block, at: syntax.position) { block.resolved($0) }
+            let places = setPlaces
+            func placed(_ expression: Expression) -> Expression { Block.placingSets(expression, places) }
+            groups = groups.map(placed)
+            for index in outputs.indices { outputs[index].expression = placed(outputs[index].expression) }
+            for index in block.sets.indices { block.sets[index] = early.contains(index) ? .literal(.null, .unknown) : placed(block.sets[index]) }
             plan = try grouped(plan, groups, sets?.sets, &outputs, having, block, at: syntax.position)
         } else {
             if let call = block.groupings.first {
@@ -47,14 +56,12 @@ extension Binder {
             for index in block.overs.indices { block.overs[index] = block.overs[index].mapped(block.resolved) }
         }
         let overOrdinals = try addOvers(block.overs, names(of: Block.overBase..<Block.outerBase, outputs), to: &plan, at: syntax.position)
-        func placed(_ expression: Expression, _ sets: [Int]) -> Expression {
-            block.resolved(expression).renumbered {
-                if $0 >= Block.setBase { return $0 - Block.setBase < sets.count ? sets[$0 - Block.setBase] : $0 }
-                return $0 >= Block.overBase && $0 < Block.outerBase ? overOrdinals[$0 - Block.overBase] : $0
-            }
+        func placed(_ expression: Expression) -> Expression {
+            block.resolved(expression).renumbered { $0 >= Block.overBase && $0 < Block.outerBase ? overOrdinals[$0 - Block.overBase] : $0 }
         }
-        let setOrdinals = try unnested(&plan, block.sets.map { placed($0, []) }, at: syntax.position)
-        let expressions = outputs.map { placed($0.expression, setOrdinals) }
+        let late = block.sets.indices.filter { setPlaces[$0] == nil }
+        setPlaces = try unnested(&plan, late, block, at: syntax.position, placed)
+        let expressions = outputs.map { Block.placingSets(placed($0.expression), setPlaces) }
         let fields = zip(outputs, expressions).map { Field(name: $0.name, type: $1.type) }
         let order = zip(keys, orderBy).map {
             SortKey(
@@ -224,8 +231,12 @@ extension Binder {
         for item in items {
             var key = try groupKey(item, outputs, block)
             if case .literal(let value, .unknown) = key { key = .literal(value, .text) }
-            for column in key.columns where column >= Block.aggregateBase {
+            for column in key.columns where column >= Block.aggregateBase && column < Block.setBase {
                 let position = outputs.first { $0.expression == key }?.position ?? item.position
+                if column >= Block.outerBase {
+                    throw .notSupported(
+                        "a subquery in GROUP BY", at: position, hint: "Compute it in a subquery in FROM, and group by its column.")
+                }
                 if column >= Block.overBase {
                     throw SQLError(.windowingError, "window functions are not allowed in GROUP BY", at: position)
                 }
@@ -422,6 +433,9 @@ struct Grouping {
             if ordinal >= Block.aggregateBase { return .column(keys.count + ordinal - Block.aggregateBase, type) }
             if let key = columnKeys[ordinal] { return .column(key, type) }
             guard ordinal < block.scope.columns.count else {
+                if !block.sets.isEmpty {
+                    throw SQLError(.groupingError, "set-returning functions that GROUP BY names must not be used in another way beside it")
+                }
                 throw SQLError(.groupingError, "PROCTIME() must appear in the GROUP BY clause or be used in an aggregate function")
             }
             let column = block.scope.columns[ordinal]

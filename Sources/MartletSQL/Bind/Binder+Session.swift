@@ -8,6 +8,9 @@ extension Binder {
         case .createTable(let create):
             if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
             return .session(try table(create, text: own))
+        case .createSequence(let create):
+            if let skipped = try existing(create.name, create.ifNotExists) { return skipped }
+            return .session(.createTable(try sequence(create, text: own), rows: nil))
         case .insert(let insert): return .session(.insert(try self.insert(insert)))
         case .update(let update): return .session(.update(try self.update(update)))
         case .delete(let delete): return .session(.delete(try self.delete(delete)))
@@ -42,6 +45,19 @@ extension Binder {
         case .createPipeline(let name, let ifNotExists):
             guard !catalog.hasObject(.pipeline, named: name.text) else { return try taken("pipeline", name, .duplicateObject, ifNotExists) }
             return .session(.createPipeline(name.text, ifNotExists: ifNotExists))
+        case .createType(let name, let fields):
+            let canonical = try objectName(name)
+            guard !catalog.hasObject(.type, named: canonical), DataType(sqlName: name.last.text) == nil else {
+                throw SQLError(.duplicateObject, "type \"\(name.last.text)\" already exists", at: name.position)
+            }
+            var parts: [StructureField] = []
+            for field in fields {
+                guard !parts.contains(where: { $0.name == field.name.text }) else {
+                    throw SQLError(.duplicateColumn, "column \"\(field.name.text)\" specified more than once", at: field.name.position)
+                }
+                parts.append(StructureField(name: field.name.text, type: try dataType(field.type)))
+            }
+            return .session(.createType(canonical, .structure(parts)))
         case .createFunction(let create):
             if create.ifNotExists, !catalog.functions(named: try objectName(create.name)).isEmpty {
                 return .skipped(notice: "function \"\(create.name.last.text)\" already exists, skipping")
@@ -130,7 +146,7 @@ extension Binder {
         let kind = syntax.kind
         let state: SQLState
         switch kind {
-        case .table, .view, .materializedView, .source, .sink:
+        case .table, .sequence, .view, .materializedView, .source, .sink:
             if let entry = try found(name) {
                 if entry.objectKind == kind { return entry.name }
                 throw SQLError(
@@ -154,7 +170,7 @@ extension Binder {
             }
             if catalog.hasObject(.database, named: name.text) { return name.text }
             state = .invalidCatalogName
-        case .index, .subscription, .pipeline, .connection, .secret, .column:
+        case .index, .type, .subscription, .pipeline, .connection, .secret, .column:
             let canonical = kind == .pipeline ? name.text : try objectName(name)
             if catalog.hasObject(kind, named: canonical) { return canonical }
             state = .undefinedObject
@@ -167,7 +183,7 @@ extension Binder {
 
     private func comment(_ kind: ObjectKind?, _ name: ObjectName, _ column: Identifier?, _ text: String?) throws(SQLError) -> SessionStatement {
         switch kind {
-        case nil, .table, .view, .materializedView, .source, .sink:
+        case nil, .table, .sequence, .view, .materializedView, .source, .sink:
             let entry = try entry(name)
             if let kind, entry.objectKind != kind {
                 throw SQLError(.wrongObjectType, "\"\(name.last.text)\" is not a \(kind.rawValue)", at: name.position)
@@ -307,14 +323,14 @@ extension Binder {
         case .indexes(let name): return .indexes(try entry(name).name)
         case .create(let kind, let name):
             switch kind {
-            case .table, .view, .materializedView, .source, .sink:
+            case .table, .sequence, .view, .materializedView, .source, .sink:
                 let entry = try entry(name)
                 guard entry.objectKind == kind else {
                     throw SQLError(.wrongObjectType, "\"\(name.last.text)\" is not a \(kind.rawValue)", at: name.position)
                 }
                 return .create(kind, entry.name)
             case .function, .index, .subscription: return .create(kind, try objectName(name))
-            case .schema, .database, .pipeline, .connection, .secret, .column:
+            case .schema, .database, .type, .pipeline, .connection, .secret, .column:
                 throw .notSupported("SHOW CREATE \(kind.rawValue.uppercasedASCII)", at: name.position)
             }
         }

@@ -50,25 +50,25 @@ extension Binder {
 
     private mutating func explain(_ syntax: StatementSyntax, text: [UInt8]) throws(SQLError) -> String {
         switch try statement(syntax, text: text) {
-        case .select(let query): return query.explain()
+        case .select(let query): return query.explain(in: catalog)
         case .createView(let view): return view.plan.explain()
         case .createMaterializedView(let view): return view.plan.explain(in: catalog)
         case .createSink(let sink): return sink.plan.explain(in: catalog)
         case .createSource(let source):
             return Plan.source(name: source.name, columns: Array(source.columns.indices), fields: source.fields).explain()
-        case .session(.insert(let insert)): return "Insert into \(insert.table)\n" + Self.indented(insert.rows.explain())
-        case .session(.update(let update)): return "Update \(update.table)\n" + Self.indented(update.rows.explain())
-        case .session(.delete(let delete)): return "Delete from \(delete.table)\n" + Self.indented(delete.rows.explain())
-        case .session(.declareCursor(_, _, let query)): return query.explain()
+        case .session(.insert(let insert)): return "Insert into \(insert.table)\n" + indented(insert.rows)
+        case .session(.update(let update)): return "Update \(update.table)\n" + indented(update.rows)
+        case .session(.delete(let delete)): return "Delete from \(delete.table)\n" + indented(delete.rows)
+        case .session(.declareCursor(_, _, let query)): return query.explain(in: catalog)
         case .session(.createIndex(let index)): return "Index on \(index.table), without effect: rows are found by the keys that there are"
-        case .session(.createTable(let table, .some(let rows))): return "Create table \(table.name)\n" + Self.indented(rows.explain())
+        case .session(.createTable(let table, .some(let rows))): return "Create table \(table.name)\n" + indented(rows)
         case .explain, .set, .show, .skipped, .session:
             throw .syntaxError("EXPLAIN takes a query, INSERT, UPDATE, DELETE or a CREATE statement with a query", at: syntax.start)
         }
     }
 
-    private static func indented(_ text: String) -> String {
-        text.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
+    private func indented(_ plan: Plan) -> String {
+        plan.explain(in: catalog, isContinuous: false).split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
     }
 
     // MARK: CREATE VIEW
@@ -123,13 +123,11 @@ extension Binder {
     private mutating func continuous(_ plan: Plan, _ query: QuerySyntax) throws(SQLError) -> Plan {
         let optimised = try self.optimised(plan, at: query.position)
         try ContinuousCheck(catalog: catalog).check(optimised, query)
-        // Tables are as large as somebody made them; what sources bring has no end.
-        if optimised.readsSource { notices += optimised.unboundedState(in: catalog).map { "state without bound: \($0)" } }
         return optimised
     }
 
     func optimised(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
-        try locating(position) { () throws(SQLError) in try Optimiser(catalog: catalog, context: context).optimised(plan) }
+        try locating(position) { () throws(SQLError) in try Optimiser(catalog: catalog, context: context, isContinuous: isContinuous).optimised(plan) }
     }
 
     // MARK: CREATE SINK

@@ -200,8 +200,13 @@ extension Binder {
     /// A set-returning call as a column that `unnested` will put beside the input's.
     @inline(never)
     mutating func setCall(_ name: String, _ call: CallSyntax, _ block: Block) throws(SQLError) -> Bound {
-        guard block.clause == .select else {
-            throw SQLError(.featureNotSupported, "set-returning functions are not allowed in \(block.clause.rawValue)", at: call.position)
+        guard [.select, .groupBy, .orderBy].contains(block.clause) else {
+            let isInCall = block.clause == .aggregate || block.clause == .over
+            throw SQLError(
+                .featureNotSupported,
+                isInCall ? "\(block.clause.rawValue) cannot contain set-returning function calls"
+                    : "set-returning functions are not allowed in \(block.clause.rawValue)", at: call.position,
+                hint: isInCall ? "You might be able to move the set-returning function into a LATERAL FROM item." : nil)
         }
         guard guardDepth == 0 else {
             throw SQLError(
@@ -220,8 +225,10 @@ extension Binder {
                 .call(.makeRow, parts, .structure([StructureField(name: "x", type: element), StructureField(name: "n", type: .integer)])))
         }
         guard !function.lists.isEmpty else { throw .notSupported("\(name) in a select list", at: call.position, hint: "Write it in FROM.") }
-        let first = block.sets.count
-        block.sets += function.lists
+        // GROUP BY and ORDER BY mean the select list's own call, if it is there.
+        let known = block.clause == .select || function.lists.contains(where: \.isVolatile) ? nil : block.sets.firstRange(of: function.lists)
+        let first = known?.lowerBound ?? block.sets.count
+        if known == nil { block.sets += function.lists }
         let parts = function.lists.enumerated().map { Expression.column(Block.setBase + first + $0.offset, $0.element.type.element ?? .text) }
         if parts.count > 1 {
             // Rows of several columns are composite values here.
@@ -233,12 +240,57 @@ extension Binder {
         return row
     }
 
-    /// `plan` with a row for each element of the block's set-returning calls; the ordinal of each call's column.
-    mutating func unnested(_ plan: inout Plan, _ lists: [Expression], at position: Int) throws(SQLError) -> [Int] {
-        guard !lists.isEmpty else { return [] }
-        let width = plan.fields.count
-        let fields = lists.map { Field(name: "set", type: $0.type.element ?? .text) }
-        plan = try counted(.unnested(plan, lists: lists, isOuter: false, hasOrdinality: false, fields: plan.fields + fields), at: position)
-        return lists.indices.map { width + $0 }
+    /// `plan` with a row for each element of the block's set-returning calls `wanted`: those in arguments of others first, those
+    /// that stand equally deep side by side. Answers the column of each call.
+    mutating func unnested(
+        _ plan: inout Plan, _ wanted: [Int], _ block: Block, at position: Int, _ placed: (Expression) -> Expression
+    ) throws(SQLError) -> [Int: Int] {
+        var places: [Int: Int] = [:]
+        var left = wanted
+        while !left.isEmpty {
+            // A call's arguments name calls that were met before it, so some are ready.
+            let known = places
+            let ready = left.filter { block.setCalls(directlyIn: block.sets[$0]).allSatisfy { known[$0] != nil } }
+            let lists = ready.map { Block.placingSets(placed(block.sets[$0]), known) }
+            if lists.contains(where: { $0.columns.contains(where: Block.isUnplaced) }) {
+                throw .notSupported(
+                    "an aggregate or a subquery in a set-returning function that GROUP BY names", at: position,
+                    hint: "Write the function in FROM.")
+            }
+            let width = plan.fields.count
+            let fields = lists.map { Field(name: "set", type: $0.type.element ?? .text) }
+            plan = try counted(.unnested(plan, lists: lists, isOuter: false, hasOrdinality: false, fields: plan.fields + fields), at: position)
+            for (place, call) in ready.enumerated() { places[call] = width + place }
+            left.removeAll { places[$0] != nil }
+        }
+        return places
+    }
+}
+
+extension Block {
+    /// The set-returning calls that an expression reads as columns, those in their arguments not included.
+    func setCalls(directlyIn expression: Expression) -> [Int] {
+        expression.columns.filter { $0 >= Block.setBase && $0 < Block.stampBase }.map { $0 - Block.setBase }
+    }
+
+    /// The set-returning calls that expressions read, and those in their arguments, in order.
+    func setCalls(in expressions: [Expression]) -> [Int] {
+        var found: Set<Int> = []
+        var open = expressions.flatMap(setCalls(directlyIn:))
+        while let call = open.popLast() {
+            if found.insert(call).inserted { open += setCalls(directlyIn: sets[call]) }
+        }
+        return found.sorted()
+    }
+
+    /// An aggregate, a call with OVER or a subquery that is not in the plan yet.
+    static func isUnplaced(_ ordinal: Int) -> Bool {
+        ordinal >= aggregateBase && ordinal < outerBase || ordinal >= subqueryBase && ordinal < groupingBase
+    }
+
+    /// `expression` with the columns that set-returning calls have got.
+    static func placingSets(_ expression: Expression, _ places: [Int: Int]) -> Expression {
+        if places.isEmpty { return expression }
+        return expression.renumbered { $0 >= setBase && $0 < stampBase ? places[$0 - setBase] ?? $0 : $0 }
     }
 }

@@ -3,7 +3,7 @@ internal import MartletCore
 /// CREATE TABLE and ALTER TABLE: columns, keys, defaults, generated values.
 extension Binder {
     mutating func table(_ create: CreateTableSyntax, text: String) throws(SQLError) -> SessionStatement {
-        if create.isTemporary { throw .notSupported("a temporary table", at: create.position) }
+        if create.isTemporary { throw .notSupported("a temporary table", at: create.position, hint: "A schema of one's own keeps tables apart; DROP SCHEMA … CASCADE ends them.") }
         var create = create
         var rows: Plan?
         if let query = create.query {
@@ -259,9 +259,9 @@ extension Binder {
         let name = syntax.name
         let canonical: String
         switch syntax.kind {
-        case .table, .view, .materializedView, .source, .sink, .column: return nil
+        case .table, .sequence, .view, .materializedView, .source, .sink, .column: return nil
         case .schema, .database, .pipeline: canonical = name.text
-        case .index, .function, .subscription, .connection, .secret: canonical = try objectName(name)
+        case .index, .function, .type, .subscription, .connection, .secret: canonical = try objectName(name)
         }
         let exists: Bool
         switch syntax.kind {

@@ -32,7 +32,7 @@ package struct RelationEntry: Sendable {
     package var noun: String {
         switch kind {
         case .source: "source"
-        case .table: "table"
+        case .table(let table): table.isSequence ? "sequence" : "table"
         case .view: "view"
         case .materializedView: "materialized view"
         case .lateTable: "late table"
@@ -46,7 +46,7 @@ package struct RelationEntry: Sendable {
     package var objectKind: ObjectKind? {
         switch kind {
         case .source: .source
-        case .table: .table
+        case .table(let table): table.isSequence ? .sequence : .table
         case .view: .view
         case .materializedView: .materializedView
         case .sink: .sink
@@ -72,6 +72,10 @@ package protocol CatalogReader: Sendable {
     func functions(named name: String) -> [FunctionDefinition]
     /// There are no user-defined functions at all, so that none need be looked for.
     var functionsAreBuiltIn: Bool { get }
+    /// A type that was created, by canonical name.
+    func type(named name: String) -> DataType?
+    /// How many rows a relation has about now; nil: unknown. What is decided by it must not outlive the statement.
+    func rowCount(of name: String) -> Int?
     /// Indexes, subscriptions, pipelines, databases: whether there is one of that canonical name.
     func hasObject(_ kind: ObjectKind, named name: String) -> Bool
 }
@@ -82,6 +86,8 @@ extension CatalogReader {
     package var databaseName: String { CatalogNames.defaultDatabase }
     package func functions(named name: String) -> [FunctionDefinition] { [] }
     package var functionsAreBuiltIn: Bool { true }
+    package func rowCount(of name: String) -> Int? { nil }
+    package func type(named name: String) -> DataType? { nil }
     package func hasObject(_ kind: ObjectKind, named name: String) -> Bool { false }
 }
 
@@ -105,12 +111,18 @@ package struct SQLCatalog: CatalogReader {
     private var systemEntries: [String: RelationEntry] = [:]
     private var userFunctions: [String: [FunctionDefinition]] = [:]
     private var objects: [ObjectKind: Set<String>] = [:]
+    private var types: [String: DataType] = [:]
     private var schemas = CatalogNames.builtInSchemas
     package var searchPath = [CatalogNames.defaultSchema]
     package var databaseName = CatalogNames.defaultDatabase
 
+    /// Counts rows, where somebody knows them.
+    package var rowCounts: (@Sendable (String) -> Int?)?
+
     package init() {}
 
+    package func rowCount(of name: String) -> Int? { rowCounts?(name) ?? nil }
+    package func type(named name: String) -> DataType? { types[name] }
     package func relation(named name: String) -> RelationEntry? { entries[name] ?? systemEntries[name] }
     package var relationNames: [String] { Array(entries.keys) }
     package func hasSchema(_ name: String) -> Bool { schemas.contains(name) }
@@ -168,6 +180,9 @@ package struct SQLCatalog: CatalogReader {
         case .createSubscription(let subscription): try add(.subscription, subscription.name)
         case .createPipeline(let name, _): try add(.pipeline, name)
         case .createDatabase(let name, _): try add(.database, name)
+        case .createType(let name, let type):
+            try add(.type, name)
+            types[name] = type
         case .drop(let drop):
             for name in drop.names { remove(drop.kind, named: name) }
         default: break
@@ -205,7 +220,7 @@ package struct SQLCatalog: CatalogReader {
         switch kind {
         case .schema: schemas.remove(name)
         case .function: userFunctions.removeValue(forKey: name)
-        case .table, .view, .materializedView, .source, .sink:
+        case .table, .sequence, .view, .materializedView, .source, .sink:
             entries[name] = nil
             for (other, entry) in entries {
                 switch entry.kind {
@@ -213,6 +228,9 @@ package struct SQLCatalog: CatalogReader {
                 default: break
                 }
             }
+        case .type:
+            objects[kind]?.remove(name)
+            types[name] = nil
         case .index, .subscription, .pipeline, .database, .connection, .secret, .column: objects[kind]?.remove(name)
         }
     }

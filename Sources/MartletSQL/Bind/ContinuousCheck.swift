@@ -57,6 +57,9 @@ struct ContinuousCheck {
                     hint: "Let the frame end with the row or a fixed number of rows or time behind it, add window_start to PARTITION BY, or leave EMIT ON WINDOW CLOSE out.")
             }
         case .relation(let name, _):
+            if catalog.relation(named: name)?.objectKind == .sequence {
+                throw .notSupported("a view or sink over sequence \"\(CatalogNames.parts(name).name)\"", at: query.position)
+            }
             if case .system? = catalog.relation(named: name)?.kind {
                 throw .notSupported(
                     "a view or sink over \"\(CatalogNames.parts(name).name)\"", at: query.position, hint: "System views can be read by SELECT only.")
@@ -105,7 +108,7 @@ extension OverCall {
         if ignoresNulls { return false }
         switch function {
         case .lead: return true
-        case .firstValue, .lastValue, .nthValue, .aggregate: return frame.unit != .groups && frame.end != .unboundedFollowing
+        case .firstValue, .lastValue, .nthValue, .aggregate: return frame.unit != .groups && frame.end != .unboundedFollowing && frame.exclusion == .noOthers
         case .lag, .rowNumber, .rank, .denseRank, .percentRank, .cumeDist, .ntile: return false
         }
     }

@@ -89,6 +89,7 @@ enum ConnectorOptions {
             sink: ["path", "roll_bytes", "roll_interval"]),
         "generator": Known(
             source: ["kind", "stream", "events", "seed", "rate", "disorder", "late", "bad", "duplicates", "start", "partitions"]),
+        "datagen": Known(source: ["datagen.rows.per.second", "datagen.split.num"], prefixes: ["fields."]),
         "blackhole": Known(sink: []),
         "stdout": Known(sink: []),
         "postgres": Known(

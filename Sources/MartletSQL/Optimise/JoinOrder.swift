@@ -3,13 +3,16 @@ internal import MartletCore
 /// The order of inner joins: small inputs first, and no pairs of everything with everything where conditions connect the inputs in
 /// another order.
 ///
-/// How large a relation is nobody knows when a plan is made; how much a filter, an aggregation or a list of constants makes
-/// smaller is guessed. A guess alone moves nothing where conditions other than equalities stand between inputs: those may be
+/// How large a relation is, is known for queries (`CatalogReader.rowCount`), and not when a plan is made that lives on; how much a
+/// filter, an aggregation or a list of constants makes smaller is guessed. A guess alone moves nothing where conditions other than equalities stand between inputs: those may be
 /// what lets rows of event time be forgotten, which depends on who is joined with whom.
-enum JoinOrder {
-    static func ordered(_ plan: Plan) -> Plan {
+struct JoinOrder {
+    /// Of tables and views, by name; nil: unknown.
+    let rowCount: (String) -> Int?
+
+    func ordered(_ plan: Plan) -> Plan {
         guard case .join(_, _, .inner, _, let fields) = plan else { return plan.mapInputs(ordered) }
-        var joins = Joins()
+        var joins = Joins(size: size)
         joins.take(plan)
         joins.inputs = joins.inputs.map(ordered)
         let given = Array(joins.inputs.indices)
@@ -21,6 +24,7 @@ enum JoinOrder {
 
     /// A tree of inner joins taken apart.
     private struct Joins {
+        let size: (Plan) -> Double
         var inputs: [Plan] = []
         /// Over the columns of all inputs, one behind the other.
         private var conditions: [Expression] = []
@@ -29,6 +33,8 @@ enum JoinOrder {
         private var width = 0
         /// Some join has no equality.
         private var hasProduct = false
+
+        init(size: @escaping (Plan) -> Double) { self.size = size }
 
         mutating func take(_ plan: Plan) {
             guard case .join(let left, let right, .inner, let condition, _) = plan else {
@@ -62,7 +68,7 @@ enum JoinOrder {
 
         /// An order that is better than the one given; nil: there is none.
         func better() -> [Int]? {
-            let sizes = inputs.map { JoinOrder.size($0) }
+            let sizes = inputs.map(size)
             let areEqualities = conditions.allSatisfy { condition in
                 if case .call(.equal, _, _) = condition { return true }
                 return inputs(of: condition).count < 2
@@ -113,10 +119,11 @@ enum JoinOrder {
     }
 
     /// A guess at the number of rows.
-    private static func size(_ plan: Plan) -> Double {
+    private func size(_ plan: Plan) -> Double {
         switch plan {
         case .values(let rows, _): return Double(rows.count)
-        case .source, .relation, .view, .recursive: return 1_000_000
+        case .relation(let name, _), .view(let name, _): return rowCount(name).map(Double.init) ?? 1_000_000
+        case .source, .recursive: return 1_000_000
         case .filter(let input, let condition):
             return Optimiser.conjuncts(condition).reduce(size(input)) { size, conjunct in
                 if case .call(.equal, _, _) = conjunct { return size / 20 }

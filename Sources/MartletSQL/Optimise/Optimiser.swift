@@ -13,6 +13,8 @@ internal import MartletCore
 struct Optimiser {
     let catalog: any CatalogReader
     let context: EvaluationContext
+    /// The plan lives on, and is to be the same whenever its statement is bound: what relations hold just now decides nothing.
+    let isContinuous: Bool
 
     /// Limits for putting one expression into another, so that nested views stay linear in size.
     static let heightMax = 200
@@ -24,7 +26,7 @@ struct Optimiser {
         result = Fusion.fused(result)
         // Fusion brings filters, windows and joins together that projections kept apart.
         result = pushed(result, [])
-        result = JoinOrder.ordered(result)
+        result = JoinOrder { [catalog, isContinuous] in isContinuous ? nil : catalog.rowCount(of: $0) }.ordered(result)
         result = Fusion.fused(result)
         result = Pruning.pruned(result)
         result = Fusion.fused(result)

@@ -175,9 +175,21 @@ extension Parser {
             } else {
                 over.frame = FrameSyntax(unit: unit, start: try frameBound(), end: nil, position: framePosition)
             }
+            if unit != .session, let exclusion = try frameExclusion() { over.frame?.exclusion = exclusion }
         }
         try expect(.rightParenthesis)
         return over
+    }
+
+    /// `EXCLUDE NO OTHERS | CURRENT ROW | GROUP | TIES`.
+    private mutating func frameExclusion() throws(SQLError) -> WindowFrame.Exclusion? {
+        guard acceptWords("exclude") else { return nil }
+        if accept(.group) { return .group }
+        if accept(.ties) { return .ties }
+        if accept(.current, .row) { return .currentRow }
+        try expectWord("no")
+        try expect(.others)
+        return .noOthers
     }
 
     private mutating func frameBound() throws(SQLError) -> FrameSyntax.Bound {

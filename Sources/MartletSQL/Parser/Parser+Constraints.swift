@@ -75,6 +75,37 @@ extension Parser {
         return identity
     }
 
+    /// Behind CREATE SEQUENCE.
+    mutating func createSequence(at start: Int) throws(SQLError) -> CreateSequenceSyntax {
+        let exists = try ifNotExists()
+        var sequence = CreateSequenceSyntax(name: try objectName(), ifNotExists: exists, position: start)
+        while current.kind != .endOfInput, !at(.semicolon) {
+            if accept(.as) {
+                sequence.type = try type()
+            } else if acceptWords("increment") {
+                _ = accept(.by)
+                sequence.counter.increment = try signedNumber()
+                if sequence.counter.increment == 0 { throw SQLError(.invalidParameterValue, "INCREMENT must not be zero", at: start) }
+            } else if acceptWords("start") {
+                _ = accept(.with)
+                sequence.start = try signedNumber()
+            } else if acceptWords("minvalue") {
+                sequence.least = try signedNumber()
+            } else if acceptWords("maxvalue") {
+                sequence.most = try signedNumber()
+            } else if acceptWords("cache") {
+                _ = try signedNumber()
+            } else if acceptWords("owned", "by") {
+                if !acceptWords("none") { _ = try objectName() }
+            } else if atWord("cycle") {
+                throw .notSupported("CYCLE of a sequence", at: position)
+            } else if !acceptWords("no", "minvalue"), !acceptWords("no", "maxvalue"), !acceptWords("no", "cycle") {
+                throw unexpected()
+            }
+        }
+        return sequence
+    }
+
     private mutating func signedNumber() throws(SQLError) -> Int64 {
         let isNegative = accept(.minus)
         guard let number = Int64((isNegative ? "-" : "") + sourceText(of: current)) else { throw unexpected() }

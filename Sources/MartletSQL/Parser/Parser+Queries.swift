@@ -20,6 +20,8 @@ extension Parser {
                 advance()
                 if accept(.all) { continue }
                 limit = try expression()
+                // RisingWave's spelling of FETCH FIRST … WITH TIES.
+                if at(.with), ahead(1).keyword == .ties { hasTies = accept(.with, .ties) }
             } else if at(.offset), offset == nil {
                 advance()
                 offset = try expression()

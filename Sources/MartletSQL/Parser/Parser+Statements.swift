@@ -143,12 +143,31 @@ extension Parser {
         case .masking: throw .notSupported("CREATE MASKING POLICY", at: start)
         case .foreign: throw .notSupported("CREATE FOREIGN TABLE", at: start)
         default:
-            for word in ["type", "domain", "sequence", "trigger", "extension", "aggregate", "procedure", "rule", "cast", "operator", "collation", "policy", "server", "publication", "statistics"]
+            if acceptWords("sequence") { return .session(.createSequence(try createSequence(at: start))) }
+            if acceptWords("type") { return .session(try createType(at: start)) }
+            for word in ["domain", "trigger", "extension", "aggregate", "procedure", "rule", "cast", "operator", "collation", "policy", "server", "publication", "statistics"]
             where atWord(word) {
                 throw .notSupported("CREATE \(word.uppercasedASCII)", at: start)
             }
             throw unexpected()
         }
+    }
+
+    /// `CREATE TYPE name AS (field type, …)`.
+    private mutating func createType(at start: Int) throws(SQLError) -> SessionSyntax {
+        let name = try objectName()
+        guard accept(.as), accept(.leftParenthesis) else {
+            throw .notSupported(
+                "CREATE TYPE that is not composite", at: start,
+                hint: "CREATE TYPE name AS (field type, …) is; for an enumeration, TEXT with CHECK (column IN ('a', 'b')).")
+        }
+        var fields: [(name: Identifier, type: TypeSyntax)] = []
+        repeat {
+            let field = try identifier()
+            fields.append((field, try type()))
+        } while accept(.comma)
+        try expect(.rightParenthesis)
+        return .createType(name, fields)
     }
 
     mutating func ifNotExists() throws(SQLError) -> Bool {

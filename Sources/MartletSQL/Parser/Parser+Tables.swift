@@ -323,7 +323,7 @@ extension Parser {
             skipStatement()
             return .plain(.accepted(tag: word == "owned" ? "DROP OWNED" : "DROP ROLE", notice: Self.usersNotice))
         }
-        for word in ["model", "policy", "trigger", "type", "sequence", "aggregate", "extension", "foreign", "server"]
+        for word in ["model", "policy", "trigger", "aggregate", "extension", "foreign", "server"]
         where atWord(word) {
             throw .notSupported("DROP \(word.uppercasedASCII)", at: start)
         }
@@ -358,7 +358,7 @@ extension Parser {
             skipStatement()
             return .plain(.accepted(tag: word == "default" ? "ALTER DEFAULT PRIVILEGES" : "ALTER ROLE", notice: Self.usersNotice))
         }
-        for word in ["model", "policy", "type", "sequence", "extension"] where atWord(word) {
+        for word in ["model", "policy", "type", "extension"] where atWord(word) {
             throw .notSupported("ALTER \(word.uppercasedASCII)", at: start)
         }
         let kind = try objectKind()
@@ -416,6 +416,14 @@ extension Parser {
         if acceptWords("owner", "to") {
             _ = try label()
             return .withoutEffect("OWNER")
+        }
+        if acceptWords("owned", "by") {
+            if !acceptWords("none") { _ = try objectName() }
+            return .withoutEffect("OWNED BY")
+        }
+        if atWord("restart") || atWord("increment") || atWord("minvalue") || atWord("maxvalue") {
+            throw .notSupported(
+                "ALTER SEQUENCE … \(sourceText(of: current).uppercasedASCII)", at: start, hint: "setval('sequence', number, false) sets what is drawn next.")
         }
         if at(.set) || atWord("swap") || atWord("reset") {
             if acceptWords("swap", "with") { return .swap(with: try objectName()) }

@@ -1,21 +1,27 @@
 internal import MartletCore
 
 extension Plan {
-    /// The plan as an indented tree, inputs below what reads them, expressions as SQL.
-    package func explain() -> String {
+    /// The plan as an indented tree, inputs below what reads them, expressions as SQL. `rows`: how many rows a relation has, where
+    /// that is known.
+    package func explain(rows: (String) -> Int? = { _ in nil }) -> String {
         var lines: [String] = []
-        describe(indent: 0, into: &lines)
+        describe(indent: 0, rows: rows, into: &lines)
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private func describe(indent: Int, into lines: inout [String]) {
+    private func describe(indent: Int, rows: (String) -> Int?, into lines: inout [String]) {
         let prefix = String(repeating: "  ", count: indent)
-        lines.append(prefix + title)
-        for input in inputs { input.describe(indent: indent + 1, into: &lines) }
+        var line = prefix + title
+        switch self {
+        case .relation(let name, _), .view(let name, _): if let count = rows(name) { line += ", \(count) \(count == 1 ? "row" : "rows")" }
+        default: break
+        }
+        lines.append(line)
+        for input in inputs { input.describe(indent: indent + 1, rows: rows, into: &lines) }
         if case .recursive(let recursion, _) = self {
-            recursion.base.describe(indent: indent + 1, into: &lines)
+            recursion.base.describe(indent: indent + 1, rows: rows, into: &lines)
             lines.append(prefix + "  Then, as long as rows come" + (recursion.isDistinct ? " that are new" : ""))
-            recursion.step.describe(indent: indent + 2, into: &lines)
+            recursion.step.describe(indent: indent + 2, rows: rows, into: &lines)
         }
     }
 
@@ -53,8 +59,9 @@ extension Plan {
             if !bounds.isEmpty { parts.append("per window " + bounds.joined(separator: ", ")) }
             return "Aggregate " + parts.joined(separator: " ")
         case .over(_, let partition, let order, let calls, let limit, let fields):
+            let isTime = [DataType.timestamp, .timestamptz].contains(order.first?.expression.type)
             var text = limit.map { "Top \($0.rank) by \($0.function.sqlName)" } ?? "Over"
-            let shown = zip(calls, fields.suffix(calls.count)).map { named($0.sql(names), $1.name) }.joined(separator: ", ")
+            let shown = zip(calls, fields.suffix(calls.count)).map { named($0.sql(names, isOverTime: isTime), $1.name) }.joined(separator: ", ")
             if !shown.isEmpty { text += " " + shown }
             if !partition.isEmpty { text += " partition by " + partition.map(sql).joined(separator: ", ") }
             if !order.isEmpty {
@@ -83,7 +90,7 @@ extension Plan {
         case .unionAll(let arms, _): return "Union all of \(arms.count)"
         case .values(let rows, let fields):
             let shown = rows.prefix(3).map { "(" + $0.map(sql).joined(separator: ", ") + ")" }.joined(separator: ", ")
-            return "Values \(rows.count) rows (\(Self.list(fields)))" + (fields.isEmpty ? "" : ": \(shown)\(rows.count > 3 ? ", …" : "")")
+            return "Values \(rows.count) \(rows.count == 1 ? "row" : "rows") (\(Self.list(fields)))" + (fields.isEmpty ? "" : ": \(shown)\(rows.count > 3 ? ", …" : "")")
         case .emitOnWindowClose: return "Emit on window close"
         }
     }
@@ -114,7 +121,8 @@ extension AggregateCall {
 }
 
 extension OverCall {
-    func sql(_ names: [String]) -> String {
+    /// - Parameter isOverTime: rows are ordered by a time, which distances of RANGE then mean.
+    func sql(_ names: [String], isOverTime: Bool) -> String {
         var items = arguments.map { $0.sql(names) }
         switch function {
         case .lag, .lead:
@@ -127,7 +135,7 @@ extension OverCall {
         let text = "\(function.sqlName)(\(items.joined(separator: ", ")))" + (filter.map { " FILTER (WHERE \($0.sql(names)))" } ?? "")
         let nulls = ignoresNulls ? " IGNORE NULLS" : ""
         guard function.readsFrame, frame != .standard else { return text + nulls }
-        return text + nulls + " \(frame.sql)"
+        return text + nulls + " \(frame.sql(isOverTime: isOverTime))"
     }
 }
 
@@ -149,87 +157,21 @@ extension OverFunction {
 }
 
 extension WindowFrame {
-    var sql: String {
-        if unit == .session, case .preceding(let gap) = start { return "SESSION WITH GAP \(gap) µs" }
-        return "\(unit.rawValue) BETWEEN \(Self.sql(start)) AND \(Self.sql(end))"
-    }
-
-    private static func sql(_ bound: Bound) -> String {
-        switch bound {
-        case .unboundedPreceding: "UNBOUNDED PRECEDING"
-        case .currentRow: "CURRENT ROW"
-        case .unboundedFollowing: "UNBOUNDED FOLLOWING"
-        case .preceding(let distance): "\(distance) PRECEDING"
-        case .following(let distance): "\(distance) FOLLOWING"
+    func sql(isOverTime: Bool) -> String {
+        func distance(_ value: Int64) -> String {
+            unit == .session || unit == .range && isOverTime ? "INTERVAL '\(Value.interval(Interval(micros: value)).text)'" : String(value)
         }
-    }
-}
-
-// MARK: State
-
-extension Plan {
-    /// The plan as text, followed by what its state depends on where nothing bounds it.
-    package func explain(in catalog: any CatalogReader) -> String {
-        let notes = unboundedState(in: catalog)
-        return explain() + notes.map { "State without bound: \($0)\n" }.joined()
-    }
-
-    /// What would grow for as long as rows come: one sentence per node, from the top down.
-    package func unboundedState(in catalog: any CatalogReader, onClose: Bool = false) -> [String] {
-        var notes: [String] = []
-        switch self {
-        case .emitOnWindowClose(let input): return input.unboundedState(in: catalog, onClose: true)
-        case .join(let left, let right, _, let condition, _):
-            let bound = JoinCondition(condition, leftWidth: left.fields.count)
-                .bound(left.eventTimeColumns(in: catalog), right.eventTimeColumns(in: catalog))
-            let moving = [left, right].filter(\.readsStream)
-            if bound == nil, !moving.isEmpty {
-                let each = moving.map { "\(Plan.stateBytes($0.fields))" }.joined(separator: " and ")
-                notes.append("the join keeps every row of \(moving.count == 2 ? "both inputs" : "one input"), about \(each) bytes each")
-            }
-        case .aggregate(let input, let keys, _, _, let fields):
-            let times = input.eventTimeColumns(in: catalog)
-            let isTimed = keys.contains { ($0.followedTime?.column).map(times.contains) ?? false }
-            if !keys.isEmpty, input.readsStream, !isTimed {
-                let names = fields.prefix(keys.count).map { quoted($0.name) }.joined(separator: ", ")
-                notes.append("the aggregation keeps a group for each \(names), about \(Plan.stateBytes(fields)) bytes each")
-            }
-        case .over(let input, let partition, let order, _, let limit, _):
-            let times = input.eventTimeColumns(in: catalog)
-            func isTime(_ expression: Expression?) -> Bool { expression?.columnOrdinal.map(times.contains) ?? false }
-            let isBound = partition.contains(where: isTime) || onClose && isTime(order.first?.expression)
-            if input.readsStream, !isBound {
-                let what = limit == nil || !input.isAppendOnly(in: catalog, onClose: onClose) ? "every row" : "\(limit?.rank ?? 0) rows a partition"
-                notes.append("OVER keeps \(what), about \(Plan.stateBytes(input.fields)) bytes each")
-            }
-        case .source, .relation, .view, .recursive, .filter, .project, .window, .session, .temporal, .repeated, .unionAll, .values, .unnested, .lookup,
-            .changelog, .stamped:
-            break
-        }
-        return notes + inputs.flatMap { $0.unboundedState(in: catalog, onClose: onClose) }
-    }
-
-    /// About what a row takes where it is kept: its values, a place in an index, and what links it to its key.
-    private static func stateBytes(_ fields: [Field]) -> Int {
-        fields.reduce(40) { sum, field in
-            switch field.type {
-            case .boolean, .smallint, .integer, .bigint, .real, .double, .date, .time, .timestamp, .timestamptz: sum + 8
-            // Long values lie outside of the row, and are not known here.
-            default: sum + 24
+        func text(_ bound: Bound) -> String {
+            switch bound {
+            case .unboundedPreceding: "UNBOUNDED PRECEDING"
+            case .currentRow: "CURRENT ROW"
+            case .unboundedFollowing: "UNBOUNDED FOLLOWING"
+            case .preceding(let value): "\(distance(value)) PRECEDING"
+            case .following(let value): "\(distance(value)) FOLLOWING"
             }
         }
-    }
-
-    var readsSource: Bool {
-        if case .source = self { return true }
-        return inputs.contains(where: \.readsSource)
-    }
-
-    /// Whether rows keep coming.
-    private var readsStream: Bool {
-        switch self {
-        case .source, .relation, .view: true
-        default: inputs.contains(where: \.readsStream)
-        }
+        if unit == .session, case .preceding(let gap) = start { return "SESSION WITH GAP \(distance(gap))" }
+        let left = exclusion == .noOthers ? "" : " EXCLUDE \(exclusion.rawValue)"
+        return "\(unit.rawValue) BETWEEN \(text(start)) AND \(text(end))\(left)"
     }
 }

@@ -87,14 +87,21 @@ package struct WindowFrame: Hashable, Sendable {
         case preceding(Int64), following(Int64)
     }
 
+    /// Which rows of it are left out: none, the row itself, it and its peers, or its peers alone.
+    package enum Exclusion: String, Hashable, Sendable {
+        case noOthers = "NO OTHERS", currentRow = "CURRENT ROW", group = "GROUP", ties = "TIES"
+    }
+
     package var unit: Unit
     package var start: Bound
     package var end: Bound
+    package var exclusion: Exclusion
 
-    package init(unit: Unit, start: Bound, end: Bound) {
+    package init(unit: Unit, start: Bound, end: Bound, exclusion: Exclusion = .noOthers) {
         self.unit = unit
         self.start = start
         self.end = end
+        self.exclusion = exclusion
     }
 
     /// SQL's own: from the partition's first row to the last one that sorts equal to the current one.
@@ -102,7 +109,7 @@ package struct WindowFrame: Hashable, Sendable {
     package static let whole = WindowFrame(unit: .rows, start: .unboundedPreceding, end: .unboundedFollowing)
 
     /// From the first row on, to the current one or its peers: what can be told as rows come in order.
-    package var isRunning: Bool { start == .unboundedPreceding && end == .currentRow }
+    package var isRunning: Bool { start == .unboundedPreceding && end == .currentRow && exclusion == .noOthers }
 }
 
 /// One function of an OVER clause.

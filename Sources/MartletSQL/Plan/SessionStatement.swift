@@ -20,7 +20,7 @@ package struct BoundQuery: Sendable {
 
 /// Kinds of objects that statements name.
 package enum ObjectKind: String, Hashable, Sendable, CaseIterable {
-    case table, view, source, sink, index, schema, database, function, subscription, pipeline, connection, secret, column
+    case table, view, source, sink, index, sequence, type, schema, database, function, subscription, pipeline, connection, secret, column
     case materializedView = "materialized view"
 }
 
@@ -39,6 +39,8 @@ package indirect enum SessionStatement: Sendable {
     case createDatabase(String, ifNotExists: Bool)
     case createFunction(FunctionDefinition)
     case createPipeline(String, ifNotExists: Bool)
+    /// A composite type by another name.
+    case createType(String, DataType)
     case createSubscription(SubscriptionDefinition)
     /// `text` nil removes it.
     case comment(ObjectKind, name: String, column: String?, text: String?)
@@ -88,7 +90,7 @@ extension SessionStatement {
         case .declareCursor, .fetch, .closeCursor: "a cursor"
         case .prepare, .execute, .deallocate: "a prepared statement"
         case .explainAnalyze, .analyze: "EXPLAIN ANALYZE"
-        case .drop, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline, .comment, .transaction, .show, .describe,
+        case .drop, .createIndex, .createSchema, .createDatabase, .createFunction, .createPipeline, .createType, .comment, .transaction, .show, .describe,
             .flush, .wait, .cancelJobs, .discard, .accepted:
             nil
         }

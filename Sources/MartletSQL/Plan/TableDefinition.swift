@@ -19,6 +19,8 @@ package struct TableColumn: Hashable, Sendable {
         package var isAlways: Bool
         package var start: Int64 = 1
         package var increment: Int64 = 1
+        /// What is beyond is not drawn: 2200H.
+        package var bounds: ClosedRange<Int64> = .min ... .max
 
         package init(isAlways: Bool) { self.isAlways = isAlways }
     }
@@ -65,6 +67,8 @@ package struct TableDefinition: Hashable, Sendable {
     package var watermarkHasTTL = false
     /// Microseconds that rows are kept for reads of the past.
     package var retention: Int64?
+    /// CREATE SEQUENCE: no rows of its own, but a counter, that of its first column.
+    package var isSequence = false
     /// The connector that feeds it; its columns are those of the table that are not generated, in order.
     package var source: SourceDefinition?
     package var pipeline: String?

@@ -155,5 +155,6 @@ package struct FrameSyntax: Sendable {
     package var unit: Unit
     package var start: Bound
     package var end: Bound?
+    package var exclusion = WindowFrame.Exclusion.noOthers
     package var position: Int
 }

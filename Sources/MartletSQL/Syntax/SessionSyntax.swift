@@ -2,6 +2,7 @@
 /// (transactions, parameters, prepared statements) is in its final form already.
 package indirect enum SessionSyntax: Sendable {
     case createTable(CreateTableSyntax)
+    case createSequence(CreateSequenceSyntax)
     case insert(InsertSyntax)
     case update(UpdateSyntax)
     case delete(DeleteSyntax)
@@ -13,6 +14,8 @@ package indirect enum SessionSyntax: Sendable {
     case createDatabase(Identifier, ifNotExists: Bool)
     case createFunction(CreateFunctionSyntax)
     case createPipeline(Identifier, ifNotExists: Bool)
+    /// CREATE TYPE … AS (…).
+    case createType(ObjectName, [(name: Identifier, type: TypeSyntax)])
     case createSubscription(CreateSubscriptionSyntax)
     case comment(ObjectKind?, ObjectName, column: Identifier?, text: String?)
     case show(ShowSyntax)
@@ -54,6 +57,19 @@ package struct CreateTableSyntax: Sendable {
     /// WITH NO DATA: of the query only its columns.
     package var isEmpty = false
     package var pipeline: Identifier?
+    package var position: Int
+}
+
+package struct CreateSequenceSyntax: Sendable {
+    package var name: ObjectName
+    package var ifNotExists: Bool
+    package var counter = TableColumn.Identity(isAlways: false)
+    /// nil: as the direction and the type have it.
+    package var start: Int64?
+    package var least: Int64?
+    package var most: Int64?
+    /// BIGINT unless AS says otherwise.
+    package var type: TypeSyntax?
     package var position: Int
 }
 

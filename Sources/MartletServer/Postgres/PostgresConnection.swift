@@ -153,7 +153,7 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
         begin()
     }
 
-    /// The server stops: the client is told as soon as what it executes has ended.
+    /// The server stops, or somebody ends this connection: the client is told as soon as what it executes has ended. Any thread.
     func stop() {
         end(isGone: false)
     }
@@ -305,7 +305,8 @@ final class ConversationRunner: WireHost, @unchecked Sendable {
 
     func open(_ request: StartupRequest) throws(SQLError) -> any WireSession {
         let client = SessionClient(
-            user: request.user, database: request.database, parameters: request.parameters, processID: processID)
+            user: request.user, database: request.database, parameters: request.parameters, processID: processID
+        ) { [weak self] in self?.stop() }
         let session = try server.service.open(client)
         let box = SessionBox(session: session)
         shared.withLock { $0.session = box.session }

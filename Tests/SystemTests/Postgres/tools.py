@@ -146,7 +146,7 @@ def describes(server, problems):
 
 
 def sessions(server, problems):
-    """sessions are listed as PostgreSQL lists them, one cancels another's statement by its number, and other schemas are not in sight"""
+    """sessions are listed as PostgreSQL lists them, one cancels another's statement and ends it by its number, and other schemas are not in sight"""
     with psycopg.connect(server.conninfo, autocommit=True) as session, psycopg.connect(server.conninfo, autocommit=True) as other:
         ended = []
 
@@ -173,6 +173,13 @@ def sessions(server, problems):
         session.execute("SET search_path = aside")
         problems.check([name for name, in session.execute(seen)] == ["hidden", "hidden_pkey", "pg_class"], "what is in sight of the other schema")
         problems.check(session.execute("EXPLAIN SELECT 1").fetchall()[-1][0].strip() != "", "EXPLAIN ends with an empty row")
+        problems.check(session.execute("SELECT pg_terminate_backend(1234567)").fetchone() == (False,), "somebody was ended")
+        problems.check(session.execute("SELECT pg_terminate_backend(%s)", (other.info.backend_pid,)).fetchone() == (True,), "nobody was ended")
+        try:
+            other.execute("SELECT 1")
+            problems.append("a connection that was ended goes on")
+        except psycopg.OperationalError as error:
+            problems.check("administrator command" in str(error), f"not told: {error}")
 
 
 def pgbench(server, problems):

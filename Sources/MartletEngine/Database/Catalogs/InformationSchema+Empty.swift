@@ -98,8 +98,6 @@ extension InformationSchema {
         result_cast_numeric_scale:i result_cast_datetime_precision:i result_cast_interval_type:t result_cast_interval_precision:i \
         result_cast_type_udt_catalog:t result_cast_type_udt_schema:t result_cast_type_udt_name:t result_cast_scope_catalog:t \
         result_cast_scope_schema:t result_cast_scope_name:t result_cast_maximum_cardinality:i result_cast_dtd_identifier:t
-        information_schema.sequences sequence_catalog:t sequence_schema:t sequence_name:t data_type:t numeric_precision:i \
-        numeric_precision_radix:i numeric_scale:i start_value:t minimum_value:t maximum_value:t increment:t cycle_option:t
         information_schema.sql_features feature_id:t feature_name:t sub_feature_id:t sub_feature_name:t is_supported:t is_verified_by:t \
         comments:t
         information_schema.sql_implementation_info implementation_info_id:t implementation_info_name:t integer_value:i character_value:t \

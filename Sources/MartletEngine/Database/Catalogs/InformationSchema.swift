@@ -17,7 +17,7 @@ enum InformationSchema {
             "table_catalog:t table_schema:t table_name:t table_type:t self_referencing_column_name:t reference_generation:t "
                 + "user_defined_type_catalog:t user_defined_type_schema:t user_defined_type_name:t is_insertable_into:t is_typed:t commit_action:t"
         ) { facts in
-            facts.catalog.all.map { object in
+            facts.catalog.all.filter { $0.objectKind != .sequence }.map { object in
                 let (schema, name) = CatalogNames.parts(object.name)
                 var isTable = false
                 if case .table = object.kind { isTable = true }
@@ -35,7 +35,7 @@ enum InformationSchema {
                 + "is_generated:t generation_expression:t is_updatable:t"
         ) { facts in
             let database = Value.text(facts.catalog.sql.databaseName)
-            return facts.catalog.all.flatMap { object -> [[Value]] in
+            return facts.catalog.all.filter { $0.objectKind != .sequence }.flatMap { object -> [[Value]] in
                 let (schema, name) = CatalogNames.parts(object.name)
                 var table: TableDefinition?
                 if case .table(let definition) = object.kind { table = definition }

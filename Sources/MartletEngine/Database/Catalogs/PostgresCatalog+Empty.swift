@@ -63,9 +63,6 @@ extension PostgresCatalog {
         pg_catalog.pg_rules schemaname:t tablename:t rulename:t definition:t
         pg_catalog.pg_seclabel objoid:l classoid:l objsubid:i provider:t label:t
         pg_catalog.pg_seclabels objoid:l classoid:l objsubid:i objtype:t objnamespace:l objname:t provider:t label:t
-        pg_catalog.pg_sequence seqrelid:l seqtypid:l seqstart:l seqincrement:l seqmax:l seqmin:l seqcache:l seqcycle:b
-        pg_catalog.pg_sequences schemaname:t sequencename:t sequenceowner:t data_type:l start_value:l min_value:l max_value:l increment_by:l \
-        cycle:b cache_size:l last_value:l
         pg_catalog.pg_shadow usename:t usesysid:l usecreatedb:b usesuper:b userepl:b usebypassrls:b passwd:t valuntil:z useconfig:T
         pg_catalog.pg_shdepend dbid:l classid:l objid:l objsubid:i refclassid:l refobjid:l deptype:t
         pg_catalog.pg_shdescription objoid:l classoid:l description:t

@@ -24,7 +24,8 @@ enum PostgresCatalog {
             let (schema, name) = CatalogNames.parts(object.name)
             let kind =
                 switch object.kind {
-                case .table, .side, .source, .sink: "r"
+                case .table(let table): table.isSequence ? "S" : "r"
+                case .side, .source, .sink: "r"
                 case .view: "v"
                 case .materializedView: "m"
                 }

@@ -21,12 +21,13 @@ extension SessionFunctions {
             guard case .text(let table)? = arguments.first else { return .null }
             return try next(facts.catalog[table])
         case "nextval":
-            guard case .text(let sequence)? = arguments.first else { return .null }
+            guard let sequence = arguments.first else { return .null }
             return try next(numbered(by: sequence))
         case "currval":
-            guard case .text(let sequence)? = arguments.first else { return .null }
-            if let number = drawn[try numbered(by: sequence).id] { return .bigint(number) }
-            throw SQLError(SQLState("55000"), "currval of sequence \"\(sequence)\" is not yet defined in this session")
+            guard let sequence = arguments.first else { return .null }
+            let object = try numbered(by: sequence)
+            if let number = drawn[object.id] { return .bigint(number) }
+            throw SQLError(SQLState("55000"), "currval of sequence \"\(object.identitySequence ?? "")\" is not yet defined in this session")
         case "lastval":
             if let number = drawn.last { return .bigint(number) }
             throw SQLError(SQLState("55000"), "lastval is not yet defined in this session")
@@ -81,16 +82,22 @@ extension SessionFunctions {
         guard let object, let identity = object.table?.columns.lazy.compactMap(\.identity).first else {
             throw SQLError(.undefinedTable, "the table whose rows are to be numbered is not there")
         }
-        let number = try facts.database.identities.draw(object.id, identity)
+        let number = try facts.database.identities.draw(object.id, identity, object.identitySequence ?? "")
         drawn.note(object.id, number)
         return .bigint(number)
     }
 
     /// `setval(sequence, number [, is_called])`: the number was drawn last, or is drawn next.
     private func set(_ arguments: [Value]) throws(SQLError) -> Value {
-        guard case .text(let sequence)? = arguments.first, case .bigint(let number) = arguments[1] else { return .null }
-        let object = try numbered(by: sequence)
+        guard let given = arguments.first, case .bigint(let number) = arguments[1] else { return .null }
+        let object = try numbered(by: given)
+        let sequence = object.identitySequence ?? ""
         guard let identity = object.table?.columns.lazy.compactMap(\.identity).first else { return .null }
+        guard identity.bounds.contains(number) else {
+            throw SQLError(
+                SQLState("22003"),
+                "setval: value \(number) is out of bounds for sequence \"\(sequence)\" (\(identity.bounds.lowerBound)..\(identity.bounds.upperBound))")
+        }
         var isCalled = true
         if arguments.count > 2, case .boolean(let called) = arguments[2] { isCalled = called }
         let (next, isBeyond) = isCalled ? number.addingReportingOverflow(identity.increment) : (number, false)
@@ -100,25 +107,36 @@ extension SessionFunctions {
         return .bigint(number)
     }
 
-    /// `nextval('orders_id_seq')`: the name that PostgreSQL gives to what numbers a table's rows.
-    private func numbered(by sequence: String) throws(SQLError) -> CatalogObject {
-        let (schema, bare) = CatalogNames.parts(String(sequence.filter { $0 != "\"" }))
+    /// `nextval('orders_id_seq')`: a sequence, or the name that PostgreSQL gives to what numbers a table's rows. Letters without
+    /// quotes around them are small ones.
+    private func numbered(by given: Value) throws(SQLError) -> CatalogObject {
+        // 'orders_id_seq'::regclass
+        if case .bigint(let oid) = given {
+            if let object = facts.catalog.all.first(where: { Int64($0.oid) == oid }), object.identitySequence != nil { return object }
+            throw SQLError(.undefinedTable, "relation with OID \(oid) is no sequence")
+        }
+        let sequence = given.text
+        let written = sequence.contains("\"") ? sequence.filter { $0 != "\"" } : sequence.lowercased()
+        let isQualified = written.contains(".")
+        let (schema, bare) = CatalogNames.parts(written)
+        let schemas = isQualified ? [schema] : facts.parameters.searchPath
         let owner = facts.catalog.all.first { object in
             guard let sequence = object.identitySequence else { return false }
-            return sequence == bare && CatalogNames.parts(object.name).schema == schema
+            return sequence == bare && schemas.contains(CatalogNames.parts(object.name).schema)
         }
         guard let owner else {
             throw SQLError(
                 .undefinedTable, "relation \"\(sequence)\" does not exist",
-                hint: "There are no sequences but those of SERIAL and identity columns, called table_column_seq.")
+                hint: "CREATE SEQUENCE makes one; that of a SERIAL or identity column is called table_column_seq.")
         }
         return owner
     }
 }
 
 extension CatalogObject {
-    /// What PostgreSQL calls the sequence of a column that numbers the rows; nil: there is none.
+    /// A sequence's own name, or what PostgreSQL calls that of a column that numbers the rows; nil: there is none.
     var identitySequence: String? {
+        if let table, table.isSequence { return CatalogNames.parts(name).name }
         guard let table, let column = table.columns.first(where: { $0.identity != nil }) else { return nil }
         return "\(CatalogNames.parts(name).name)_\(column.name)_seq"
     }

@@ -44,7 +44,9 @@ struct SessionFunctions: CatalogFunctions {
         case "pg_cancel_backend":
             let processID = arguments.first?.identifier ?? 0
             return .boolean(processID != 0 && facts.database.ledger.cancel(processID))
-        case "pg_terminate_backend": return .boolean(false)
+        case "pg_terminate_backend":
+            let processID = arguments.first?.identifier ?? 0
+            return .boolean(processID != 0 && facts.database.ledger.terminate(processID))
         case "pg_my_temp_schema": return .bigint(0)
         case "txid_current", "pg_current_xact_id": return .bigint(Int64(clamping: facts.database.visible.tick))
         // One session never has to wait for another's advisory lock: they hold nothing.

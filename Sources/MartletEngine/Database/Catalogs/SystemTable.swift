@@ -89,7 +89,7 @@ struct SystemTable: Sendable {
 
     static let all: [SystemTable] = {
         let more = Dictionary(uniqueKeysWithValues: PostgresCatalog.emptyColumns.map { ($0.name, $0.fields) })
-        let filled = (PostgresCatalog.tables + InformationSchema.tables).map { table in
+        let filled = (PostgresCatalog.tables + InformationSchema.tables + Sequences.tables).map { table in
             var whole = table
             whole.fields += more[table.name] ?? []
             return whole

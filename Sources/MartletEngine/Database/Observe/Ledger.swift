@@ -130,6 +130,13 @@ final class Ledger: Sendable {
         return cancel != nil
     }
 
+    /// Ends the connection of a process id; false: there is none.
+    func terminate(_ processID: Int32) -> Bool {
+        let client = state.withLock { state in state.sessions.values.first { $0.client.processID == processID }?.client }
+        client?.terminate?()
+        return client?.terminate != nil
+    }
+
     /// In the order of their opening.
     var sessions: [Session] { state.withLock { $0.sessions.values.sorted { $0.number < $1.number } } }
 }
