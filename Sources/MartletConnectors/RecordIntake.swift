@@ -14,6 +14,7 @@ final class RecordIntake {
     /// What messages call the partition: its path.
     private let place: String
     private let clock: any Clock
+    private let columns: [Int]
     /// Where the parsed columns and the included ones stand among the delivered.
     private let layout: ColumnLayout
     private var parser: RecordParser
@@ -33,6 +34,7 @@ final class RecordIntake {
         self.partition = Int32(truncatingIfNeeded: partition)
         self.place = place
         self.clock = clock
+        self.columns = columns
         layout = ColumnLayout(definition, columns)
         parser = try RecordParser(definition, schema: layout.schema, limits: limits)
         framer = RecordFramer(parser.framing, recordBytesMax: limits.recordBytesMax)
@@ -184,20 +186,26 @@ final class RecordIntake {
 
     /// The records again, with all columns.
     func reread(_ block: OriginBlock, rows: [Int]) throws(SQLError) -> Batch {
-        let full = try fullReader()
-        let columns = full.layout.schema.makeColumns(rows: rows.count)
+        try Reread.rows(rows.count, definition, wanted: columns) { (places, isWhole) throws(SQLError) in
+            let reader = try isWhole ? fullReader() : (layout, parser.again(definition, schema: layout.schema, limits: limits))
+            return try reread(block, places.map { rows[$0] }, reader)
+        }
+    }
+
+    private func reread(_ block: OriginBlock, _ rows: [Int], _ reader: (layout: ColumnLayout, parser: RecordParser)) throws(SQLError) -> Batch {
+        let columns = reader.layout.schema.makeColumns(rows: rows.count)
         let origins = OriginBlock(
             source: ordinal, partition: partition, heap: block.heap, capacity: rows.count, ingestedAt: block.ingestedAt)
         for row in rows {
             let payload = block.payload(row)
             let copy = ByteHeap(capacity: payload.count)
             if let start = payload.baseAddress { _ = copy.append(start, count: payload.count) }
-            _ = try full.parser.parse(
+            _ = try reader.parser.parse(
                 copy, from: 0, to: copy.used, rowsMax: rows.count, firstOffset: block.offsets[row], into: columns,
                 origins: origins, place: place)
         }
         for column in columns { column.count = origins.count }
-        return Batch(count: origins.count, columns: full.layout.complete(columns, origins))
+        return Batch(count: origins.count, columns: reader.layout.complete(columns, origins))
     }
 
     private var full: (layout: ColumnLayout, parser: RecordParser)?

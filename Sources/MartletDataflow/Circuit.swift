@@ -39,6 +39,8 @@ package struct TickReport {
     package var isFinished: Bool
     package var deadLetters: [DeadLetter]
     package var lateRows: [LateRow]
+    /// Of tables that keep theirs.
+    package var lateChanges: [LateChange] = []
     /// What the tick took in, to carry it out again; nil: it took nothing and changed nothing, and may be forgotten. A tick
     /// that only rows were fed to names no partition.
     package var inputs: TickInputs?
@@ -87,6 +89,8 @@ package final class Circuit {
     var drivenWatermarks: [Watermark]
     var nodeWatermarks: [Watermark]
     var pendingRelations: [[Batch]]
+    /// By source with all its partitions silent: since when, and how far it was then.
+    private var silences: [SourceSilence?]
     /// By source: how many partitions have taken part in a tick.
     package internal(set) var partitionCounts: [Int]
     /// Ticks since the sources ended in which relations brought nothing.
@@ -113,6 +117,7 @@ package final class Circuit {
         partitionCounts = Array(repeating: 0, count: sources.count)
         isFed = Array(repeating: false, count: sources.count)
         fences = Array(repeating: nil, count: sources.count)
+        silences = Array(repeating: nil, count: sources.count)
         phaseNanos = Array(repeating: 0, count: graph.stages + 1)
         shards = []
         for index in 0..<shardCount {
@@ -228,13 +233,14 @@ package final class Circuit {
         if !fed.isEmpty { shards[0].feed(fed) }
         settleStanding(nowNanos: now, replay: replay)
         let before = nodeWatermarks
-        agreeOnWatermarks(hadRelations: !fed.isEmpty)
+        let advances = agreeOnWatermarks(hadRelations: !fed.isEmpty, nowNanos: now, replay: replay)
         let watermarks = nodeWatermarks
         for stage in 0..<graph.stages {
             runPhase(stage + 1, work) { shard in shard.run(stage: stage, watermarks: watermarks) }
             if stage + 1 < graph.stages { deliver(to: stage + 1) }
         }
-        return report(wall: wall, hadRelations: !fed.isEmpty, movedWatermarks: before != watermarks, isReplay: replay != nil)
+        return report(
+            wall: wall, hadRelations: !fed.isEmpty, movedWatermarks: before != watermarks, isReplay: replay != nil, advances: advances)
     }
 
     /// Carries out a phase on all shards; how long it took the last time says whether it is worth waking their threads.
@@ -287,19 +293,24 @@ package final class Circuit {
     }
 
     /// Windows close at the minimum over the active partitions; a source whose partitions are all finished is at its end.
-    private func agreeOnWatermarks(hadRelations: Bool) {
+    /// Answers which sources the clock has moved on, as the record is to say.
+    private func agreeOnWatermarks(hadRelations: Bool, nowNanos: Int64, replay: TickInputs?) -> [TickInputs.Advance] {
+        var advances = replay?.advances ?? []
+        for advance in advances { sourceWatermarks[advance.source] = max(sourceWatermarks[advance.source], advance.watermark) }
         for source in setups.indices where !isFed[source] {
             let delay = setups[source].policy.delay
             var minimum = Watermark.end
             var idleMaximum = Watermark.start
             var active = 0
             var finished = 0
+            var activeAtNanos: Int64?
             let intakes = shards.flatMap { $0.intakes(of: source) }
             for intake in intakes where intake.takesPart {
                 if intake.time.isFinished {
                     finished += 1
                 } else if intake.time.isIdle {
                     idleMaximum = max(idleMaximum, intake.time.watermark(delay: delay))
+                    activeAtNanos = max(activeAtNanos ?? .min, intake.time.activeAtNanos)
                 } else {
                     active += 1
                     minimum = min(minimum, intake.time.watermark(delay: delay))
@@ -313,6 +324,8 @@ package final class Circuit {
                 // Nobody holds the watermark back: it moves to the furthest that any silent partition has promised.
                 sourceWatermarks[source] = max(sourceWatermarks[source], idleMaximum)
             }
+            if active > 0 { activeAtNanos = nil }
+            if replay == nil, let advance = goOn(source, silentSince: activeAtNanos, nowNanos: nowNanos) { advances.append(advance) }
             for intake in intakes { intake.sourceWatermark = sourceWatermarks[source] }
         }
         if haveSourcesEnded, !hadRelations, quietTicks >= 1 { relationWatermark = .end }
@@ -327,6 +340,7 @@ package final class Circuit {
                 nodeWatermarks[index] = inputs.min() ?? .end
             }
         }
+        return advances
     }
 
     private var haveSourcesEnded: Bool {
@@ -335,6 +349,19 @@ package final class Circuit {
     }
 
     /// The watermark of what leaves a node: its own, held back by what the operator may still emit.
+    /// The event time of a source that is silent altogether goes on with the clock. nil: it is not silent, or no step further.
+    private func goOn(_ source: Int, silentSince: Int64?, nowNanos: Int64) -> TickInputs.Advance? {
+        guard let silentSince, fences[source] == nil else {
+            silences[source] = nil
+            return nil
+        }
+        var silence = silences[source] ?? SourceSilence(from: sourceWatermarks[source], sinceNanos: silentSince)
+        defer { silences[source] = silence }
+        guard let further = silence.advance(nowNanos: nowNanos), further > sourceWatermarks[source] else { return nil }
+        sourceWatermarks[source] = further
+        return TickInputs.Advance(source: source, watermark: further)
+    }
+
     private func outgoingWatermark(of id: NodeID) -> Watermark {
         nodeWatermarks[id.index].delayed(by: graph.nodes[id.index].watermarkDelay)
     }
@@ -347,9 +374,12 @@ package final class Circuit {
         }
     }
 
-    private func report(wall: Int64, hadRelations: Bool, movedWatermarks: Bool, isReplay: Bool) -> TickReport {
+    private func report(
+        wall: Int64, hadRelations: Bool, movedWatermarks: Bool, isReplay: Bool, advances: [TickInputs.Advance]
+    ) -> TickReport {
         var deadLetters: [DeadLetter] = []
         var late: [LateRow] = []
+        var changes: [LateChange] = []
         var progressed = hadRelations
         var changed = tick == 1 || movedWatermarks || isReplay
         for shard in shards {
@@ -369,7 +399,14 @@ package final class Circuit {
                     late[late.count - 1].view = member
                 }
             }
+            for change in shard.context.lateChanges {
+                for member in graph.members(change.view) {
+                    changes.append(change)
+                    changes[changes.count - 1].view = member
+                }
+            }
             shard.context.deadLetters = []
+            shard.context.lateChanges = []
             shard.context.lateRows = []
             progressed = progressed || shard.madeProgress
             changed = changed || shard.context.hasMoved
@@ -381,10 +418,12 @@ package final class Circuit {
         }
         let standing = takeStanding()
         changed = changed || progressed || !standing.isEmpty || !deadLetters.isEmpty || !late.isEmpty
-        let inputs = TickInputs(tick: tick, wallMicros: wall, partitionCounts: partitionCounts, partitions: standing)
-        return TickReport(
+        let inputs = TickInputs(tick: tick, wallMicros: wall, partitionCounts: partitionCounts, partitions: standing, advances: advances)
+        var report = TickReport(
             tick: tick, madeProgress: progressed, isFinished: isFinished, deadLetters: deadLetters, lateRows: late,
             inputs: changed ? inputs : nil)
+        report.lateChanges = changes
+        return report
     }
 
     /// The partitions that stand otherwise than after the last tick.

@@ -166,6 +166,18 @@ package struct LateRow: Sendable {
     package var watermark: Watermark
 }
 
+/// A change of a keyed table that came too late: a row that comes, or one that goes.
+package struct LateChange: Sendable {
+    package var view: Int
+    /// As many rows as the batch had, of which it is one.
+    package var rows: TableRows
+    package var row: Int
+    package var isRemoval: Bool
+    package var eventTime: Int64
+    /// The watermark by which it was judged.
+    package var watermark: Watermark
+}
+
 /// What the operators of one shard share. Touched by that shard's thread during a phase, by the driver between phases.
 package final class ShardContext {
     package let shard: Int
@@ -177,6 +189,7 @@ package final class ShardContext {
     /// This tick's, taken by the driver.
     package var deadLetters: [DeadLetter] = []
     package var lateRows: [LateRow] = []
+    package var lateChanges: [LateChange] = []
     /// Whether a batch moved between operators in this tick.
     var hasMoved = false
     /// A failure that stops the pipeline (`on_error = 'fail'`, state limits).
@@ -236,7 +249,14 @@ package final class ShardContext {
     /// Notes a row that is late for every window of `view`.
     package func addLate(_ batch: Batch, _ row: Int, eventTime: Int64, view: Int, countsSourceRows: Bool) {
         if countsSourceRows { counters[view].late += 1 }
-        guard let origins = batch.origins, let watermarks = batch.watermarks else { return }
+        guard let watermarks = batch.watermarks else { return }
+        if let rows = batch.tableRows, rows.isWhole {
+            lateChanges.append(
+                LateChange(
+                    view: view, rows: rows, row: row, isRemoval: (batch.weights?.int64s[row] ?? 1) < 0, eventTime: eventTime,
+                    watermark: watermarks.int64s[row]))
+        }
+        guard let origins = batch.origins else { return }
         lateRows.append(
             LateRow(
                 view: view, block: origins.block, blockRow: origins.blockRow(row), eventTime: eventTime,

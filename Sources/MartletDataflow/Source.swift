@@ -85,7 +85,8 @@ package struct PartitionTime: Sendable {
     package private(set) var floor: Watermark = .start
     package var isFinished = false
     package var isIdle = false
-    private(set) var activeAtNanos: Int64
+    /// When its last rows came, by the monotonic clock.
+    package private(set) var activeAtNanos: Int64
 
     package init(nowNanos: Int64) { activeAtNanos = nowNanos }
 
@@ -134,6 +135,29 @@ package struct PartitionTime: Sendable {
         if !isFinished, !isIdle, nowNanos - activeAtNanos >= timeoutNanos {
             isIdle = true
         }
+    }
+}
+
+/// A source of which every partition is silent: event time goes on with the clock from where it was, so that what is open
+/// closes though no row comes any more. In steps, each an eighth of the silence or more: a day of it is some hundred ticks.
+struct SourceSilence {
+    private let from: Watermark
+    private let sinceNanos: Int64
+    private var steppedNanos: Int64 = 0
+
+    init(from: Watermark, sinceNanos: Int64) {
+        self.from = from
+        self.sinceNanos = sinceNanos
+    }
+
+    /// How far event time is now; nil: not a step further. Before any row there is no event time.
+    mutating func advance(nowNanos: Int64) -> Watermark? {
+        let silence = nowNanos - sinceNanos
+        guard from > .start, silence > steppedNanos, silence - steppedNanos >= steppedNanos / 8 else { return nil }
+        steppedNanos = silence
+        let (moved, overflow) = from.addingReportingOverflow(silence / 1_000)
+        // Only the end of all partitions is the end.
+        return overflow ? .end - 1 : min(moved, .end - 1)
     }
 }
 

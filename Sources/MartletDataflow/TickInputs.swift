@@ -24,6 +24,17 @@ package struct TickInputs: Equatable, Sendable {
         }
     }
 
+    /// A source that was silent altogether, and how far the clock has moved its event time.
+    package struct Advance: Equatable, Sendable {
+        package var source: Int
+        package var watermark: Watermark
+
+        package init(source: Int, watermark: Watermark) {
+            self.source = source
+            self.watermark = watermark
+        }
+    }
+
     package var tick: UInt64
     /// The wall clock of the tick, microseconds since 1970.
     package var wallMicros: Int64
@@ -31,8 +42,11 @@ package struct TickInputs: Equatable, Sendable {
     package var partitionCounts: [Int]
     /// In the order of sources, then partitions, each once.
     package var partitions: [Partition]
+    /// In the order of sources, each once.
+    package var advances: [Advance]
 
-    package init(tick: UInt64, wallMicros: Int64, partitionCounts: [Int], partitions: [Partition]) {
+    package init(tick: UInt64, wallMicros: Int64, partitionCounts: [Int], partitions: [Partition], advances: [Advance] = []) {
+        self.advances = advances
         self.tick = tick
         self.wallMicros = wallMicros
         self.partitionCounts = partitionCounts
@@ -43,11 +57,13 @@ package struct TickInputs: Equatable, Sendable {
 /// As bytes (docs/formats/checkpoint.md): a dozen for a tick that took nothing, up to ten more for each partition named.
 extension TickInputs {
     private static let version: UInt8 = 1
+    /// With advances behind the partitions.
+    private static let advancingVersion: UInt8 = 2
     private static let sourcesMax = 1 << 16
     private static let partitionsMax = 1 << 24
 
     package func encode() -> [UInt8] {
-        var bytes: [UInt8] = [TickInputs.version]
+        var bytes: [UInt8] = [advances.isEmpty ? TickInputs.version : TickInputs.advancingVersion]
         TickInputs.append(tick, to: &bytes)
         TickInputs.append(signed: wallMicros, to: &bytes)
         TickInputs.append(UInt64(partitionCounts.count), to: &bytes)
@@ -67,6 +83,13 @@ extension TickInputs {
             TickInputs.append(UInt64(number - next) << 2 | flags, to: &bytes)
             TickInputs.append(signed: partition.position, to: &bytes)
             next = number + 1
+        }
+        if !advances.isEmpty {
+            TickInputs.append(UInt64(advances.count), to: &bytes)
+            for advance in advances {
+                TickInputs.append(UInt64(advance.source), to: &bytes)
+                TickInputs.append(signed: advance.watermark, to: &bytes)
+            }
         }
         return bytes
     }
@@ -88,8 +111,8 @@ extension TickInputs {
 
     private init(from reader: inout ByteReader) throws {
         let version = try reader.readUInt8()
-        guard version == TickInputs.version else {
-            throw StateError("tick record of version \(version); this program reads version \(TickInputs.version)")
+        guard version == TickInputs.version || version == TickInputs.advancingVersion else {
+            throw StateError("tick record of version \(version); this program reads versions up to \(TickInputs.advancingVersion)")
         }
         tick = try reader.readVarUInt64()
         wallMicros = try reader.readVarInt64()
@@ -121,6 +144,15 @@ extension TickInputs {
                 Partition(
                     source: source, partition: number - first, position: position, isFinished: word & 1 != 0, isIdle: word & 2 != 0))
             next = number + 1
+        }
+        advances = []
+        guard version == TickInputs.advancingVersion else { return }
+        for _ in 0..<(try reader.readVarUInt64()) {
+            let source = try reader.readVarUInt64()
+            guard source < sources, advances.last.map({ $0.source < Int(source) }) ?? true else {
+                throw StateError("tick record: a source that is not there")
+            }
+            advances.append(Advance(source: Int(source), watermark: try reader.readVarInt64()))
         }
     }
 

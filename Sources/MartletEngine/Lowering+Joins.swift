@@ -17,6 +17,7 @@ extension Lowering {
             return
         }
         let lateness = Lowering.sum(lowered.lateness, watermark.delay)
+        keepUpdatesWhole(&lowered, LateUpdates.Judge(time: time, allowedLateness: lateness, shape: nil), view: view)
         lowered.node = graph.addOperator("refuse late rows", inputs: [lowered.node]) {
             AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
         }
@@ -24,6 +25,13 @@ extension Lowering {
         let (own, slack) = (lowered.lateness, max(lateness, lowered.lateness))
         lowered.watermarks = Dictionary(uniqueKeysWithValues: lowered.watermarks.map { ($0.key, $0.value.later(by: $0.key == time ? own : slack)) })
         lowered.lateness = 0
+    }
+
+    /// In front of what refuses rows one by one: changes of a table are late as a whole, by its key.
+    mutating func keepUpdatesWhole(_ lowered: inout Lowered, _ judge: LateUpdates.Judge, view: Int) {
+        guard lowered.isKeyed else { return }
+        lowered.isKeyed = false
+        lowered.node = graph.addOperator("keep updates whole", inputs: [lowered.node]) { LateUpdates(judge, view: view, context: $0) }
     }
 
     mutating func lowerJoin(

@@ -187,11 +187,22 @@ extension Lowering {
         return project(framed, own + results, over.fields, view: view)
     }
 
+    /// Rows for sessions: those without a time are in none, and are refused like late ones or, where nothing is, dropped.
+    mutating func admitTimed(_ lowered: inout Lowered, time: Int, view: Int) throws(SQLError) {
+        let isJudged = lowered.isSourceRows && lowered.watermarks[time] != nil
+        admit(&lowered, time: time, view: view)
+        if isJudged { return }
+        let hasTime = Expression.not(.isNull(.column(time, lowered.fields[time].type)))
+        lowered.node = graph.addOperator("filter", inputs: [lowered.node]) { (context) throws(SQLError) in
+            try Filter(hasTime, view: view, countsSourceRows: false, context: context)
+        }
+    }
+
     mutating func lowerSession(
         _ input: Plan, time: Int, _ session: SessionWindow, _ fields: [Field], view: Int, onClose: Bool
     ) throws(SQLError) -> Lowered {
         var below = try lower(input, view: view, onClose: onClose)
-        admit(&below, time: time, view: view)
+        try admitTimed(&below, time: time, view: view)
         // In a query that is answered once nothing is final before its end.
         let watermark = below.watermarks[time]
         if onClose, watermark == nil { throw SQLError(.featureNotSupported, "SESSION needs a column with a watermark") }

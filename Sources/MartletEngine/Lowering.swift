@@ -30,6 +30,8 @@ struct Lowered {
     var lateness: Int64
     /// What changes in a tick is said once, with weights of 1 and −1, and rows of one content come and go at one shard.
     var isNet = false
+    /// The rows are changes of a table with a key, each beside its row of the table.
+    var isKeyed = false
 }
 
 /// Plans → graph. One lowering per pipeline: sources and materialized views are shared by all that read them.
@@ -48,6 +50,8 @@ struct Lowering {
     /// Constant rows come on every shard, for joins that stay where their other rows are.
     var repeatsConstants = false
     private var inputs: [String: Lowered] = [:]
+    /// Of the inputs whose changes are judged by key.
+    private var keyed: [String: TableInput] = [:]
     /// Of views and sinks that are yet to be added.
     private var ordinals: [String: [Int]] = [:]
 
@@ -76,7 +80,10 @@ struct Lowering {
                 node: graph.addSource(definition.name), definition: definition, columns: columns)
         }
         self.sources = entries
-        for input in inputs {
+        for (relation, input) in inputs.enumerated() {
+            if input.eventTime != nil, !input.key.isEmpty {
+                keyed[input.name] = TableInput(relation: relation, key: input.key, keepsLate: input.keepsLate)
+            }
             self.inputs[input.name] = Lowered(
                 node: graph.addRelation(input.name, isDriven: input.isDriven), fields: [],
                 watermarks: input.eventTime.map { [$0: ColumnWatermark(delay: 0, isExclusive: false)] } ?? input.watermarks,
@@ -261,7 +268,11 @@ struct Lowering {
         lowered.fields = fields
         if lowered.isSourceRows {
             let columns = Array(fields.indices)
-            lowered.node = graph.addOperator(name, inputs: [lowered.node]) { ViewEntry(columns: columns, view: view, context: $0) }
+            let table = keyed[name]
+            lowered.isKeyed = table != nil
+            lowered.node = graph.addOperator(name, inputs: [lowered.node]) {
+                ViewEntry(columns: columns, table: table, view: view, context: $0)
+            }
         }
         return lowered
     }
@@ -299,6 +310,7 @@ struct Lowering {
         let lateness = counts ? lowered.lateness : 0
         // Rows of windows lie behind the watermark by more than lateness; and it says nothing of other columns.
         let slack = lowered.watermarks[time].map { Lowering.sum($0.delay, lateness) } ?? .max
+        if counts { keepUpdatesWhole(&lowered, LateUpdates.Judge(time: time, allowedLateness: slack, shape: shape), view: view) }
         let timeType = fields[time].type
         lowered.isNet = false
         lowered.node = graph.addOperator("window", inputs: [lowered.node]) {
@@ -490,7 +502,7 @@ extension Lowering {
 
         let before = (graph, standing)
         var below = try lower(rows, view: view, onClose: true)
-        admit(&below, time: time, view: view)
+        try admitTimed(&below, time: time, view: view)
         guard below.isAppendOnly, let watermark = below.watermarks[time] else {
             (graph, standing) = before
             return nil
@@ -542,6 +554,7 @@ extension Lowering {
         }
         if refusesLate, let (time, watermark) = timed {
             let lateness = Lowering.sum(below.lateness, watermark.delay)
+            keepUpdatesWhole(&projected, LateUpdates.Judge(time: time, allowedLateness: lateness, shape: nil), view: view)
             projected.node = graph.addOperator("refuse late rows", inputs: [projected.node]) {
                 AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
             }

@@ -6,11 +6,15 @@ internal import MartletSQL
 /// What a circuit refused in a tick, as far as one source is concerned.
 struct Refusals {
     var late: [LateRow] = []
+    /// Of a table that its connector is the source of: changes that came too late.
+    var changes: [LateChange] = []
+    /// Of such changes: where the columns of the table's records stand.
+    var given: [Int] = []
     var letters: [DeadLetter] = []
     /// The circuit's views, by the ordinals that rows and letters have.
     var views: [String]
 
-    var isEmpty: Bool { late.isEmpty && letters.isEmpty }
+    var isEmpty: Bool { late.isEmpty && changes.isEmpty && letters.isEmpty }
 }
 
 /// Late table and dead letters of a source: append-only relations that fill as it is read. Their rows are written to their
@@ -63,6 +67,7 @@ final class SourceSides {
         var collected = Collected()
         if let late {
             for group in groups(refused.late) { add(try lateBatch(group, refused.views, reread: reread), late, pool, to: &collected) }
+            if !refused.changes.isEmpty { add(lateBatch(refused), late, pool, to: &collected) }
         }
         if let dead, !refused.letters.isEmpty { add(deadBatch(refused.letters, refused.views), dead, pool, to: &collected) }
         return collected
@@ -95,7 +100,9 @@ final class SourceSides {
     ) throws(SQLError) -> Batch {
         let block = rows[0].block
         var batch = try reread(block, rows.map(\.blockRow))
-        let timeType = source.lateFields[source.columns.count + 2].type
+        // The source may have got columns since.
+        batch.columns = Array(batch.columns.prefix(source.lateColumns.count))
+        let timeType = source.lateFields[source.lateColumns.count + 2].type
         let lateFor = Column(.text, capacity: rows.count)
         let lateBy = Column(.interval, capacity: rows.count)
         let watermark = Column(timeType, capacity: rows.count)
@@ -114,6 +121,23 @@ final class SourceSides {
         }
         batch.columns += [lateFor, lateBy, watermark, partition, offset, ingested, operation]
         return batch
+    }
+
+    /// The table's columns that its records have; what came of which record is not known any more.
+    private func lateBatch(_ refused: Refusals) -> Batch {
+        let columns = source.lateFields.map { Column($0.type, capacity: refused.changes.count) }
+        let timeType = source.lateFields[source.lateColumns.count + 2].type
+        for change in refused.changes {
+            let given = refused.given.map { change.rows.columns[$0].value(at: change.row) }
+            let row = given + [
+                .text(refused.views[change.view]),
+                .interval(Interval(months: 0, days: 0, micros: change.watermark &- change.eventTime)),
+                timeType == .timestamptz ? .timestamptz(change.watermark) : .timestamp(change.watermark),
+                .null, .null, .null, .text(change.isRemoval ? "delete" : "insert"),
+            ]
+            for (column, value) in zip(columns, row) { column.append(value) }
+        }
+        return Batch(count: refused.changes.count, columns: columns)
     }
 
     private func deadBatch(_ letters: [DeadLetter], _ views: [String]) -> Batch {

@@ -195,26 +195,26 @@ struct ReplayTests {
 
     @Test("a tick record is small, and is what it was or nothing")
     func records() throws {
-        func inputs(_ named: Range<Int>) -> TickInputs {
+        func inputs(_ named: Range<Int>, advanced: [Int] = []) -> TickInputs {
             TickInputs(
                 tick: 1 << 40, wallMicros: 1_767_225_600_000_000, partitionCounts: [4, 0, 12],
                 partitions: named.map {
                     TickInputs.Partition(
                         source: $0 < 4 ? 0 : 2, partition: $0 < 4 ? $0 : $0 - 4, position: 1 << 50 + Int64($0), isFinished: $0 % 3 == 0,
                         isIdle: $0 % 2 == 0)
-                })
+                }, advances: advanced.map { TickInputs.Advance(source: $0, watermark: 1_767_225_600_000_000 - Int64($0)) })
         }
         #expect(inputs(0..<0).encode().count <= 24)
         #expect(inputs(0..<16).encode().count < 180)
-        for named in [0..<0, 0..<16, 3..<5, 15..<16] {
-            let bytes = inputs(named).encode()
-            #expect(try TickInputs(decoding: bytes) == inputs(named))
+        for (named, advanced) in [(0..<0, []), (0..<16, []), (3..<5, [0]), (15..<16, [0, 2])] {
+            let bytes = inputs(named, advanced: advanced).encode()
+            #expect(try TickInputs(decoding: bytes) == inputs(named, advanced: advanced))
             for count in bytes.indices { #expect(throws: StateError.self) { try TickInputs(decoding: Array(bytes[..<count])) } }
             #expect(throws: StateError.self) { try TickInputs(decoding: bytes + [0]) }
         }
         var random = SplitMix64(seed: 5)
         for _ in 0..<20_000 {
-            var bytes = inputs(0..<16).encode()
+            var bytes = inputs(0..<16, advanced: [1]).encode()
             for _ in 0...random.below(4) { bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next()) }
             if let read = try? TickInputs(decoding: bytes) { #expect(try TickInputs(decoding: read.encode()) == read) }
         }

@@ -56,6 +56,23 @@ struct ConstraintTests {
         #expect(again.run("INSERT INTO t (v) VALUES (4) RETURNING id") == "4")
     }
 
+    @Test("what setval or RESTART IDENTITY has set is there after a restart, though no row came behind it")
+    func numbersThatWereSet() throws {
+        let database = try DatabaseHarness()
+        let beginning = try database.saved()
+        database.run("CREATE TABLE t (id SERIAL PRIMARY KEY, v INT); INSERT INTO t (v) VALUES (1), (2)")
+        func next(_ database: DatabaseHarness) throws -> String {
+            let again = try DatabaseHarness.broughtBack(beginning, database.records)
+            return again.run("INSERT INTO t (v) VALUES (4) RETURNING id")
+        }
+        #expect(database.run("SELECT setval('t_id_seq', 100)") == "100")
+        #expect(try next(database) == "101")
+        #expect(database.run("SELECT setval('t_id_seq', 50, false)") == "50")
+        #expect(try next(database) == "50")
+        database.run("DELETE FROM t; TRUNCATE t RESTART IDENTITY")
+        #expect(try next(database) == "1")
+    }
+
     @Test("a saved state says how far the numbers of rows are")
     func numbersAreSaved() throws {
         let database = try DatabaseHarness()

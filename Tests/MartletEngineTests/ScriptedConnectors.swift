@@ -17,6 +17,10 @@ final class ScriptedConnectors: ConnectorProvider {
     var areReadOnce = false
     /// Sources have nothing for the moment.
     var areSilent = false
+    /// More may come behind the last row, though nothing does.
+    var staysOpen = false
+    /// Reading this row is an error.
+    var failsAt: Int?
     private(set) var sinks: [String: KeptRows] = [:]
     /// By source: how often it was opened by name.
     private(set) var opened: [String: Int] = [:]
@@ -27,8 +31,7 @@ final class ScriptedConnectors: ConnectorProvider {
         opened[definition.name, default: 0] += 1
         return (scripts[definition.name] ?? []).enumerated().map {
             ScriptedSource(
-                $1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets, isReadOnce: areReadOnce,
-                isSilent: { [unowned self] in areSilent })
+                $1, source: ordinal, partition: $0, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets, isReadOnce: areReadOnce, self)
         }
     }
 
@@ -103,14 +106,14 @@ private final class ScriptedSource: SourcePartition {
     private let rowsPerPoll: Int
     private let forgets: Bool
     private let isReadOnce: Bool
-    private let isSilent: () -> Bool
+    private unowned let connectors: ScriptedConnectors
     private var next = 0
 
     init(
         _ rows: [ScriptedRow], source: Int, partition: Int, columns: [Int], rowsPerPoll: Int, forgets: Bool, isReadOnce: Bool,
-        isSilent: @escaping () -> Bool
+        _ connectors: ScriptedConnectors
     ) {
-        self.isSilent = isSilent
+        self.connectors = connectors
         self.forgets = forgets
         self.isReadOnce = isReadOnce
         self.rows = rows
@@ -127,7 +130,7 @@ private final class ScriptedSource: SourcePartition {
     func reopened(columns: [Int], at start: Int64?) throws(SQLError) -> (any SourcePartition)? {
         guard !isReadOnce else { return nil }
         return ScriptedSource(
-            rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets, isReadOnce: false, isSilent: isSilent)
+            rows, source: source, partition: partition, columns: columns, rowsPerPoll: rowsPerPoll, forgets: forgets, isReadOnce: false, connectors)
     }
 
     func isKept(from position: Int64) -> Bool { !forgets }
@@ -145,9 +148,12 @@ private final class ScriptedSource: SourcePartition {
     }
 
     func poll(bytes: Int, rows limit: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
-        if isSilent() { return .idle }
-        deliver(min(next + min(rowsPerPoll, limit), rows.count), into: receiver)
-        return next == rows.count ? .finished : .progressed
+        if connectors.areSilent { return .idle }
+        let end = min(next + min(rowsPerPoll, limit), rows.count)
+        if let bad = connectors.failsAt, (next..<end).contains(bad) { throw SQLError(.internalError, "the broker is away for a moment") }
+        if connectors.staysOpen, next == end { return .idle }
+        deliver(end, into: receiver)
+        return next == rows.count && !connectors.staysOpen ? .finished : .progressed
     }
 
     private func deliver(_ end: Int, into receiver: any RecordReceiver) {

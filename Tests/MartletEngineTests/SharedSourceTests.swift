@@ -101,6 +101,33 @@ struct SharedSourceTests {
         #expect(back.sorted("SELECT key, value FROM d") == database.sorted("SELECT key, value FROM d"))
     }
 
+    @Test("a late table keeps its columns while its source gets others, also after a restart")
+    func lateColumns() throws {
+        let database = try harness()
+        let beginning = try database.saved()
+        database.run(
+            """
+            CREATE SOURCE s (ts TIMESTAMPTZ, key BIGINT, value BIGINT, WATERMARK FOR ts AS ts - INTERVAL '2 seconds')
+            WITH (connector = 'file', path = 'x', late_table = 'late') FORMAT PLAIN ENCODE JSON
+            """)
+        #expect(database.run("ALTER SOURCE s ADD COLUMN id BIGINT") == "ALTER SOURCE")
+        database.run("CREATE MATERIALIZED VIEW w AS \(Self.windows); CREATE MATERIALIZED VIEW ids AS SELECT count(id) AS n FROM s")
+        ticks(database, 30)
+        #expect(database.run("ALTER SOURCE s RENAME COLUMN value TO v; ALTER SOURCE s DROP COLUMN key") == "ALTER SOURCE\nALTER SOURCE")
+        ticks(database, 60)
+        let shown = "SELECT key, value, late_for, partition, \"offset\" FROM late"
+        let late = Self.rows.enumerated().flatMap { partition, rows in
+            rows.enumerated().filter { $0.offset % 10 == 9 && $0.element.time != nil && $0.offset > 9 }.map { at, row in
+                "\(row.key ?? 0) \(row.value ?? 0) w \(partition) \(at)"
+            }
+        }
+        #expect(database.sorted(shown) == late.sorted().joined(separator: "\n"))
+        #expect(database.run("SELECT n FROM ids") == "70")
+        #expect(database.run("SELECT reason_code, count(*) FROM s_dlq GROUP BY 1") == "null_event_time 10")
+        let back = try DatabaseHarness.broughtBack(beginning, database.records, scripts: ["s": Self.rows])
+        #expect(back.sorted(shown) == database.sorted(shown))
+    }
+
     @Test("a source that is renamed is read on, and its dead letters stay where they are, also after a restart")
     func renamed() throws {
         let database = try harness()

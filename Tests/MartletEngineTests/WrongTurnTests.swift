@@ -197,4 +197,74 @@ struct WrongTurnTests {
         #expect(states.last == [])
         #expect(!states.contains { $0.contains("4") })
     }
+
+    // MARK: Of a database
+
+    /// The only row is at 100, its session ends at 110; the watermark of the row is 99.
+    @Test("a single-event session closes when its source is idle", arguments: [1, 2])
+    func lonelySession(shards: Int) throws {
+        let database = try DatabaseHarness(shards: shards)
+        database.connectors.scripts["s"] = [[row(1, at: 100)], []]
+        database.connectors.staysOpen = true
+        let beginning = try database.saved()
+        database.run(
+            """
+            CREATE SOURCE s (\(ScriptedConnectors.declaration), WATERMARK FOR ts AS ts - INTERVAL '1 second')
+            WITH (connector = 'file', path = 'x', idle_timeout = '2 seconds') FORMAT PLAIN ENCODE JSON
+            """)
+        database.run("CREATE MATERIALIZED VIEW k AS \(counts.replacing("a PARTITION", with: "s PARTITION")) EMIT ON WINDOW CLOSE")
+        func pass(_ seconds: Int) {
+            for _ in 0..<seconds {
+                database.clock.advance(nanos: 1_000_000_000)
+                database.tick()
+            }
+        }
+        let shown = "SELECT extract(epoch FROM window_start)::int, extract(epoch FROM window_end)::int, n FROM k"
+        pass(8)
+        #expect(database.run(shown) == "")
+        pass(8)
+        #expect(database.run(shown) == "100 110 1")
+        let recorded = database.records.count
+        pass(3_600)
+        #expect(database.records.count - recorded < 60, "an hour of silence is a few ticks")
+        let again = try DatabaseHarness.broughtBack(beginning, database.records, shards: shards, scripts: ["s": [[row(1, at: 100)], []]])
+        #expect(again.run(shown) == "100 110 1")
+    }
+
+    @Test("a consumer loop that meets an error for a moment commits nothing past it")
+    func transientError() throws {
+        let rows = [(0..<20).map { row($0, at: $0) }]
+        let database = try DatabaseHarness()
+        database.connectors.scripts["s"] = rows
+        database.connectors.failsAt = 7
+        let beginning = try database.saved()
+        database.run(
+            """
+            CREATE SOURCE s (\(ScriptedConnectors.declaration)) WITH (connector = 'file', path = 'x') FORMAT PLAIN ENCODE JSON;
+            CREATE MATERIALIZED VIEW k AS SELECT count(*) AS n, sum(id) AS s FROM s
+            """)
+        for _ in 0..<30 { database.tick() }
+        #expect(database.run("SELECT * FROM k") == "7 21")
+        let again = try DatabaseHarness.broughtBack(beginning, database.records, scripts: ["s": rows])
+        for _ in 0..<30 { again.tick() }
+        #expect(again.run("SELECT * FROM k") == "20 190")
+    }
+
+    @Test("a late upsert does not delete: what its window was closed with stays", arguments: [1, 2])
+    func lateUpsert(shards: Int) throws {
+        let database = try DatabaseHarness(shards: shards)
+        // A connector's records: the second of id 1 and that of id 3 come when the window is closed.
+        database.connectors.scripts["t"] = [[row(1, at: 1, value: 1), row(2, at: 40, value: 2), row(1, at: 3, value: 100), row(3, at: 4, value: 3)]]
+        database.run(
+            """
+            CREATE TABLE t (\(ScriptedConnectors.declaration), PRIMARY KEY (id), WATERMARK FOR ts AS ts - INTERVAL '5 seconds')
+            WITH (connector = 'file', path = 'x') FORMAT PLAIN ENCODE JSON
+            """)
+        let sums = "SELECT window_start, count(*) AS n, sum(value) AS s FROM TUMBLE(t, ts, INTERVAL '10 seconds') GROUP BY window_start"
+        database.run("CREATE MATERIALIZED VIEW k AS \(sums) EMIT ON WINDOW CLOSE; CREATE MATERIALIZED VIEW live AS \(sums)")
+        for _ in 0..<20 { database.tick() }
+        #expect(database.run("SELECT id, value FROM t ORDER BY id") == "1 100\n2 2\n3 3")
+        #expect(database.run("SELECT n, s FROM k") == "1 1")
+        #expect(database.run("SELECT n, s FROM live ORDER BY window_start") == "1 1\n1 2")
+    }
 }

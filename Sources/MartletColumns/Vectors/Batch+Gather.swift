@@ -1,7 +1,7 @@
 package import MartletCore
 
 extension Batch {
-    /// The rows named by `selection`, with their weights, watermarks and origins.
+    /// The rows named by `selection`, with their weights, watermarks, origins and table's rows.
     package func gather(_ selection: Selection) -> Batch {
         var result = self
         result.count = selection.count
@@ -9,6 +9,7 @@ extension Batch {
         result.weights = weights?.gather(selection)
         result.watermarks = watermarks?.gather(selection)
         result.origins = origins?.gather(selection)
+        result.tableRows?.columns = tableRows?.columns.map { $0.gather(selection) } ?? []
         return result
     }
 
@@ -29,6 +30,7 @@ extension Batch {
         result.columns = columns.map { $0.slice(start, count) }
         result.weights = weights?.slice(start, count)
         result.watermarks = watermarks?.slice(start, count)
+        result.tableRows?.columns = tableRows?.columns.map { $0.slice(start, count) } ?? []
         result.origins = origins?.gather(selection)
         return result
     }

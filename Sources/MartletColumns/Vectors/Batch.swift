@@ -70,6 +70,25 @@ package final class Selection: @unchecked Sendable {
     deinit { indexes.deallocate() }
 }
 
+/// Rows of a keyed table, as many as the batch has beside which they stand.
+package struct TableRows: Sendable {
+    /// Which of the relations that are fed it is.
+    package let relation: Int
+    /// The key's columns, or all of the table's.
+    package var columns: [Column]
+    /// Which of them are the key.
+    package let key: [Int]
+    /// The columns are all of the table's, so that late rows can be kept.
+    package let isWhole: Bool
+
+    package init(relation: Int, columns: [Column], key: [Int], isWhole: Bool) {
+        self.relation = relation
+        self.columns = columns
+        self.key = key
+        self.isWhole = isWhole
+    }
+}
+
 /// Rows, column by column.
 package struct Batch: Sendable {
     package var count: Int
@@ -80,6 +99,8 @@ package struct Batch: Sendable {
     /// nil where nothing can be late.
     package var watermarks: Column?
     package var origins: RowOrigins?
+    /// Of changes of a keyed table, until they are judged: the rows as the table has them, however they were projected.
+    package var tableRows: TableRows?
 
     package init(count: Int, columns: [Column], weights: Column? = nil, watermarks: Column? = nil, origins: RowOrigins? = nil) {
         self.count = count

@@ -14,6 +14,7 @@ final class TopicRows {
     private let partition: Int32
     private let place: String
     private let clock: any Clock
+    private let columns: [Int]
     private let layout: ColumnLayout
     private let parser: RecordParser
     private let limits = ParseLimits()
@@ -35,6 +36,7 @@ final class TopicRows {
         self.partition = partition
         self.place = place
         self.clock = clock
+        self.columns = columns
         layout = ColumnLayout(definition, columns)
         parser = try RecordParser(headless: definition, schema: layout.schema, limits: limits)
         changes = try ChangeRows(definition, columns, layout, place: place, limits: limits)
@@ -145,7 +147,13 @@ final class TopicRows {
 
     /// Rows with all columns, of records that made rows before.
     func reread(_ records: [Record], block: OriginBlock) throws(SQLError) -> Batch {
-        let layout = ColumnLayout(definition, Array(definition.columns.indices))
+        try Reread.rows(records.count, definition, wanted: columns) { (places, isWhole) throws(SQLError) in
+            let layout = ColumnLayout(definition, isWhole ? Array(definition.columns.indices) : columns)
+            return try reread(places.map { records[$0] }, block, layout)
+        }
+    }
+
+    private func reread(_ records: [Record], _ block: OriginBlock, _ layout: ColumnLayout) throws(SQLError) -> Batch {
         let parser = try RecordParser(headless: definition, schema: layout.schema, limits: limits)
         let columns = layout.schema.makeColumns(rows: records.count)
         let origins = OriginBlock(

@@ -5,11 +5,14 @@ package import MartletState
 /// Counts the rows that enter a view, and passes on the columns that it reads.
 package final class ViewEntry: StatelessOperator {
     private let columns: [Int]
+    private let table: TableInput?
     private let view: Int
     private let context: ShardContext
 
-    package init(columns: [Int], view: Int, context: ShardContext) {
+    /// - Parameter table: the rows are changes of a keyed table, which are judged by key.
+    package init(columns: [Int], table: TableInput? = nil, view: Int, context: ShardContext) {
         self.columns = columns
+        self.table = table
         self.view = view
         self.context = context
     }
@@ -18,7 +21,27 @@ package final class ViewEntry: StatelessOperator {
         context.counters[view].rowsIn += UInt64(batch.count)
         var narrowed = batch
         narrowed.columns = columns.map { batch.columns[$0] }
+        if let table {
+            let kept = table.keepsLate ? batch.columns : table.key.map { batch.columns[$0] }
+            narrowed.tableRows = TableRows(
+                relation: table.relation, columns: kept, key: table.keepsLate ? table.key : Array(table.key.indices), isWhole: table.keepsLate)
+        }
         output.emit(narrowed)
+    }
+}
+
+/// A keyed table whose changes a view reads and judges by event time.
+package struct TableInput: Sendable {
+    /// Which of the graph's relations it is.
+    package var relation: Int
+    package var key: [Int]
+    /// Late rows are wanted with all their columns.
+    package var keepsLate: Bool
+
+    package init(relation: Int, key: [Int], keepsLate: Bool) {
+        self.relation = relation
+        self.key = key
+        self.keepsLate = keepsLate
     }
 }
 
@@ -34,7 +57,9 @@ package final class ViewExit: StatelessOperator {
 
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
         context.counters[view].counted += UInt64(batch.count)
-        output.emit(batch)
+        var counted = batch
+        counted.tableRows = nil
+        output.emit(counted)
     }
 }
 

@@ -70,7 +70,9 @@ package final class WindowExpand: StatelessOperator {
             startColumn.int64s[at] = starts[at]
             endColumn.int64s[at] = ends[at]
         }
-        var expanded = batch.gather(selection)
+        var judged = batch
+        judged.tableRows = nil
+        var expanded = judged.gather(selection)
         expanded.columns += [startColumn, endColumn]
         output.emit(expanded)
     }

@@ -38,7 +38,8 @@ struct Backfill {
             while left > 0, inputs[input].head < inputs[input].batches.count {
                 let batch = inputs[input].batches[inputs[input].head]
                 let start = inputs[input].taken
-                let count = min(left, batch.count - start)
+                // What a statement did to a table's rows is judged as one.
+                let count = batch.weights == nil ? min(left, batch.count - start) : batch.count
                 piece.append((input, start == 0 && count == batch.count ? batch : batch.slice(start, count)))
                 left -= count
                 inputs[input].taken += count

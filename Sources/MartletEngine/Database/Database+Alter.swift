@@ -66,7 +66,7 @@ extension Database {
                 try reshape(object, dropping: ordinal, adding: nil, &building)
             case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull: try alterRules(change, &object, &building)
             }
-            building.catalog.sql.remove(object.objectKind, named: name)
+            // By its name, which stays, so that what stands beside it (dead letters, late rows) does too.
             building.catalog.put(object)
             building.catalog.sql.replace(object.entry)
             name = object.name

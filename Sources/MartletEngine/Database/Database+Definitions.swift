@@ -382,7 +382,11 @@ extension Database {
             if let view = unit.views.first(where: { $0.id == object.id }) { return PipelineInput(name: name, view.tap) }
         }
         var input = PipelineInput(name: name, isAppendOnly: object.isAppendOnly, isDriven: true)
-        if let watermark = object.table?.watermark { input.eventTime = layout.column(at: watermark.column) }
+        if let watermark = object.table?.watermark {
+            input.eventTime = layout.column(at: watermark.column)
+            if !object.isAppendOnly { input.key = object.key.compactMap { layout.column(at: $0) } }
+            input.keepsLate = object.source?.lateTable != nil
+        }
         return input
     }
 

@@ -126,6 +126,13 @@ extension Database {
 
     /// What a unit refused of its sources' rows becomes rows of their late tables and dead letters.
     func keepRefused(by unit: RunningUnit, _ report: TickReport, _ work: inout Work, _ done: inout UnitWork) throws(SQLError) {
+        for (ordinal, relation) in unit.inputs.enumerated() where !report.lateChanges.isEmpty {
+            guard let shared = sources[relation], let table = catalog.objects[relation]?.table else { continue }
+            var refused = Refusals(views: unit.viewNames(catalog))
+            refused.changes = report.lateChanges.filter { $0.rows.relation == unit.pipeline.firstInput + ordinal }
+            refused.given = table.columns.indices.filter { table.columns[$0].generated == nil }
+            try keep(refused, of: shared, &work, &done)
+        }
         guard !report.lateRows.isEmpty || !report.deadLetters.isEmpty else { return }
         for source in unit.sources {
             guard let shared = sources[source.id] else { continue }

@@ -194,7 +194,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             enterCarried(&work)
             for (request, ticket) in requests { carryOut(request, ticket, &work) }
             // Whoever drew a number for a row that has just entered did so before.
-            if !work.changes.isEmpty { work.events += identities.takeMoved().map { .drawn($0.table, last: $0.last) } }
+            if !work.changes.isEmpty { keepNumbers(&work) }
         }
         var done = try stepUnits(&work, replayed)
         for (table, batch) in work.expired { work.changes[table, default: []].insert(batch, at: 0) }
@@ -218,6 +218,9 @@ package final class Database: TickMachine, @unchecked Sendable {
     private func carryOut(_ request: Request, _ ticket: Ticket, _ work: inout Work) {
         switch request {
         case .flush: flushes.append(ticket)
+        case .keepNumbers:
+            keepNumbers(&work)
+            work.answers.append((ticket, .done(Answer(tick: work.tick))))
         case .abandon(let abandoned): work.answers.append((ticket, .done(abandon(abandoned, &work))))
         case .write(let writes): work.answers.append((ticket, enter(writes, &work)))
         case .define(let text):
@@ -233,6 +236,10 @@ package final class Database: TickMachine, @unchecked Sendable {
                 work.answers.append((ticket, .refused(error)))
             }
         }
+    }
+
+    private func keepNumbers(_ work: inout Work) {
+        work.events += identities.takeMoved().map { .drawn($0.table, last: $0.last) }
     }
 
     /// What feeds made in the tick before.
@@ -269,8 +276,7 @@ package final class Database: TickMachine, @unchecked Sendable {
         if let refusal { return refusal }
         for (table, judged) in staged {
             table.enter(judged, tick: work.tick)
-            if let removed = judged.removed { work.changes[table.id, default: []].append(removed.weighted(-1)) }
-            if let inserted = judged.inserted { work.changes[table.id, default: []].append(inserted) }
+            for batch in judged.changes(together: table.isJudgedByKey) { work.changes[table.id, default: []].append(batch) }
         }
         return .done(Answer(tick: work.tick))
     }

@@ -58,6 +58,21 @@ final class Identities: Sendable {
     }
 }
 
+extension Database {
+    /// Returns once what counters were set to is durable: a row may never come. For a session's thread.
+    func keepNumbers(_ limits: StatementLimits) throws(SQLError) {
+        let ticket = Ticket(surroundings.makeSignal())
+        queue.put(.keepNumbers, ticket)
+        surroundings.wake()
+        while true {
+            try limits.check()
+            guard let verdict = ticket.wait(timeoutNanos: 20_000_000, while: { limits.reason == nil }) else { continue }
+            if case .refused(let error) = verdict { throw error }
+            return
+        }
+    }
+}
+
 /// The numbers that a session has drawn: what `currval` and `lastval` answer. Any thread.
 final class DrawnNumbers: Sendable {
     private let state = Mutex<(byTable: [RelationID: Int64], last: RelationID?)>(([:], nil))

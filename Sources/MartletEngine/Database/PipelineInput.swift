@@ -12,6 +12,10 @@ package struct PipelineInput {
     var watermarks: [Int: ColumnWatermark] = [:]
     /// Of a table with a watermark: the column; its rows carry the watermark before them and are judged like a source's.
     var eventTime: Int?
+    /// Of such a table: its key, by which changes are judged; empty: it has none, or its rows only come.
+    var key: [Int] = []
+    /// Its late rows have a table.
+    var keepsLate = false
 
     package init(name: String, isAppendOnly: Bool, isDriven: Bool) {
         self.name = name

@@ -30,6 +30,8 @@ enum Request: Sendable {
     case flush
     /// What is being filled is not to come.
     case abandon(Abandoned)
+    /// How far the counters are that number rows, which else goes with the next rows.
+    case keepNumbers
 }
 
 enum Abandoned: Sendable {
@@ -127,7 +129,7 @@ final class RequestQueue: Sendable {
                     if count > 0 { break taking }
                     count = 1
                     break taking
-                case .flush: break
+                case .flush, .keepNumbers: break
                 }
                 count += 1
             }

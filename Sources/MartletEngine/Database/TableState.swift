@@ -52,6 +52,9 @@ final class TableState {
         lookup = isKeyed ? key : Array(types.indices)
     }
 
+    /// What a statement does to a row stays together: event time decides whether it counts.
+    var isJudgedByKey: Bool { isKeyed && watermark != nil }
+
     /// Forgets what the store has by now.
     func prune(through tick: UInt64) { logs.removeAll { $0.tick <= tick } }
 
@@ -81,6 +84,16 @@ final class TableState {
         let uniques: [KeyLog]
         let removed: Batch?
         let inserted: Batch?
+
+        /// Rows that go, then rows that come; `together`: as one batch, so that both halves of an update are judged as one.
+        func changes(together: Bool) -> [Batch] {
+            guard let removed, let inserted, together else {
+                return [removed?.weighted(-1), inserted].compactMap { $0 }
+            }
+            guard var joined = Batch.joined([removed, inserted]) else { return [] }
+            joined.weights = Column(.bigint, (0..<joined.count).map { .bigint($0 < removed.count ? -1 : 1) })
+            return [joined]
+        }
     }
 
     /// Judges a write. The store's lock is held.

@@ -99,6 +99,7 @@ extension DatabaseSession {
                 let (object, table) = try self.changedTable(name, "TRUNCATE TABLE")
                 if restartsIdentity, let identity = table.columns.lazy.compactMap(\.identity).first {
                     self.database.identities.set(object.id, next: identity.start, identity)
+                    try self.database.keepNumbers(self.limits)
                 }
                 let rows = try self.snapshot(of: object)
                 for batch in rows.batches { self.current.changes[object.id, default: TableChanges()].remove(batch) }

@@ -27,6 +27,7 @@ extension Binder {
                 throw SQLError(.duplicateTable, "relation \"\(late.text)\" already exists", at: late.position)
             }
             source.lateTable = late.text
+            source.lateColumns = source.fields
             for (index, field) in source.lateFields.enumerated() where index >= columns.count && columns.contains(where: { $0.name == field.name }) {
                 throw SQLError(
                     .duplicateColumn, "the late table has a column \"\(field.name)\" of its own", at: late.namePosition,

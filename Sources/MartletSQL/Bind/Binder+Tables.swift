@@ -437,17 +437,9 @@ extension Binder {
             throw SQLError(
                 .invalidTableDefinition, "records of ENCODE \(source.encode.encoding.rawValue.uppercasedASCII) have one column", at: position)
         }
-        try checkHasNoLateTable(source, at: position)
-    }
-
-    private func checkHasNoLateTable(_ source: SourceDefinition, at position: Int) throws(SQLError) {
-        guard let late = source.lateTable else { return }
-        throw .notSupported(
-            "another column of a source whose late rows have a table", at: position, hint: "\"\(late)\" has the columns that the source had.")
     }
 
     private func checkMayGo(_ ordinal: Int, _ source: SourceDefinition, _ name: Identifier) throws(SQLError) {
-        try checkHasNoLateTable(source, at: name.position)
         if source.shown.count == 1 { throw SQLError(.invalidTableDefinition, "a source needs columns", at: name.position) }
         guard case .record(let at) = source.shown[ordinal] else { return }
         let isUsed = source.computed.contains { $0.expression.columns.contains(at) }

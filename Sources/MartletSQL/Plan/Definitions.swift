@@ -117,6 +117,8 @@ package struct SourceDefinition: Hashable, Sendable {
     package var format = RecordFormat.plain
     package var encode = EncodeDefinition(encoding: .json)
     package var lateTable: String?
+    /// The columns that it has of the source: those that the source had first, by the names that they had.
+    package var lateColumns: [Field] = []
     /// Microseconds, at least 0.
     package var allowedLateness: Int64 = 0
     /// Microseconds; nil: a silent partition holds the watermark back.
@@ -201,10 +203,10 @@ package struct SourceDefinition: Hashable, Sendable {
         Field(name: "headers", type: .jsonb), Field(name: "attempts", type: .integer), Field(name: "fingerprint", type: .text),
     ]
 
-    /// The columns of the late table: the source's own, then what is known about the lateness.
+    /// The columns of the late table: the source's own, as they were first, then what is known about the lateness.
     package var lateFields: [Field] {
         let time = watermark.map { columns[$0.column].type } ?? .timestamptz
-        return fields + [
+        return lateColumns + [
             Field(name: "late_for", type: .text), Field(name: "late_by", type: .interval), Field(name: "watermark", type: time),
             Field(name: "partition", type: .integer), Field(name: "offset", type: .bigint), Field(name: "ingested_at", type: .timestamptz),
             Field(name: "op", type: .text),

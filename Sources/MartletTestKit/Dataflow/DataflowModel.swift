@@ -67,6 +67,7 @@ package struct DataflowModel {
         let script = item.sources[source]
         var partitions = script.partitions.map { _ in Partition(activeAt: 0) }
         var total = Int64.min
+        var silence: (from: Int64, since: Int64, told: Int64)?
         for tick in log {
             for at in partitions.indices {
                 for row in tick.deliveries[source][at].rows {
@@ -106,6 +107,19 @@ package struct DataflowModel {
                 let silent = partitions.filter { !$0.isFinished }
                 let furthest = silent.map { max($0.floor, $0.newest.map { $0 - script.delay } ?? .min) }.max()
                 total = max(total, furthest ?? .min)
+            }
+            let left = partitions.filter { !$0.isFinished }
+            if left.isEmpty || left.contains(where: { !$0.isIdle }) {
+                silence = nil
+            } else {
+                // With everybody silent event time goes on with the clock, in steps of an eighth of the silence.
+                var quiet = silence ?? (total, left.map(\.activeAt).max() ?? 0, 0)
+                let long = tick.nowNanos - quiet.since
+                if quiet.from > .min, long > quiet.told, long - quiet.told >= quiet.told / 8 {
+                    quiet.told = long
+                    total = max(total, quiet.from + long / 1000)
+                }
+                silence = quiet
             }
         }
         watermarks[source] = total

@@ -12,7 +12,10 @@ TABLES = {
     "t1": [("id", "int"), ("i", "int"), ("y", "double"), ("s", "text"), ("d", "date"), ("w", "ts")],
     "t2": [("id", "int"), ("i", "int"), ("n", "bigint"), ("x", "numeric"), ("d", "date"), ("b", "bool")],
     "t3": [("id", "int"), ("i", "int"), ("k", "smallint"), ("z", "tstz"), ("v", "interval"), ("h", "time"), ("j", "jsonb"), ("a", "ints"), ("u", "bytea")],
+    "t4": [("id", "int"), ("i", "int"), ("w", "ts"), ("s", "text"), ("n", "bigint"), ("k", "smallint")],
 }
+# Tables with event time; nothing is ever late.
+WATERMARKS = {"t4": "w"}
 SQL_TYPES = {
     "int": "INT", "bigint": "BIGINT", "numeric": "NUMERIC(8,2)", "double": "DOUBLE PRECISION", "text": "TEXT", "bool": "BOOLEAN",
     "date": "DATE", "ts": "TIMESTAMP", "smallint": "SMALLINT", "tstz": "TIMESTAMPTZ", "interval": "INTERVAL", "time": "TIME", "jsonb": "JSONB",
@@ -23,9 +26,15 @@ TYPES = list(SQL_TYPES)
 WORDS = ["", "a", "ab", "B", "c%", "d_e", "été", "x y", "zz"]
 
 
-def table_definition(name):
+# The two that are asked; what only one of them can say has a text for each.
+MARTLET, POSTGRES = 0, 1
+
+
+def table_definition(name, dialect=MARTLET):
     columns = ", ".join(f"{column} {SQL_TYPES[type]}" for column, type in TABLES[name])
-    return f"CREATE TABLE {name} ({columns}, PRIMARY KEY (id))"
+    time = WATERMARKS.get(name)
+    watermark = f", WATERMARK FOR {time} AS {time} - INTERVAL '36500 days'" if time and dialect == MARTLET else ""
+    return f"CREATE TABLE {name} ({columns}, PRIMARY KEY (id){watermark})"
 
 
 class Values:
@@ -69,10 +78,6 @@ class Values:
 
     def row(self, table, id):
         return "(" + ", ".join(str(id) if name == "id" else self.literal(type) for name, type in TABLES[table]) + ")"
-
-
-# The two that are asked; what only one of them can say has a text for each.
-MARTLET, POSTGRES = 0, 1
 
 
 class Node:
@@ -165,7 +170,7 @@ class Generator:
             return self.scan()
         steps = [self.filtered, self.projected, self.joined, self.joined, self.aggregated, self.aggregated, self.combined, self.tested,
                  self.ranked, self.measured, self.limited, self.spread, self.grouped_by_sets, self.named, self.firsts, self.placed,
-                 self.beside, self.windowed, self.recent, self.nearest]
+                 self.beside, self.windowed, self.recent, self.nearest, self.in_sessions]
         return self.pick(*steps)(depth)
 
     def scan(self):
@@ -454,6 +459,46 @@ class Generator:
         if self.chance(0.5):
             keys, more = f"window_start, {self.pick(*scope[:len(types)])[0]}", [self.pick("", "")]
         return self.make(("ts", type), "SELECT window_start AS c0, ", *self.cast_call(call, type), " AS c1", *spread, *more, f" GROUP BY {keys}")
+
+    def in_sessions(self, depth):
+        """Sessions, in both spellings; PostgreSQL numbers the runs of rows between which no gap is longer."""
+        inner = self.timed(depth - 1) if self.chance(0.3) else self.clocked()
+        types, columns = self.types(inner), self.columns("r", inner)
+        time = f"c{types.index('ts')}"
+        keys = [f"c{place}" for place, type in enumerate(types) if f"c{place}" != time]
+        keys = self.random.sample(keys, min(len(keys), self.random.randrange(3)))
+        minutes = self.pick(30, 60, 90)
+        gap, listed = f"INTERVAL '{minutes} minutes'", ", ".join(keys)
+        by = f"PARTITION BY {listed}" if keys else ""
+        if self.chance(0.5):
+            before, after = " FROM SESSION((", f"){' ' + by if keys else ''}, {time}, {gap}) r"
+        else:
+            keyed = f" PARTITION BY ({listed})" if keys else ""
+            before = " FROM (WITH s AS ("
+            after = f") SELECT * FROM TABLE(SESSION(TABLE s{keyed}, DESCRIPTOR({time}), INTERVAL '{minutes}' MINUTE))) r"
+        run = f"PARTITION BY {', '.join(keys + ['run'])}"
+        own = (f" FROM (SELECT y.*, min({time}) OVER ({run}) AS window_start, max({time}) OVER ({run}) + {gap} AS window_end FROM ("
+               f"SELECT z.*, sum(fresh) OVER ({by} ORDER BY {time}) AS run FROM (SELECT x.*, CASE WHEN {time} - lag({time}) OVER ({by} ORDER BY {time}) "
+               f"<= {gap} THEN 0 ELSE 1 END AS fresh FROM (")
+        spread = [(before, own), inner, (after, f") x WHERE {time} IS NOT NULL) z) y) r")]
+        if self.chance(0.4):
+            return self.make(types + ("ts", "ts"), f"SELECT {columns}, window_start AS c{len(types)}, window_end AS c{len(types) + 1}", *spread)
+        call, type = self.aggregate(self.scope(("r", inner)) + [("window_start", "ts"), ("window_end", "ts")])
+        grouped = self.pick("window_start", "window_start, window_end", ", ".join(["window_end", *(f"r.{key}" for key in keys)]))
+        return self.make(("ts", type), f"SELECT {grouped.split(',')[0]} AS c0, ", *self.cast_call(call, type), " AS c1", *spread, f" GROUP BY {grouped}")
+
+    def clocked(self):
+        """Rows with event time."""
+        rest = self.random.sample([("i", "int"), ("s", "text"), ("n", "bigint"), ("k", "smallint")], 2)
+        names = ["id", "w"] + [name for name, _ in rest]
+        types = ["int", "ts"] + [type for _, type in rest]
+        items = ", ".join(f"{name} AS c{place}" for place, name in enumerate(names))
+        scope = list(zip(names, types))
+        return self.make(types, f"SELECT {items} FROM t4", self.where(scope, 0.3))
+
+    def predicate(self, relation):
+        """Something that is true, false or unknown for each row of a relation called q."""
+        return self.expression("bool", self.scope(("q", relation)), 2)
 
     def timed(self, depth):
         """A relation with a timestamp among its columns."""

@@ -4,6 +4,10 @@ Each round makes tables in both, and some of its queries materialized views in M
 the same statements (INSERT, UPDATE, DELETE), and after each of them every view must hold what PostgreSQL's query gives. At the
 end every query is also asked as a SELECT. Results are compared as multisets, text for text; floating point numbers to 9 digits.
 
+What must make no difference differs from round to round: a server has one shard, two or three, and rows that PostgreSQL gets by
+one INSERT come to Martlet in several, in any order. Some views, and some queries, are cut in three by a condition that is true,
+false or unknown; the parts together must be the whole.
+
 A difference is made smaller (the query's tree, then the statements) and printed as a script that can be pasted. What Martlet
 refuses as not supported (0A000) is counted and listed by message; an error in one of the two that a row of the data decides (22…)
 is too, as the order in which conditions are judged is nobody's promise. One JSON line sums up; the exit code is 1 if anything differs.
@@ -21,11 +25,13 @@ import time
 import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from generator import CASTS, POSTGRES, TABLES, Generator, Values, smaller, table_definition
+from generator import CASTS, MARTLET, POSTGRES, TABLES, Generator, Values, smaller, table_definition
 
 VIEWS_A_ROUND = 8
 QUERIES_A_ROUND = 20
 STEPS = 5
+SHARDS = (1, 2, 3)
+CUT = 0.25
 
 
 class Side:
@@ -79,10 +85,35 @@ def canonical(rows, types):
     return sorted(tuple(value(text, type) for text, type in zip(row, types)) for row in rows)
 
 
+class Insert(str):
+    """An INSERT that knows its rows."""
+
+    def __new__(cls, table, rows):
+        made = super().__new__(cls, f"INSERT INTO {table} VALUES {', '.join(rows)}")
+        made.table, made.rows = table, rows
+        return made
+
+    def arrivals(self, random):
+        """The same rows in some statements, in some order."""
+        rows = list(self.rows)
+        random.shuffle(rows)
+        cuts = sorted(random.sample(range(1, len(rows)), random.randrange(len(rows))))
+        return [str(Insert(self.table, rows[a:b])) for a, b in zip([0, *cuts], [*cuts, len(rows)])]
+
+
+def cut(sql, predicate):
+    """The parts of a query's rows for which a condition is true, false and unknown."""
+    test = predicate.sql()
+    return " UNION ALL ".join(f"SELECT * FROM ({sql}) q WHERE {part}" for part in (test, f"NOT {test}", f"{test} IS NULL"))
+
+
 class Round:
-    def __init__(self, martlet, postgres, queries, views, steps):
+    """`predicates`: by query, of those that are cut in three; `arrival`: seeds how rows come to Martlet; None: as to PostgreSQL."""
+
+    def __init__(self, martlet, postgres, queries, views, steps, predicates=None, arrival=None):
         self.martlet, self.postgres = martlet, postgres
         self.queries, self.views, self.steps = queries, views, steps
+        self.predicates, self.arrival = predicates or {}, arrival
         self.problems, self.refused, self.judged = [], collections.Counter(), 0
         self.compared = 0
 
@@ -102,26 +133,36 @@ class Round:
             return True
         return False
 
+    def text(self, number):
+        sql = self.queries[number].sql()
+        return cut(sql, self.predicates[number]) if number in self.predicates else sql
+
+    def arriving(self, step):
+        if self.arrival is None or not isinstance(step, Insert):
+            return [step]
+        return step.arrivals(random.Random(f"{self.arrival}/{step}"))
+
     def run(self):
         self.clear()
         for name in TABLES:
-            for side in (self.martlet, self.postgres):
-                side.do(table_definition(name))
+            self.martlet.do(table_definition(name, MARTLET))
+            self.postgres.do(table_definition(name, POSTGRES))
         made = []
         for number in self.views:
-            _, error = self.martlet.ask(f"CREATE MATERIALIZED VIEW q{number} AS {self.queries[number].sql()}")
+            _, error = self.martlet.ask(f"CREATE MATERIALIZED VIEW q{number} AS {self.text(number)}")
             if not error:
                 made.append(number)
             elif not self.refusal(error):
                 self.problems.append((number, "view", 0, f"{error[0]} {error[1]}"))
         for at, step in enumerate(self.steps):
-            for side in (self.martlet, self.postgres):
-                side.do(step)
+            self.postgres.do(step)
+            for arrived in self.arriving(step):
+                self.martlet.do(arrived)
             for number in made:
                 if not any(problem[0] == number for problem in self.problems):
                     self.compare(number, f"SELECT * FROM q{number}", "view", at + 1)
         for number in range(len(self.queries)):
-            self.compare(number, self.queries[number].sql(), "query", len(self.steps))
+            self.compare(number, self.text(number), "query", len(self.steps))
 
     def compare(self, number, asked, kind, steps):
         types = self.queries[number].kind[1]
@@ -150,7 +191,7 @@ def statements(random):
     def insert(name, count):
         rows = [values.row(name, ids[name] + k) for k in range(count)]
         ids[name] += count
-        return f"INSERT INTO {name} VALUES {', '.join(rows)}"
+        return Insert(name, rows)
     for name in TABLES:
         steps.append(insert(name, 3 + random.randrange(5)))
     for _ in range(STEPS):
@@ -167,12 +208,12 @@ def statements(random):
     return steps
 
 
-def shrink(martlet, postgres, query, kind, steps, deadline):
+def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline):
     """The smallest query and the fewest statements found with which the same kind of problem shows."""
     def fails(query, steps):
         if time.monotonic() > deadline:
             return None
-        trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps)
+        trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps, {0: predicate} if predicate else {}, arrival)
         try:
             trial.run()
         except RuntimeError:
@@ -204,19 +245,21 @@ def shrink(martlet, postgres, query, kind, steps, deadline):
     return query, steps, found
 
 
-def script(query, kind, steps):
+def script(query, kind, steps, predicate, arrival):
+    told = Round(None, None, [query], [], steps, {0: predicate} if predicate else {}, arrival)
     used = [name for name in TABLES if name in query.sql() or any(name in step for step in steps)]
     lines = [table_definition(name) + ";" for name in used]
     if kind == "view":
-        lines.append(f"CREATE MATERIALIZED VIEW q AS {query.sql()};")
-    lines += [step + ";" for step in steps]
-    return "\n".join(lines + ["SELECT * FROM q;" if kind == "view" else query.sql() + ";"])
+        lines.append(f"CREATE MATERIALIZED VIEW q AS {told.text(0)};")
+    lines += [arrived + ";" for step in steps for arrived in told.arriving(step)]
+    return "\n".join(lines + ["SELECT * FROM q;" if kind == "view" else told.text(0) + ";"])
 
 
-def serve(binary, scratch):
-    log = open(os.path.join(scratch, "server.log"), "ab")
-    process = subprocess.Popen([binary, "serve", "--data-dir", os.path.join(scratch, "data"), "--no-kafka", "--no-http", "--postgres", "127.0.0.1:0"],
-                               stdout=subprocess.PIPE, stderr=log)
+def serve(binary, scratch, shards):
+    log = open(os.path.join(scratch, f"server-{shards}.log"), "ab")
+    process = subprocess.Popen(
+        [binary, "serve", "--data-dir", os.path.join(scratch, f"data-{shards}"), "--shards", str(shards), "--no-kafka", "--no-http",
+         "--postgres", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log)
     for line in process.stdout:
         if line.startswith(b"postgres on "):
             return process, int(line.decode().split()[-1].rsplit(":", 1)[1])
@@ -236,35 +279,41 @@ def main():
     arguments.add_argument("--database", default="postgres", help="of PostgreSQL; runs side by side need one each")
     given = arguments.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
-    process, port = serve(given.martlet, given.scratch)
+    servers = [serve(given.martlet, given.scratch, shards) for shards in SHARDS]
     began = time.monotonic()
-    total, compared, views, refused, judged, found = 0, 0, 0, collections.Counter(), 0, []
+    total, compared, views, parted, refused, judged, found = 0, 0, 0, 0, collections.Counter(), 0, []
     try:
-        martlet = Side(host="127.0.0.1", port=port, dbname="dev", user="queries")
+        martlets = [Side(host="127.0.0.1", port=port, dbname="dev", user="queries") for _, port in servers]
         postgres = Side(host=given.pghost, dbname=given.database, user="postgres")
         postgres.do("SET client_min_messages = warning")
-        for side in (martlet, postgres):
+        for side in (*martlets, postgres):
             side.do("SET TimeZone = 'UTC'")
         first = seed
         while total < given.queries and len(found) < given.problems and time.monotonic() - began < given.seconds:
             chooser = random.Random(seed)
             count = min(QUERIES_A_ROUND, given.queries - total)
-            queries = [Generator(seed * 1000 + number).query(1 + number % 4) for number in range(count)]
+            martlet, shards = martlets[seed % len(SHARDS)], SHARDS[seed % len(SHARDS)]
+            generators = [Generator(seed * 1000 + number) for number in range(count)]
+            queries = [generator.query(1 + number % 4) for number, generator in enumerate(generators)]
+            predicates = {number: generator.predicate(queries[number]) for number, generator in enumerate(generators) if generator.chance(CUT)}
             chosen = sorted(chooser.sample(range(count), round(count * given.views)))
             steps = statements(chooser)
-            turn = Round(martlet, postgres, queries, chosen, steps)
+            turn = Round(martlet, postgres, queries, chosen, steps, predicates, seed)
             turn.run()
             for number, kind, done, problem in turn.problems:
                 deadline = time.monotonic() + 120
-                query, few, last = shrink(martlet, postgres, queries[number], kind, steps, deadline)
+                predicate = predicates.get(number)
+                query, few, last = shrink(martlet, postgres, queries[number], kind, steps, predicate, seed, deadline)
                 found.append({"seed": seed, "query": number, "kind": kind, "problem": last if "again" not in last else problem})
-                print(f"-- seed {seed}, query {number}, as a {kind}: {problem}\n-- made smaller: {last}\n{script(query, kind, few)}\n",
+                print(f"-- seed {seed}, query {number}, as a {kind}, {shards} shards: {problem}\n-- made smaller: {last}\n"
+                      f"{script(query, kind, few, predicate, seed)}\n",
                       file=sys.stderr, flush=True)
                 if len(found) >= given.problems:
                     break
             turn.clear()
             total += count
             views += len(chosen)
+            parted += len(predicates)
             compared += turn.compared
             refused += turn.refused
             judged += turn.judged
@@ -273,10 +322,11 @@ def main():
         # What was done up to here counts.
         pass
     finally:
-        process.terminate()
-        process.wait()
+        for process, _ in servers:
+            process.terminate()
+            process.wait()
     print(json.dumps({
-        "name": "random queries", "seed": first, "queries": total, "views": views, "compared": compared, "errors of rows": judged,
+        "name": "random queries", "seed": first, "queries": total, "views": views, "cut in three": parted, "compared": compared, "errors of rows": judged,
         "refused": dict(refused.most_common()), "problems": [f"{one['problem']} (seed {one['seed']}, query {one['query']})" for one in found],
         "seconds": round(time.monotonic() - began, 1)}))
     return 1 if found else 0

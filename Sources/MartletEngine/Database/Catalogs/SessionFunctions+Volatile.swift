@@ -104,6 +104,7 @@ extension SessionFunctions {
         guard !isBeyond else { throw SQLError(SQLState("22003"), "setval: value \(number) is out of bounds for sequence \"\(sequence)\"") }
         facts.database.identities.set(object.id, next: next, identity)
         if isCalled { drawn.note(object.id, number, isDrawn: false) }
+        try facts.database.keepNumbers(limits)
         return .bigint(number)
     }
 
