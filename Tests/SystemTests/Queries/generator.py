@@ -471,7 +471,8 @@ class Generator:
         gap, listed = f"INTERVAL '{minutes} minutes'", ", ".join(keys)
         by = f"PARTITION BY {listed}" if keys else ""
         if self.chance(0.5):
-            before, after = " FROM SESSION((", f"){' ' + by if keys else ''}, {time}, {gap}) r"
+            several = f" PARTITION BY {'(' + listed + ')' if len(keys) > 1 else listed}" if keys else ""
+            before, after = " FROM SESSION((", f"){several}, {time}, {gap}) r"
         else:
             keyed = f" PARTITION BY ({listed})" if keys else ""
             before = " FROM (WITH s AS ("

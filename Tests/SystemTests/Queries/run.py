@@ -178,6 +178,12 @@ class Round:
             return
         self.compared += 1
         wanted, got = canonical(wanted, types), canonical(got, types)
+        if wanted != got and number in self.predicates:
+            # A row for which the condition is an error is a dead letter of the view.
+            _, error = self.postgres.ask(cut(self.queries[number].sql(POSTGRES), self.predicates[number]))
+            if error and error[0].startswith("22"):
+                self.judged += 1
+                return
         if wanted != got:
             extra = list((collections.Counter(got) - collections.Counter(wanted)).elements())
             missing = list((collections.Counter(wanted) - collections.Counter(got)).elements())
