@@ -38,7 +38,7 @@ extension Binder {
         if case .function(let call) = syntax.right, !call.isWindow, syntax.kind == .inner || syntax.kind == .cross {
             let (plan, scope) = try tableFunction(left, call)
             guard case .on(let condition) = syntax.condition else { return (plan, scope) }
-            return (try counted(.filter(plan, try joinCondition(condition, scope)), at: condition.position), scope)
+            return (try narrowed(try filtered(plan, by: condition, Block(scope: scope)), to: plan.fields, at: condition.position), scope)
         }
         if case .function(let call) = syntax.right, !call.isWindow, syntax.kind == .left,
             case .on(let condition) = syntax.condition, case .boolean(true) = condition.kind
@@ -57,9 +57,7 @@ extension Binder {
         switch syntax.condition {
         case .none: return try joined(left, right, type, .literal(.boolean(true), .boolean), at: syntax.position)
         case .on(let condition):
-            let scope = try beside(left.1, right.1, at: syntax.position)
-            let bound = try joinCondition(condition, scope)
-            return try joined(left, right, type, bound, at: syntax.position)
+            return try joined(left, right, type, on: condition, at: syntax.position)
         case .using(let names): return try merged(left, right, type, names, at: syntax.position)
         case .natural:
             var names: [Identifier] = []
@@ -73,7 +71,46 @@ extension Binder {
     mutating func joinCondition(_ condition: ExpressionSyntax, _ scope: Scope) throws(SQLError) -> Expression {
         let block = Block(scope: scope)
         block.clause = .join
-        return try boolean(condition, "JOIN/ON", block).expression
+        let bound = try boolean(condition, "JOIN/ON", block).expression
+        guard block.subqueries.isEmpty else {
+            throw .notSupported(
+                "a subquery in the ON of this join", at: condition.position, hint: "Write it in WHERE, or compute it in a subquery in FROM.")
+        }
+        return bound
+    }
+
+    /// A join whose condition may hold subqueries: of an inner one that is a WHERE; those of an outer one stand beside its left rows.
+    private mutating func joined(
+        _ left: (Plan, Scope), _ right: (Plan, Scope), _ type: JoinType, on condition: ExpressionSyntax, at position: Int
+    ) throws(SQLError) -> (Plan, Scope) {
+        let scope = try beside(left.1, right.1, at: position)
+        let block = Block(scope: scope)
+        block.clause = .join
+        let bound = try boolean(condition, "JOIN/ON", block).expression
+        if block.subqueries.isEmpty { return try joined(left, right, type, bound, at: position) }
+        if type == .inner {
+            let crossed = try crossed(left, right, at: position).0
+            return (try narrowed(try filtered(crossed, by: condition, Block(scope: scope)), to: crossed.fields, at: position), scope)
+        }
+        let width = left.0.fields.count
+        guard block.subqueries.allSatisfy({ $0.subquery.nearColumns.allSatisfy { $0 < width } }) else {
+            throw .notSupported(
+                "a subquery in the ON of an outer join that reads its right side", at: condition.position,
+                hint: "Compute it in a subquery in FROM, on that side.")
+        }
+        let wide = try attached(left.0, block, at: position)
+        let more = wide.fields.count - width
+        let moved = block.resolved(bound.renumbered { $0 >= width && $0 < Block.aggregateBase ? $0 + more : $0 })
+        let fields = left.0.fields + right.0.fields
+        let join = try counted(.join(wide, right.0, type, condition: moved, fields: wide.fields + right.0.fields), at: position)
+        let columns = fields.enumerated().map { Expression.column($0.offset < width ? $0.offset : $0.offset + more, $0.element.type) }
+        return (try counted(.project(join, columns, fields), at: position), scope)
+    }
+
+    /// Without what subqueries have put behind `fields`.
+    private mutating func narrowed(_ plan: Plan, to fields: [Field], at position: Int) throws(SQLError) -> Plan {
+        guard plan.fields.count > fields.count else { return plan }
+        return try counted(.project(plan, fields.enumerated().map { .column($0.offset, $0.element.type) }, fields), at: position)
     }
 
     /// USING and NATURAL: the named columns stand once, first; of a full join each is the one that is there.

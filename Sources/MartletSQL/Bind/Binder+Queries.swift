@@ -233,6 +233,12 @@ extension Binder {
             }
             result.append(items)
         }
+        if !block.subqueries.isEmpty {
+            // Each row beside what its subqueries give, which is one row.
+            let given = try attached(.values([[]], fields: []), block, at: position)
+            let arms = result.map { Plan.project(given, $0.map(block.resolved), fields) }
+            return try counted(arms.count == 1 ? arms[0] : .unionAll(arms, fields: fields), arms.count * (1 + given.nodeCount), at: position)
+        }
         return try counted(.values(result, fields: fields), at: position)
     }
 

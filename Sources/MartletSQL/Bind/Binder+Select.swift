@@ -119,7 +119,8 @@ extension Binder {
         let names = names(of: Block.aggregateBase..<Block.overBase, outputs)
         let grouping = Grouping(keys: keys.map(block.resolved), plan: input, block: block, names: names)
         var plan = grouping.plan(over: input)
-        if let sets { plan = try grouping.plan(over: input, sets: sets) }
+        // GROUPING without sets tells that nothing is left out.
+        if let sets = sets ?? (block.groupings.isEmpty ? nil : [grouping.allKeys]) { plan = try grouping.plan(over: input, sets: sets) }
         plan = try counted(plan, sets?.count ?? 1, at: position)
         plan = try attached(plan, block, at: position, where: { $0.clause.isAfterGrouping }, outer: grouping.rewritten)
         for index in outputs.indices { outputs[index].expression = try grouping.rewritten(outputs[index].expression) }
@@ -375,6 +376,8 @@ struct Grouping {
         self.block = block
         self.names = names
     }
+
+    var allKeys: [Int] { Array(keys.indices) }
 
     func plan(over input: Plan) -> Plan {
         let inputs = input.fields

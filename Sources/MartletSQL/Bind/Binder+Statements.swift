@@ -127,7 +127,12 @@ extension Binder {
     }
 
     func optimised(_ plan: Plan, at position: Int) throws(SQLError) -> Plan {
-        try locating(position) { () throws(SQLError) in try Optimiser(catalog: catalog, context: context, isContinuous: isContinuous).optimised(plan) }
+        guard !plan.readsUnknownColumns else {
+            throw .notSupported(
+                "this combination of subqueries, aggregates and set-returning functions", at: position,
+                hint: "Compute parts of it in subqueries in FROM.")
+        }
+        return try locating(position) { () throws(SQLError) in try Optimiser(catalog: catalog, context: context, isContinuous: isContinuous).optimised(plan) }
     }
 
     // MARK: CREATE SINK

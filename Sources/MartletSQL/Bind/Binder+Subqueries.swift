@@ -89,7 +89,9 @@ extension Binder {
         _ plan: Plan, _ operand: ExpressionSyntax, _ query: QuerySyntax, _ negated: Bool, _ block: Block, at position: Int
     ) throws(SQLError) -> Plan {
         if case .row(let items) = operand.kind { return try inRows(plan, items, query, negated, block, at: position) }
-        let value = try bind(operand, block)
+        var value = try bind(operand, block)
+        let plan = try attached(plan, block, at: position)
+        value.expression = block.resolved(value.expression)
         var subquery = try self.subquery(query, block)
         subquery.ground(on: plan)
         guard subquery.fields.count == 1 else {
@@ -122,6 +124,8 @@ extension Binder {
     ) throws(SQLError) -> Plan {
         var values: [Bound] = []
         for item in items { values.append(try bind(item, block)) }
+        let plan = try attached(plan, block, at: position)
+        for at in values.indices { values[at].expression = block.resolved(values[at].expression) }
         var subquery = try self.subquery(query, block)
         subquery.ground(on: plan)
         guard subquery.fields.count == items.count else {
@@ -307,9 +311,7 @@ extension Binder {
         guard rows.fields.count == 1 else {
             throw SQLError(.syntaxError, "subquery has too \(rows.fields.isEmpty ? "few" : "many") columns", at: position)
         }
-        guard !value.expression.columns.contains(where: { $0 >= Block.aggregateBase && $0 < Block.outerBase }) else {
-            throw .notSupported("IN (SELECT …) about an aggregate or window function", at: position, hint: "Compute it in a subquery in FROM.")
-        }
+        try checkIsPlain(value, at: position)
         let inner = Bound(.column(0, rows.fields[0].type))
         let places = [operand.position, query.position]
         let equal = try resolved("=", [value, inner], places, isOperator: true, at: position).expression
@@ -325,6 +327,15 @@ extension Binder {
             .conditional(branches: [isTrue, unknown], otherwise: .literal(.boolean(false), .boolean), .boolean), size: value.size * 2 + 8)
     }
 
+    /// The operand of an IN inside an expression becomes an outer column of its query, so it must be one.
+    private func checkIsPlain(_ value: Bound, at position: Int) throws(SQLError) {
+        if value.expression.columns.contains(where: { $0 >= Block.aggregateBase && !Block.isOuter($0) }) {
+            throw .notSupported(
+                "IN (SELECT …) about an aggregate, a window function, a subquery or a set-returning function", at: position,
+                hint: "Compute it in a subquery in FROM.")
+        }
+    }
+
     /// `(a, b) IN (query)`, column by column.
     private mutating func membership(
         ofRow items: [ExpressionSyntax], _ rows: Plan, _ query: QuerySyntax, _ block: Block, at position: Int
@@ -338,9 +349,7 @@ extension Binder {
         for (at, item) in items.enumerated() {
             let given = try bind(item, block)
             let value = given.isUntyped ? try coerce(given, to: .text, at: item.position) : given
-            guard !value.expression.columns.contains(where: { $0 >= Block.aggregateBase && $0 < Block.outerBase }) else {
-                throw .notSupported("IN (SELECT …) about an aggregate or window function", at: position, hint: "Compute it in a subquery in FROM.")
-            }
+            try checkIsPlain(value, at: position)
             let inner = Bound(.column(at, rows.fields[at].type))
             let places = [item.position, query.position]
             let equal = given.isUntyped

@@ -285,7 +285,7 @@ extension Block {
 
     /// An aggregate, a call with OVER or a subquery that is not in the plan yet.
     static func isUnplaced(_ ordinal: Int) -> Bool {
-        ordinal >= aggregateBase && ordinal < outerBase || ordinal >= subqueryBase && ordinal < groupingBase
+        ordinal >= aggregateBase && ordinal < outerBase || ordinal >= subqueryBase && ordinal < innerBase
     }
 
     /// `expression` with the columns that set-returning calls have got.

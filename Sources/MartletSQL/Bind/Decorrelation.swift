@@ -18,6 +18,12 @@ struct Subquery {
 
     var isCorrelated: Bool { !correlations.isEmpty || outputs.contains { $0.columns.contains { Block.isNear($0) } } }
 
+    /// Ordinals of the columns that it reads of the query directly around.
+    var nearColumns: Set<Int> {
+        let read = (outputs + correlations + (nothing ?? [])).flatMap(\.columns).filter { Block.isNear($0) }.map { $0 - Block.outerBase }
+        return Set(read + domain.map(\.ordinal))
+    }
+
     private static func placed(_ expression: Expression, _ width: Int) -> Expression {
         expression.renumbered {
             if Block.isNear($0) { return $0 - Block.outerBase }

@@ -56,6 +56,12 @@ extension Expression {
         return result
     }
 
+    /// Some column is `limit` or beyond.
+    func readsColumns(from limit: Int) -> Bool {
+        if case .column(let ordinal, _) = self { return ordinal >= limit }
+        return children.contains { $0.readsColumns(from: limit) }
+    }
+
     /// Column `n` becomes `replacements[n]`.
     func substituting(_ replacements: [Expression]) -> Expression {
         rewritingColumns { ordinal, type in

@@ -2,6 +2,37 @@ internal import MartletCore
 
 /// What follows from a plan's shape, found by walking it.
 extension Plan {
+    /// Some expression names a column that its input does not have: a plan that must not be carried out. What binding leaves unplaced
+    /// (`Block.aggregateBase` and the like) is such a column.
+    package var readsUnknownColumns: Bool {
+        var open = [self]
+        while let plan = open.popLast() {
+            let inputs = plan.inputs
+            let width = inputs.reduce(0) { $0 + $1.fields.count }
+            if plan.ownExpressions.contains(where: { $0.readsColumns(from: width) }) { return true }
+            open += inputs
+            if case .recursive(let recursion, _) = plan { open += [recursion.base, recursion.step] }
+        }
+        return false
+    }
+
+    /// The node's own expressions, over its inputs' columns, one input behind the other.
+    private var ownExpressions: [Expression] {
+        switch self {
+        case .filter(_, let condition): [condition]
+        case .project(_, let expressions, _): expressions
+        case .aggregate(_, let keys, let calls, _, _): keys + calls.flatMap(\.operands)
+        case .over(_, let partition, let order, let calls, _, _): partition + order.map(\.expression) + calls.flatMap(\.operands)
+        case .join(_, _, _, let condition, _): [condition]
+        case .temporal(_, let from, let until): [from, until].compactMap(\.self)
+        case .repeated(_, let times): [times]
+        case .unnested(_, let lists, _, _, _): lists
+        case .lookup(_, _, _, let condition, _): [condition]
+        case .values(let rows, _): rows.flatMap(\.self)
+        case .source, .relation, .recursive, .view, .window, .session, .changelog, .stamped, .unionAll, .emitOnWindowClose: []
+        }
+    }
+
     /// Nodes in the tree.
     package var nodeCount: Int {
         var count = 0
