@@ -54,7 +54,7 @@ enum QueryCommand {
         _ text: String, _ format: Listing.Format, _ script: LoadedScript?, _ options: RunOptions, _ metrics: MetricsRegistry,
         _ log: StructuredLog
     ) throws -> Int32 {
-        let served = try ServedDatabase(options, registry: metrics, log: log) {}
+        let served = try ServedDatabase(options, registry: metrics, log: log, isEnding: { false }, onFailure: {})
         defer { served.stop() }
         guard served.waitUntilRecovered() else { return ExitCode.failure }
         if let script {

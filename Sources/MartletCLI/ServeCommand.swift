@@ -187,13 +187,23 @@ enum ServeCommand {
         options.durable = durable
         let served: ServedDatabase
         do throws(SQLError) {
-            served = try ServedDatabase(options, registry: opened.surroundings.metrics, log: plan.log) { end.request(.pipelineFailed) }
+            served = try ServedDatabase(
+                options, registry: opened.surroundings.metrics, log: plan.log, isEnding: { end.isRequested },
+                onFailure: { end.request(.pipelineFailed) })
         } catch {
             printError(CommandLineTool.rendered(error))
             return error.state == .ioError ? ExitCode.failure : ExitCode.configuration
         }
         defer { served.stop() }
-        guard served.waitUntilRecovered() else { return ExitCode.failure }
+        // The log's clients need not wait until state is back, or for a sink that is away.
+        let kafka = try plan.kafka.map { address in
+            try KafkaServer(
+                address, log: opened.log, directory: plan.directory, configuration: plan.configuration,
+                surroundings: opened.surroundings, advertised: plan.advertised)
+        }
+        defer { kafka?.stop() }
+        if let kafka { printOut("kafka on \(kafka.address)") }
+        guard served.waitUntilRecovered() else { return end.isStop ? ExitCode.done : ExitCode.failure }
         if let script = plan.script {
             do throws(SQLError) {
                 try served.apply(script)
@@ -202,7 +212,7 @@ enum ServeCommand {
                 return error.state == .ioError ? ExitCode.failure : ExitCode.configuration
             }
         }
-        switch try listen(plan, opened, served.run, end) {
+        switch try listen(plan, opened, served.run, kafka, end) {
         case .stopped: return ExitCode.done
         case .pipelineFailed: return ExitCode.failure
         case .failed:
@@ -212,15 +222,8 @@ enum ServeCommand {
     }
 
     private static func listen(
-        _ plan: Plan, _ opened: DataDirectory.Opened, _ database: DatabaseRun, _ end: ServeEnd
+        _ plan: Plan, _ opened: DataDirectory.Opened, _ database: DatabaseRun, _ kafka: KafkaServer?, _ end: ServeEnd
     ) throws -> ServeEnd.Reason {
-        let kafka = try plan.kafka.map { address in
-            try KafkaServer(
-                address, log: opened.log, directory: plan.directory, configuration: plan.configuration,
-                surroundings: opened.surroundings, advertised: plan.advertised)
-        }
-        defer { kafka?.stop() }
-        if let kafka { printOut("kafka on \(kafka.address)") }
         let pool = try StatementThreads.make()
         defer { pool.stop() }
         let postgres = try plan.postgres.map { address in
@@ -262,6 +265,9 @@ private final class ServeEnd: Sendable {
         }
         signal.notify()
     }
+
+    var isRequested: Bool { reason.withLock { $0 != nil } }
+    var isStop: Bool { reason.withLock { $0 == .stopped } }
 
     func wait() -> Reason {
         while true {

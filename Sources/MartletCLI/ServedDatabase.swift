@@ -15,23 +15,28 @@ final class ServedDatabase: Sendable {
 
     private enum Standing { case recovering, running, ended }
 
-    /// Begins at once. `onFailure` is called on the database's thread; what failed has been told by then.
+    /// Begins at once. `onFailure` is called on the database's thread; what failed has been told by then. `isEnding`: somebody
+    /// has asked for the server's end, which a start that waits for a sink must not hold up.
     init(
-        _ options: RunOptions, registry: MetricsRegistry, log: StructuredLog, onFailure: @escaping @Sendable () -> Void
+        _ options: RunOptions, registry: MetricsRegistry, log: StructuredLog, isEnding: @escaping @Sendable () -> Bool,
+        onFailure: @escaping @Sendable () -> Void
     ) throws(SQLError) {
         run = try DatabaseRun(options, registry: registry)
         do throws(ThreadError) {
-            let started = try WorkerThread(name: "database") { [self] in drive(log, onFailure) }
+            let started = try WorkerThread(name: "database") { [self] in drive(log, isEnding, onFailure) }
             thread.withLock { $0 = started }
         } catch {
             throw SQLError(.configurationLimitExceeded, "\(error)")
         }
     }
 
-    private func drive(_ log: StructuredLog, _ onFailure: @Sendable () -> Void) {
+    private func drive(_ log: StructuredLog, _ isEnding: () -> Bool, _ onFailure: @Sendable () -> Void) {
         do throws(SQLError) {
             try run.run(
-                shouldStop: { isStopping.load(ordering: .relaxed) }, onRecovered: { become(.running) },
+                shouldStop: {
+                    isStopping.load(ordering: .relaxed) || (isEnding() && standing.withLock { $0 } == .recovering)
+                },
+                onRecovered: { become(.running) },
                 onUnitFailure: { error in
                     log.error("pipeline failed", ["state": .string(error.state.code), "message": .string(error.message)])
                     printError(CommandLineTool.rendered(error))

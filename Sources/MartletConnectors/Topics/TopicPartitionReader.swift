@@ -184,17 +184,17 @@ final class TopicPartitionReader: SourcePartition {
 
     /// The records again, from the log, with all columns; where they have been deleted since, from the bytes at hand.
     func reread(_ block: OriginBlock, rows wanted: [Int]) throws(SQLError) -> Batch {
-        var records: [Record] = []
-        var data: FetchedData?
-        for row in wanted {
-            let offset = block.offsets[row]
-            var found = data.flatMap { TopicRows.find(offset, in: $0.slices) }
-            if found == nil {
-                data = try? read(from: offset, bytes: 1)
-                found = data.flatMap { TopicRows.find(offset, in: $0.slices) }
-            }
-            records.append(
-                found ?? Record(offset: offset, timestamp: block.ingestedAt / 1000, key: nil, value: Array(block.payload(row))))
+        var found: [Int64: Record] = [:]
+        var left = Set(wanted.map { block.offsets[$0] }).sorted()[...]
+        while let first = left.first {
+            // At least a whole batch, of which a record is one of many.
+            let slices = (try? read(from: first, bytes: 1))?.slices ?? []
+            for record in TopicRows.records(at: left, in: slices) { found[record.offset] = record }
+            left = left.drop { $0 == first || found[$0] != nil }
+        }
+        let records = wanted.map { row in
+            found[block.offsets[row]]
+                ?? Record(offset: block.offsets[row], timestamp: block.ingestedAt / 1000, key: nil, value: Array(block.payload(row)))
         }
         return try rows.reread(records, block: block)
     }

@@ -99,11 +99,12 @@ final class TopicRows {
     /// Delivers the rows of what was added. `originals` holds the batches they came from, for the bytes of dead letters.
     func flush(rowsMax: Int, originals: [ByteSlice], into receiver: any RecordReceiver) throws(SQLError) {
         if let changes {
+            var rejected: [Rejected] = []
+            defer { reject(rejected, originals, wall: receiver.wallMicros, into: receiver) }
             return try changes.flush(
                 source: ordinal, partition: partition, rowsMax: rowsMax, nanos: clock.monotonicNanos(), into: receiver
             ) { offset, code, reason, field in
-                let original = TopicRows.find(offset, in: originals) ?? Record(offset: offset, key: nil, value: nil)
-                receiver.reject(letter(original, code, reason, field: field, wall: receiver.wallMicros))
+                rejected.append(Rejected(offset: offset, code: code, reason: reason, field: field))
             }
         }
         guard !offsets.isEmpty else { return }
@@ -118,12 +119,11 @@ final class TopicRows {
             let progress = try parser.parse(
                 heap, from: position, to: heap.used, rowsMax: rowsMax, firstOffset: Int64(line), into: columns, origins: block,
                 place: place)
-            for rejected in progress.rejected {
-                let offset = offsets[line + rejected.line]
-                let original = TopicRows.find(offset, in: originals) ?? Record(offset: offset, key: nil, value: nil)
-                receiver.reject(
-                    letter(original, rejected.reason.rawValue, "byte \(rejected.column): \(rejected.message)", field: rejected.field, wall: wall))
+            let rejected = progress.rejected.map {
+                Rejected(
+                    offset: offsets[line + $0.line], code: $0.reason.rawValue, reason: "byte \($0.column): \($0.message)", field: $0.field)
             }
+            reject(rejected, originals, wall: wall, into: receiver)
             position = progress.position
             line += progress.lines
             guard block.count > 0 else { continue }
@@ -143,6 +143,24 @@ final class TopicRows {
         heap = ByteHeap(capacity: TopicRows.heapBytes)
         offsets.removeAll(keepingCapacity: true)
         frames.removeAll(keepingCapacity: true)
+    }
+
+    private struct Rejected {
+        var offset: Int64
+        var code: String
+        var reason: String
+        var field: String?
+    }
+
+    /// All that are rejected at once: a batch may have nothing else in it, and is not to be searched for each of them.
+    private func reject(_ rejected: [Rejected], _ originals: [ByteSlice], wall: Int64, into receiver: any RecordReceiver) {
+        guard !rejected.isEmpty else { return }
+        let found = TopicRows.records(at: Set(rejected.map(\.offset)).sorted()[...], in: originals)
+        let records = Dictionary(found.map { ($0.offset, $0) }) { first, _ in first }
+        for each in rejected {
+            let original = records[each.offset] ?? Record(offset: each.offset, key: nil, value: nil)
+            receiver.reject(letter(original, each.code, each.reason, field: each.field, wall: wall))
+        }
     }
 
     /// Rows with all columns, of records that made rows before.
@@ -173,20 +191,25 @@ final class TopicRows {
         return Batch(count: origins.count, columns: layout.complete(columns, origins, frames: records.map { RecordFrame($0) }))
     }
 
-    /// The record at an offset among whole batches; nil if it is not there.
-    static func find(_ offset: Int64, in slices: [ByteSlice]) -> Record? {
+    /// The records at `offsets`, which ascend, among whole batches; those that are not there are left out. Reads each batch once.
+    static func records(at offsets: ArraySlice<Int64>, in slices: [ByteSlice]) -> [Record] {
+        var wanted = offsets
+        var found: [Record] = []
         for slice in slices {
             for range in (try? RecordBatch.split(slice.bytes)) ?? [] {
                 let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[range])
-                guard let header = try? RecordBatchHeader(reading: batch), header.baseOffset <= offset, offset <= header.lastOffset,
-                    var reader = try? RecordBatchReader(batch)
-                else { continue }
-                while let record = try? reader.next() {
-                    if record.offset == offset { return record.copy }
+                guard let header = try? RecordBatchHeader(reading: batch) else { continue }
+                wanted = wanted.drop { $0 < header.baseOffset }
+                guard let first = wanted.first, first <= header.lastOffset, var reader = try? RecordBatchReader(batch) else { continue }
+                while wanted.first.map({ $0 <= header.lastOffset }) ?? false, let record = try? reader.next() {
+                    wanted = wanted.drop { $0 < record.offset }
+                    guard wanted.first == record.offset else { continue }
+                    found.append(record.copy)
+                    wanted.removeFirst()
                 }
             }
         }
-        return nil
+        return found
     }
 
     private func letter(_ record: Record, _ code: String, _ reason: String, field: String? = nil, wall: Int64) -> DeadLetter {

@@ -6,7 +6,7 @@ import os
 import psycopg
 
 from changes import read, send
-from harness import eventually
+from harness import eventually, listeners
 
 
 def binaries():
@@ -51,6 +51,10 @@ def away(server, problems):
         server.sql(sink("absent", host, "counts"))
         problems.equal(send(server, "c", [record(at) for at in range(1000)]), 0, "sent")
         problems.equal(server.eventually_rows(query, total(1000)), total(1000), "the view while the server is away")
+        why = lambda: server.rows("SELECT code, explanation, advice FROM martlet_why WHERE name = 'absent'")[0]
+        problems.check(eventually(lambda: why()[0] == "sink_away", 20), f"why: {why()}")
+        problems.check("has been away for" in why()[1] and "wait for it" in why()[1] and "\n" not in why()[1], f"why: {why()}")
+        problems.check("nothing is lost" in why()[2], f"what to do: {why()}")
         postgres.start()
         problems.check(eventually(lambda: postgres.rows(query) == total(1000), 20), f"after its return: {postgres.rows(query)}")
         postgres.stop()
@@ -128,4 +132,43 @@ def again(server, problems):
         postgres.stop()
 
 
-CASES = [away, poison, again]
+def backlog(server, problems):
+    """With more rows waiting than memory is for, views wait and say so, and a start serves topics, ends when it is asked to, and goes on"""
+    if binaries() is None:
+        return
+    from crash_pipelines import Postgres
+
+    postgres = Postgres(binaries(), os.path.join(server.folder, "backlog"))
+    longs = "x" * 100_000
+    try:
+        with psycopg.connect(host=postgres.folder, user="postgres", autocommit=True) as connection:
+            connection.execute("CREATE TABLE longs (v int, t text)")
+        server.sql("CREATE SOURCE l (v INT, t TEXT) WITH (connector = 'kafka', topic = 'l') FORMAT PLAIN ENCODE JSON",
+                   f"CREATE SINK longs AS SELECT v, t FROM l WITH (connector = 'postgres', host = '{postgres.folder}', database = 'postgres', table = 'longs')",
+                   "CREATE MATERIALIZED VIEW seen AS SELECT count(*) AS n FROM l")
+        postgres.stop()
+        for start in range(0, 1500, 100):
+            problems.equal(send(server, "l", [(b"%d" % at, {"v": at, "t": longs}) for at in range(start, start + 100)]), 0, "sent")
+        why = lambda: server.rows("SELECT code, explanation FROM martlet_why WHERE name = 'seen'")[0]
+        problems.check(eventually(lambda: why()[0] == "blocked", 30), f"why: {why()}")
+        problems.check(why()[1].startswith("All views stand still, since sink longs has yet to take "), f"why: {why()}")
+        server.kill()
+        process, said = server.launch(), None
+        try:
+            said = listeners(process, 1, server.tail)
+            problems.equal(send(server, "l", [(b"last", {"v": 1500, "t": ""})]), 0, "sent while the database waits for the sink")
+            problems.check(eventually(lambda: "the start waits for a sink" in server.tail(), 60), f"it says so: {server.tail()}")
+            process.terminate()
+            problems.equal(process.wait(30), 0, f"exit code while it waits, of {said}")
+        finally:
+            process.kill()
+        postgres.start()
+        server.start()
+        count = lambda: postgres.rows("SELECT count(*), count(DISTINCT v) FROM longs")
+        problems.check(eventually(lambda: count() == [(1501, 1501)], 60), f"rows in the end: {count()}")
+    finally:
+        server.sql("DROP SINK longs")
+        postgres.stop()
+
+
+CASES = [away, poison, again, backlog]

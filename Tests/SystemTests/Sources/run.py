@@ -27,13 +27,17 @@ class Server:
         self.process = None
         self.start()
 
-    def start(self):
+    def launch(self):
+        """The process, which has not said anything yet."""
         words = [self.binary, "serve", "--data-dir", self.data, "--checkpoint-seconds", "1",
                  "--set", "group.initial.rebalance.delay.ms=0"]
         for name, port in self.ports.items():
             words += [f"--{name}", f"127.0.0.1:{port}"]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
+            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
+
+    def start(self):
+        self.process = self.launch()
         said = listeners(self.process, 3, self.tail)
         self.ports = {name: int(said[name].rsplit(":", 1)[1]) for name in self.ports}
         self.http = said["http"]

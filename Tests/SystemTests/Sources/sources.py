@@ -136,4 +136,24 @@ def unfit(server, problems):
     problems.equal(found, expected, "late rows")
 
 
-CASES = [shared, late, own_topics, unwanted, renamed, unfit]
+def crowded(server, problems):
+    """Of a batch with tens of thousands of late and bad records each is kept, in a time that does not grow with its square"""
+    server.sql("""
+        CREATE SOURCE many (id BIGINT, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts - INTERVAL '1 second')
+        WITH (connector = 'kafka', topic = 'many', late_table = 'many_late') FORMAT PLAIN ENCODE JSON""", """
+        CREATE MATERIALIZED VIEW many_w AS SELECT window_start, count(*) AS n FROM TUMBLE(many, ts, INTERVAL '5 seconds')
+        GROUP BY window_start EMIT ON WINDOW CLOSE""")
+    count = 20_000
+    refused = []
+    producer = Producer({"bootstrap.servers": server.address, "linger.ms": 1000, "batch.num.messages": 100_000, "batch.size": 900_000,
+                         "queue.buffering.max.messages": 200_000, "on_delivery": lambda error, _: error and refused.append(str(error))})
+    producer.produce("many", b'{"id":-1,"ts":"2026-01-01T01:00:00Z"}', partition=0)
+    for at in range(count):
+        producer.produce("many", b'{"id":%d,"ts":"2026-01-01T00:00:00Z"}' % at, partition=0)
+        producer.produce("many", b'{"id":"none"}', partition=0)
+    problems.equal((producer.flush(30), refused[:3]), (0, []), "sent")
+    query = "SELECT (SELECT count(DISTINCT id) FROM many_late), (SELECT count(DISTINCT \"offset\") FROM many_dlq)"
+    problems.equal(server.eventually_rows(query, [(count, count)], 30), [(count, count)], "late rows and dead letters")
+
+
+CASES = [shared, late, own_topics, unwanted, renamed, unfit, crowded]

@@ -104,7 +104,7 @@ struct Standstill {
         let waiting = driver.waiting.first { $0.target == away.target }
         return Reason(
             code: .sinkAway,
-            explanation: "Sink \(sink.name) has been away for \(Standstill.time(nowNanos - away.sinceNanos)): \(away.error.message); "
+            explanation: "Sink \(sink.name) has been away for \(Standstill.time(nowNanos - away.sinceNanos)): \(Standstill.words(away)); "
                 + "\(Standstill.count(waiting?.ticks ?? 0, "tick")) with \(waiting?.bytes ?? 0) bytes wait for it.",
             advice: "Bring it back: what waits is written then, and nothing is lost meanwhile.")
     }
@@ -117,7 +117,7 @@ struct Standstill {
         return Reason(
             code: .blocked,
             explanation: "All views stand still, since sink \(slowest.target) has yet to take \(slowest.bytes) bytes"
-                + (driver.away.map { ": \($0.error.message)." } ?? "."),
+                + (driver.away.map { ": \(Standstill.words($0))." } ?? "."),
             advice: "Make the sink take them, or drop it; sources keep what has yet to be read.")
     }
 
@@ -311,6 +311,14 @@ struct Standstill {
 // MARK: Words
 
 extension Standstill {
+    /// Why a sink is away, in one line: what its server's library says may have several.
+    static func words(_ away: SinkAway) -> String {
+        var text = away.error.message.split(whereSeparator: \.isNewline).map { $0.drop { $0.isWhitespace } }.joined(separator: " ")
+        let prefix = "sink \"\(away.target)\": "
+        if text.hasPrefix(prefix) { text.removeFirst(prefix.count) }
+        return text
+    }
+
     static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     static func instant(_ micros: Int64) -> String {
