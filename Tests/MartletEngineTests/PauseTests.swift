@@ -95,6 +95,24 @@ struct PauseTests {
         }
     }
 
+    @Test("rows are late, or not, as if there had been no pause, wherever it begins")
+    func eventTime() throws {
+        func answers(pausing round: Int?) throws -> [String] {
+            let database = try DatabaseHarness()
+            database.connectors.scripts["s"] = Self.rows
+            for statement in Self.statements.prefix(5) { database.run(statement) }
+            for tick in 0..<60 {
+                if tick == round { database.run("ALTER MATERIALIZED VIEW w PAUSE") }
+                if tick == round.map({ $0 + 3 }) { database.run("ALTER MATERIALIZED VIEW w RESUME") }
+                database.tick()
+            }
+            return ["w", "late"].map { database.sorted("SELECT * FROM \($0)") }
+        }
+        let calm = try answers(pausing: nil)
+        #expect(!calm[1].isEmpty)
+        for round in 0..<45 { #expect(try answers(pausing: round) == calm, "before tick \(round)") }
+    }
+
     @Test("it goes on by itself after a restart, on another number of shards too, and by another plan")
     func goesOn() throws {
         let (calm, _) = try run(shards: 2)
