@@ -21,6 +21,7 @@ struct LateUpdateTests {
         database.run("INSERT INTO t VALUES (3, \(at(30)), 3)")
         // Its window is closed; the new row's is not.
         database.run("UPDATE t SET ts = \(at(31)), v = 100 WHERE id = 1")
+        #expect(database.run("SELECT n, s FROM live ORDER BY window_start") == "2 3\n1 3")
         // The row that was refused is replaced, then deleted: it was never counted.
         database.run("UPDATE t SET v = 200 WHERE id = 1")
         database.run("DELETE FROM t WHERE id = 1")
