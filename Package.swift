@@ -96,7 +96,7 @@ let package = Package(
         tests("DocsTests", imports: []),
         tests("FuzzTests", imports: ["MartletCore", "MartletFuzz"], exclude: ["Seeds"]),
         tests("MartletColumnsTests", imports: ["MartletColumns", "MartletCore"]),
-        tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletPlatform"]),
+        tests("MartletConnectorsTests", imports: ["MartletConnectors", "MartletCore", "MartletDataflow", "MartletLog", "MartletPlatform"]),
         tests("MartletCoreTests", imports: ["MartletCore"], exclude: ["Golden"]),
         tests(
             "MartletDataflowTests",

@@ -225,7 +225,6 @@ void martlet_become_copy(int parent, const int *kept, int count) {
     // A crash of the copy is its own affair: nobody's handler looks at it.
     for (unsigned at = 0; at < sizeof crashes / sizeof *crashes; at++) signal(crashes[at], SIG_DFL);
     close_all_but(kept, count);
-    setpriority(PRIO_PROCESS, 0, 19);
     // Where memory runs out, the copy goes first.
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (score >= 0) {
@@ -233,6 +232,8 @@ void martlet_become_copy(int parent, const int *kept, int count) {
         close(score);
     }
 }
+
+void martlet_stand_back(void) { setpriority(PRIO_PROCESS, 0, 19); }
 
 int martlet_collapse_pages(void *start, size_t bytes) {
 #ifndef MADV_COLLAPSE

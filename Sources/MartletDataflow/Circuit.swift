@@ -348,7 +348,6 @@ package final class Circuit {
             && drivenWatermarks.indices.allSatisfy { !graph.isDriven[$0] || drivenWatermarks[$0] == .end }
     }
 
-    /// The watermark of what leaves a node: its own, held back by what the operator may still emit.
     /// The event time of a source that is silent altogether goes on with the clock. nil: it is not silent, or no step further.
     private func goOn(_ source: Int, silentSince: Int64?, nowNanos: Int64) -> TickInputs.Advance? {
         guard let silentSince, fences[source] == nil else {
@@ -362,6 +361,7 @@ package final class Circuit {
         return TickInputs.Advance(source: source, watermark: further)
     }
 
+    /// The watermark of what leaves a node: its own, held back by what the operator may still emit.
     private func outgoingWatermark(of id: NodeID) -> Watermark {
         nodeWatermarks[id.index].delayed(by: graph.nodes[id.index].watermarkDelay)
     }

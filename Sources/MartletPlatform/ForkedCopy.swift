@@ -53,7 +53,11 @@ package final class ForkedCopy: Sendable {
         if child == 0 {
             martlet_become_copy(parent, kept, Int32(kept.count))
             martlet_pager_become_copy()
+            martlet_arena_become_copy()
             let channel = Channel(descriptor: ends[1])
+            // Until then whoever writes to them in the parent waits for a page to be copied, so this gives way to nobody.
+            while martlet_arena_unshare() != 0 { channel.progress() }
+            martlet_stand_back()
             channel.send([ForkedCopy.messageMark] + work(channel).prefix(ForkedCopy.messageBytesMax))
             _exit(0)
         }

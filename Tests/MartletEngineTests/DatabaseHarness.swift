@@ -91,7 +91,10 @@ final class DatabaseHarness: @unchecked Sendable {
         harness.connectors.scripts = scripts
         harness.connectors.rowsPerPoll = rowsPerPoll
         try harness.restore(state)
-        for record in records { try harness.write(try harness.database.step(replaying: record)) }
+        for record in records {
+            try harness.write(try harness.database.step(replaying: record))
+            harness.database.committed(through: harness.database.tick)
+        }
         harness.settled = harness.database.tick
         return harness
     }

@@ -2,7 +2,7 @@ import MartletConnectors
 import MartletCore
 import MartletDataflow
 import MartletEngine
-import MartletLog
+@testable import MartletLog
 import MartletSQL
 import MartletTestKit
 import Synchronization
@@ -47,6 +47,7 @@ final class CommitSimulation {
     static func cycle(seed: UInt64) -> Result {
         let simulation = CommitSimulation(seed: seed)
         simulation.run()
+        simulation.letGo()
         simulation.result.traceHash = simulation.trace.hash
         return simulation.result
     }
@@ -174,6 +175,7 @@ final class CommitSimulation {
     }
 
     private func restart() {
+        letGo()
         switch random.below(3) {
         case 0: break  // As by kill -9: what was written stays.
         default:
@@ -190,6 +192,9 @@ final class CommitSimulation {
         for index in produced.indices { produced[index].sequence = 0 }
         look()
     }
+
+    /// Who waits for a log that has died waits for ever, and holds it: of thousands of lives nothing is to stay.
+    private func letGo() { _ = log?.fail(.fatal("the simulated process is gone")) }
 
     /// One of two may always be lost.
     private func damageNewestCheckpoint() {

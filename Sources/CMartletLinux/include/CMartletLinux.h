@@ -59,8 +59,10 @@ int martlet_pipe(int *ends);
 /// fork(2): 0 in the copy, its process id in the parent, or −errno.
 int martlet_fork(void);
 /// Called by a copy first of all: it ends when the thread that forked it does, or the process `parent`; closes every
-/// descriptor but those in `kept` (ascending); ignores what asks a process to stop; and gives way to others in processor time and memory.
+/// descriptor but those in `kept` (ascending); ignores what asks a process to stop; and is the first to go where memory runs out.
 void martlet_become_copy(int parent, const int *kept, int count);
+/// The process gives way to others in processor time from now on.
+void martlet_stand_back(void);
 /// Moves what is in this memory (whole 2 MiB pieces) into huge pages, each piece at once. 0 or −errno of the last piece that
 /// failed; without the kernel's help (Linux 6.1) −EINVAL.
 int martlet_collapse_pages(void *start, size_t bytes);

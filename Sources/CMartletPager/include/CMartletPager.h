@@ -2,6 +2,7 @@
 #define C_MARTLET_PAGER_H
 #include <stddef.h>
 #include <stdint.h>
+#include "CMartletArena.h"
 
 // Memory that may lie in a file while nobody looks at it (docs/decisions/0016-cold-state-in-pages.md).
 //

@@ -17,14 +17,15 @@ package final class ByteHeap: @unchecked Sendable {
         self.init(capacity, UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + ByteHeap.padding))
     }
 
-    /// Of bytes that are kept for long: where there is a limit to memory, they may lie in a file while nobody looks at them.
-    /// They must not be handed to a system call.
+    /// Of bytes that are kept for long: they lie in huge pages, or, where there is a limit to memory, in a file while nobody
+    /// looks at them. They must not be handed to a system call.
     package convenience init(kept capacity: Int) {
-        guard let paged = martlet_pager_allocate_state(capacity + ByteHeap.padding) else {
+        let bytes = capacity + ByteHeap.padding
+        guard let memory = martlet_pager_allocate_state(bytes) ?? martlet_arena_allocate(MARTLET_ARENA_KEPT, bytes) else {
             self.init(capacity: capacity)
             return
         }
-        self.init(capacity, paged.assumingMemoryBound(to: UInt8.self))
+        self.init(capacity, memory.assumingMemoryBound(to: UInt8.self))
     }
 
     private init(_ capacity: Int, _ base: UnsafeMutablePointer<UInt8>) {
@@ -34,7 +35,13 @@ package final class ByteHeap: @unchecked Sendable {
     }
 
     deinit {
-        if martlet_pager_owns(base) == 0 { base.deallocate() } else { martlet_pager_release(base, capacity + ByteHeap.padding) }
+        if martlet_pager_owns(base) != 0 {
+            martlet_pager_release(base, capacity + ByteHeap.padding)
+        } else if martlet_arena_owns(base) != 0 {
+            martlet_arena_release(base, capacity + ByteHeap.padding)
+        } else {
+            base.deallocate()
+        }
     }
 
     package var free: Int { capacity - used }

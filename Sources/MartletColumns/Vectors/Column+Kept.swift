@@ -3,9 +3,8 @@ internal import MartletCore
 
 extension Column {
     /// Copies of full columns, of which all bytes, long strings included, lie together in one heap of kept bytes, so that they
-    /// go out of memory, and come back, together. Where there is no limit to memory, the columns themselves.
+    /// go out of memory, and come back, together.
     package static func kept(_ columns: [Column]) -> [Column] {
-        guard martlet_pager_takes_state() != 0 else { return columns }
         let heap = ByteHeap(kept: columns.reduce(0) { $0 + $1.keptBytes })
         return columns.map { column in
             let copy = Column(column, in: heap) { bytes in

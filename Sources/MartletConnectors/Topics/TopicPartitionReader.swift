@@ -23,6 +23,8 @@ final class TopicPartitionReader: SourcePartition {
     /// Where records begin to be passed over, and where reading goes on.
     private var gap: Range<Int64>?
     private(set) var dropped: UInt64 = 0
+    /// What is left of the last piece that was read for a replay: its ticks are mostly much smaller.
+    private var replayed: FetchedBatches?
     /// Another reader of the same partition.
     private let reopen: (_ columns: [Int], _ start: Int64) throws(SQLError) -> TopicPartitionReader
 
@@ -90,6 +92,7 @@ final class TopicPartitionReader: SourcePartition {
     private func move(to position: Int64) {
         next = position >> 1
         hasPassedOver = position & 1 == 1
+        replayed = nil
     }
 
     func poll(bytes: Int, rows: Int, into receiver: any RecordReceiver) throws(SQLError) -> PollOutcome {
@@ -107,7 +110,9 @@ final class TopicPartitionReader: SourcePartition {
     }
 
     private func take(_ data: FetchedData, before limit: Int64, rows: Int, into receiver: any RecordReceiver) throws(SQLError) {
-        try deliver(data, before: limit, rows: rows, into: receiver)
+        var batches = FetchedBatches(data, from: next)
+        bytesRead += Int64(data.bytes)
+        try deliver(&batches, before: limit, rows: rows, into: receiver)
         move(to: min(max(next, data.nextOffset), max(limit, next)) << 1)
     }
 
@@ -138,12 +143,19 @@ final class TopicPartitionReader: SourcePartition {
         guard position & 1 == 0 else { return move(to: position) }
         let offset = position >> 1
         while next < offset {
-            let data = try read(from: next, bytes: TopicPartitionReader.replayBytes, mayPassOver: false)
-            guard data.nextOffset > next else {
+            var batches: FetchedBatches
+            if let left = replayed, left.covers(next) {
+                batches = left
+            } else {
+                batches = FetchedBatches(try read(from: next, bytes: TopicPartitionReader.replayBytes, mayPassOver: false), from: next)
+                bytesRead += Int64(batches.data.bytes)
+            }
+            guard batches.data.nextOffset > next else {
                 throw SQLError(.dataCorrupted, "source \"\(source)\": \(partition) was read up to offset \(offset) before, and now ends at \(next)")
             }
-            try deliver(data, before: min(offset, end ?? .max), rows: rows, into: receiver)
-            next = min(data.nextOffset, offset)
+            try deliver(&batches, before: min(offset, end ?? .max), rows: rows, into: receiver)
+            next = min(batches.data.nextOffset, offset)
+            replayed = batches.covers(next) ? batches : nil
         }
         hasPassedOver = false
     }
@@ -152,25 +164,18 @@ final class TopicPartitionReader: SourcePartition {
 
     /// Hands over the visible records from `next` on and before `limit`.
     private func deliver(
-        _ data: FetchedData, before limit: Int64, rows rowsMax: Int, into receiver: any RecordReceiver
+        _ batches: inout FetchedBatches, before limit: Int64, rows rowsMax: Int, into receiver: any RecordReceiver
     ) throws(SQLError) {
-        var visible = CommittedBatches(aborted: data.abortedTransactions)
-        for slice in data.slices {
-            bytesRead += Int64(slice.count)
-            // What comes from a segment has many batches in a piece.
-            for range in try corrupted({ () throws(BatchError) in try RecordBatch.split(slice.bytes) }) {
-                let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[range])
-                guard var reader = try corrupted({ () throws(BatchError) in
-                    try visible.admits(batch) ? RecordBatchReader(batch) : nil
-                }) else { continue }
-                while let record = try corrupted({ () throws(BatchError) in try reader.next() }) {
-                    guard record.offset >= next, record.offset < limit else { continue }
-                    if rows.isFull(for: record) { try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver) }
-                    rows.add(record, into: receiver)
-                }
+        let (start, slices) = (next, batches.data.slices)
+        try batches.forEach(from: start, before: limit) { (batch) throws(SQLError) in
+            var reader = try corrupted { () throws(BatchError) in try RecordBatchReader(batch) }
+            while let record = try corrupted({ () throws(BatchError) in try reader.next() }) {
+                guard record.offset >= start, record.offset < limit else { continue }
+                if rows.isFull(for: record) { try rows.flush(rowsMax: rowsMax, originals: slices, into: receiver) }
+                rows.add(record, into: receiver)
             }
-        }
-        try rows.flush(rowsMax: rowsMax, originals: data.slices, into: receiver)
+        } failing: { damage($0) }
+        try rows.flush(rowsMax: rowsMax, originals: slices, into: receiver)
     }
 
     /// The log has checked its batches: one that cannot be read is damage.
@@ -178,8 +183,12 @@ final class TopicPartitionReader: SourcePartition {
         do throws(BatchError) {
             return try body()
         } catch {
-            throw SQLError(.dataCorrupted, "source \"\(source)\": \(partition): \(error)")
+            throw damage(error)
         }
+    }
+
+    private func damage(_ error: BatchError) -> SQLError {
+        SQLError(.dataCorrupted, "source \"\(source)\": \(partition): \(error)")
     }
 
     /// The records again, from the log, with all columns; where they have been deleted since, from the bytes at hand.

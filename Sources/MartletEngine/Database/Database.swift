@@ -181,6 +181,8 @@ package final class Database: TickMachine, @unchecked Sendable {
             let decoded = try DatabaseRecord(decoding: record)
             replayed = decoded
             work.isReplay = true
+            // Statements look at what is to be seen.
+            if !decoded.events.isEmpty { committed(through: tick) }
             for event in decoded.events { try replay(event, &work) }
             carried = [:]
         } else {
@@ -406,8 +408,8 @@ package final class Database: TickMachine, @unchecked Sendable {
         done.catalog = work.catalogChanged ? catalog : nil
         done.stores = work.stores
         done.answers = work.answers
-        // What is replayed was durable before.
-        defer { if isReplay { committed(through: tick) } }
+        // What is replayed was durable before, and is shown by whoever delivers, beside the next tick; here where that lags behind.
+        defer { if isReplay, work.catalogChanged || pending.withLock({ $0.ticks.count }) > Database.unshownMax { committed(through: tick) } }
         guard !done.changes.isEmpty || done.catalog != nil || !done.answers.isEmpty else { return }
         let isDurable = pending.withLock { pending in
             // Answers alone hang on nothing but the ticks before.
@@ -419,6 +421,9 @@ package final class Database: TickMachine, @unchecked Sendable {
     }
 
     // MARK: What is durable
+
+    /// Replayed ticks that wait to be shown.
+    private static let unshownMax = 64
 
     package func committed(through tick: UInt64) {
         // One lock over taking and applying: whoever adds pending changes to a snapshot must see each once.

@@ -11,7 +11,11 @@ final class CheckpointDraft: @unchecked Sendable {
     private let disk: any Disk
     private let directory: String
     private let name: String
+    /// Where it is written.
+    private let path: String
     let file: any DiskFile
+    /// The file may be longer than what is written to it.
+    private let isReused: Bool
     private(set) var bytes: Int64 = 0
     private var checksum: UInt32 = 0
     /// How long the state took to be written.
@@ -19,13 +23,16 @@ final class CheckpointDraft: @unchecked Sendable {
 
     private static let suffix = ".unfinished"
 
-    init(_ disk: any Disk, directory: String, _ header: CheckpointHeader) throws(SQLError) {
+    /// - Parameter spare: a file to write over.
+    init(_ disk: any Disk, directory: String, _ header: CheckpointHeader, spare: String?) throws(SQLError) {
         self.disk = disk
         self.directory = directory
         self.header = header
         name = CheckpointStore.name(of: header.tick)
+        isReused = spare != nil
+        path = spare ?? "\(directory)/\(name)\(CheckpointDraft.suffix)"
         do throws(IOError) {
-            file = try disk.open("\(directory)/\(name)\(CheckpointDraft.suffix)", .replace)
+            file = try disk.open(path, spare == nil ? .replace : .update)
         } catch {
             throw CheckpointDraft.failure(error)
         }
@@ -94,7 +101,7 @@ final class CheckpointDraft: @unchecked Sendable {
     }
 
     /// Gives it up: its bytes are wanted by others.
-    func discard() { try? disk.remove("\(directory)/\(name)\(CheckpointDraft.suffix)") }
+    func discard() { try? disk.remove(path) }
 
     private static func failure(_ error: IOError) -> SQLError {
         SQLError(error.isOutOfSpace ? .diskFull : .ioError, "a checkpoint cannot be written: \(error)")
@@ -112,8 +119,9 @@ final class CheckpointDraft: @unchecked Sendable {
         do throws(IOError) {
             try file.write(trail.bytes, at: bytes)
             try file.write(foot.bytes, at: bytes + Int64(trail.count))
+            if isReused { try file.truncate(to: bytes + Int64(trail.count + foot.count)) }
             try file.sync()
-            try disk.rename("\(directory)/\(name)\(CheckpointDraft.suffix)", to: "\(directory)/\(name)")
+            try disk.rename(path, to: "\(directory)/\(name)")
             try disk.syncDirectory(directory)
         } catch {
             throw CheckpointDraft.failure(error)

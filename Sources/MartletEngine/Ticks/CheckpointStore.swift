@@ -10,6 +10,9 @@ package struct CheckpointStore: Sendable {
     /// How many are kept; the ticks topic reaches back to the older one.
     static let kept = 2
     private static let suffix = ".checkpoint"
+    /// A file that is no longer wanted, kept for the next checkpoint to write over: to give back a gigabyte of disk, and to take
+    /// another, makes syncs of the journal wait.
+    private static let spare = "spare"
 
     /// - Parameter directory: made, with its parents, when the first checkpoint is.
     package init(_ disk: any Disk, directory: String) {
@@ -50,7 +53,12 @@ package struct CheckpointStore: Sendable {
         } catch {
             throw SQLError(.ioError, "a checkpoint cannot be written: \(error)")
         }
-        return try CheckpointDraft(disk, directory: directory, header)
+        let spare = "\(directory)/\(CheckpointStore.spare)"
+        return try CheckpointDraft(disk, directory: directory, header, spare: try exists(spare) ? spare : nil)
+    }
+
+    private func exists(_ path: String) throws(SQLError) -> Bool {
+        do throws(IOError) { return try disk.stat(path) != nil } catch { throw SQLError(.ioError, "\(error)") }
     }
 
     /// The names of `checkpoints/<pipeline>` become durable with their first use.
@@ -65,14 +73,18 @@ package struct CheckpointStore: Sendable {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// Removes all but the newest. Returns where the ticks topic may begin: what the older of those kept needs. By then the
-    /// others are gone for good: one whose name a power failure brought back would stand among the kept without what follows it.
+    /// Removes all but the newest; the file of one stays, under another name. Returns where the ticks topic may begin: what the
+    /// older of those kept needs. By then the others are gone for good: one whose name a power failure brought back would stand
+    /// among the kept without what follows it.
     func prune() throws(SQLError) -> Int64? {
         let all = try files()
         do throws(IOError) {
             var gone = Array(all.dropFirst(CheckpointStore.kept))
             gone += try disk.list(directory).filter { $0.hasSuffix(".unfinished") }.map { "\(directory)/\($0)" }
-            for path in gone { try disk.remove(path) }
+            let spare = "\(directory)/\(CheckpointStore.spare)"
+            for path in gone {
+                if try disk.stat(spare) == nil { try disk.rename(path, to: spare) } else { try disk.remove(path) }
+            }
             if !gone.isEmpty { try disk.syncDirectory(directory) }
         } catch {
             throw SQLError(.ioError, "an old checkpoint cannot be removed: \(error)")

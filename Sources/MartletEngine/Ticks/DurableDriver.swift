@@ -381,7 +381,8 @@ package final class DurableDriver {
 
     /// False: there is no copy.
     private func beginCheckpoint(_ copies: any CheckpointCopies) throws(SQLError) -> Bool {
-        let (draft, start) = (try begin(), clock.monotonicNanos())
+        let start = clock.monotonicNanos()
+        let draft = try begin()
         let save = machine.beginSave()
         let (deliveries, clock) = (deliveries, clock)
         // It is awaited before the copy can end.
@@ -398,7 +399,8 @@ package final class DurableDriver {
     }
 
     private func checkpointStandingStill() throws(SQLError) {
-        let (draft, start) = (try begin(), clock.monotonicNanos())
+        let start = clock.monotonicNanos()
+        let draft = try begin()
         do throws(SQLError) {
             try draft.fill(machine.beginSave())
         } catch {

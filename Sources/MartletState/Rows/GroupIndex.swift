@@ -49,7 +49,7 @@ package struct GroupIndex {
     }
 
     private static func segment(_ slots: Int, number: Int) -> Segment {
-        let memory = StateMemory.allocate(slots * 8, zeroed: true).assumingMemoryBound(to: UInt64.self)
+        let memory = StateMemory.allocateIndex(slots * 8).assumingMemoryBound(to: UInt64.self)
         return Segment(slots: memory, mask: slots - 1, used: 0, limit: limit(slots, number: number))
     }
 

@@ -35,13 +35,22 @@ enum StateMemory {
     /// For rows, which lie long untouched: where there is a limit to memory they may lie in a file meanwhile. They must not be
     /// handed to a system call. Their bytes are undefined.
     static func allocateRows(_ bytes: Int) -> UnsafeMutableRawPointer {
-        martlet_pager_allocate_state(bytes) ?? allocate(bytes, zeroed: false)
+        martlet_pager_allocate_state(bytes) ?? martlet_arena_allocate(MARTLET_ARENA_ROWS, bytes) ?? allocate(bytes, zeroed: false)
+    }
+
+    /// Zeroes, for what is made again from rows: a copy of the process does not have it, and must neither read nor write it.
+    static func allocateIndex(_ bytes: Int) -> UnsafeMutableRawPointer {
+        guard let memory = martlet_arena_allocate(MARTLET_ARENA_INDEX, bytes) else { return allocate(bytes, zeroed: true) }
+        memset(memory, 0, bytes)
+        return memory
     }
 
     /// `bytes` as it was allocated.
     static func release(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
         if martlet_pager_owns(memory) != 0 {
             martlet_pager_release(memory, bytes)
+        } else if martlet_arena_owns(memory) != 0 {
+            martlet_arena_release(memory, bytes)
         } else if bytes < mappedMin { free(memory) } else { munmap(memory, mappedLength(bytes)) }
     }
 
