@@ -17,7 +17,7 @@ extension Database {
     package func beginSave() -> StateSave {
         // Readers' threads hold these rows' locks.
         let rows = allRows()
-        let numbers = identities.all
+        let numbers = identities.takeAll()
         return { [self] (writer: StateWriter) throws(SQLError) in try save(rows, numbers, into: writer) }
     }
 

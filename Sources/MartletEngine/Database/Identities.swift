@@ -11,7 +11,19 @@ final class Identities: Sendable {
         var last: [RelationID: Int64] = [:]
         /// Drawn from since the last record.
         var moved: Set<RelationID> = []
+        /// How far numbers may be drawn that no write records: that many are gone after a crash.
+        var reserved: [RelationID: Reserved] = [:]
     }
+
+    private struct Reserved {
+        var last: Int64
+        var isUpwards: Bool
+
+        func covers(_ number: Int64) -> Bool { isUpwards ? number <= last : number >= last }
+    }
+
+    /// As many as PostgreSQL records ahead.
+    private static let reservedCount: Int64 = 32
 
     private let state = Mutex(State())
 
@@ -32,10 +44,30 @@ final class Identities: Sendable {
         return drawn
     }
 
+    /// After a number was drawn for itself, not for a row: true where it must be recorded before anybody sees it
+    /// (`Database.keepNumbers`), and some more with it.
+    func reserve(_ table: RelationID, _ identity: TableColumn.Identity) -> Bool {
+        state.withLock { state in
+            guard let last = state.last[table] else { return false }
+            if let reserved = state.reserved[table], reserved.covers(last) { return false }
+            let isUpwards = identity.increment > 0
+            let (more, isFar) = identity.increment.multipliedReportingOverflow(by: Identities.reservedCount - 1)
+            let (end, isFarther) = last.addingReportingOverflow(more)
+            let bound = isUpwards ? identity.bounds.upperBound : identity.bounds.lowerBound
+            let isBeyond = isFar || isFarther || !identity.bounds.contains(end)
+            state.reserved[table] = Reserved(last: isBeyond ? bound : end, isUpwards: isUpwards)
+            state.moved.insert(table)
+            return true
+        }
+    }
+
     /// `next` is what is drawn next.
     func set(_ table: RelationID, next: Int64, _ identity: TableColumn.Identity) {
-        set(table, last: next.subtractingReportingOverflow(identity.increment).partialValue)
-        state.withLock { _ = $0.moved.insert(table) }
+        state.withLock { state in
+            state.last[table] = next.subtractingReportingOverflow(identity.increment).partialValue
+            state.reserved[table] = nil
+            state.moved.insert(table)
+        }
     }
 
     /// What was drawn last; nil: nothing.
@@ -48,18 +80,24 @@ final class Identities: Sendable {
     func takeMoved() -> [(table: RelationID, last: Int64)] {
         state.withLock { state in
             defer { state.moved = [] }
-            return state.moved.sorted().compactMap { table in state.last[table].map { (table, $0) } }
+            return state.moved.sorted().compactMap { table in
+                guard let last = state.last[table] else { return nil }
+                return (table, state.reserved[table].map { $0.covers(last) ? $0.last : last } ?? last)
+            }
         }
     }
 
-    /// All of them, by table.
-    var all: [(table: RelationID, last: Int64)] {
-        state.withLock { state in state.last.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+    /// All of them, by table, for a saved state. Records before it will not be looked at: nothing is reserved any more.
+    func takeAll() -> [(table: RelationID, last: Int64)] {
+        state.withLock { state in
+            state.reserved = [:]
+            return state.last.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        }
     }
 }
 
 extension Database {
-    /// Returns once what counters were set to is durable: a row may never come. For a session's thread.
+    /// Returns once how far counters are is durable: a row may never come. For a session's thread.
     func keepNumbers(_ limits: StatementLimits) throws(SQLError) {
         let ticket = Ticket(surroundings.makeSignal())
         queue.put(.keepNumbers, ticket)

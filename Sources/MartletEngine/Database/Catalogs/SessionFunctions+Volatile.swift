@@ -19,10 +19,10 @@ extension SessionFunctions {
             return .text("")
         case CatalogFunctionTable.nextIdentity:
             guard case .text(let table)? = arguments.first else { return .null }
-            return try next(facts.catalog[table])
+            return try next(facts.catalog[table], isForRow: true)
         case "nextval":
             guard let sequence = arguments.first else { return .null }
-            return try next(numbered(by: sequence))
+            return try next(numbered(by: sequence), isForRow: false)
         case "currval":
             guard let sequence = arguments.first else { return .null }
             let object = try numbered(by: sequence)
@@ -78,12 +78,14 @@ extension SessionFunctions {
 
     // MARK: Columns that number rows
 
-    private func next(_ object: CatalogObject?) throws(SQLError) -> Value {
+    /// - Parameter isForRow: a row's write records it.
+    private func next(_ object: CatalogObject?, isForRow: Bool) throws(SQLError) -> Value {
         guard let object, let identity = object.table?.columns.lazy.compactMap(\.identity).first else {
             throw SQLError(.undefinedTable, "the table whose rows are to be numbered is not there")
         }
         let number = try facts.database.identities.draw(object.id, identity, object.identitySequence ?? "")
         drawn.note(object.id, number)
+        if !isForRow, facts.database.identities.reserve(object.id, identity) { try facts.database.keepNumbers(limits) }
         return .bigint(number)
     }
 
