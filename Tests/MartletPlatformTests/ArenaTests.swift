@@ -50,15 +50,18 @@ extension ForkedCopyTests {
 
         @Test("a large piece that is released leaves memory at once, and its neighbours stay")
         func large() throws {
-            let small = try Self.piece(MARTLET_ARENA_KEPT, bytes: 32 << 10, mark: 1)
-            let large = try Self.piece(MARTLET_ARENA_KEPT, bytes: 64 << 20, mark: 2)
-            let next = try Self.piece(MARTLET_ARENA_KEPT, bytes: 32 << 10, mark: 3)
-            let full = ProcessFacts.residentBytes
-            Self.release(large)
-            #expect(full - ProcessFacts.residentBytes > 56 << 20)
-            #expect(small.isWhole && next.isWhole)
-            Self.release(small)
-            Self.release(next)
+            // Now and then all that is free is given back together: of three, two are not.
+            for _ in 0..<3 {
+                let small = try Self.piece(MARTLET_ARENA_KEPT, bytes: 32 << 10, mark: 1)
+                let large = try Self.piece(MARTLET_ARENA_KEPT, bytes: 24 << 20, mark: 2)
+                let next = try Self.piece(MARTLET_ARENA_KEPT, bytes: 32 << 10, mark: 3)
+                let full = ProcessFacts.residentBytes
+                Self.release(large)
+                #expect(full - ProcessFacts.residentBytes > 18 << 20)
+                #expect(small.isWhole && next.isWhole)
+                Self.release(small)
+                Self.release(next)
+            }
         }
 
         @Test("small pieces, and pieces of a copy, are for others to give")
