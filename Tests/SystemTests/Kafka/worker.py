@@ -36,6 +36,8 @@ def consume(address, group, topic, path, *settings):
         messages = [m for m in consumer.consume(20, 0.1) if not m.error()]
         if not messages:
             continue
+        # Whoever is killed may have committed what he has not noted yet.
+        note("committing " + " ".join(m.value().decode() for m in messages))
         try:
             consumer.commit(asynchronous=False)
         except KafkaException as error:
