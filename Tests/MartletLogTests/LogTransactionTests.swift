@@ -51,6 +51,34 @@ struct LogTransactionTests {
                 == .appended(baseOffset: 2, logAppendMillis: -1, logStartOffset: 0))
     }
 
+    @Test("after the end of a transaction its batches are not repeated: their sequences, given out again, are out of order, also after a restart")
+    func sequenceGivenOutAgain() throws {
+        for commit in [false, true] {
+            let fixture = try LogFixture()
+            let partition = try fixture.topic()
+            for (sequence, value) in ["a", "b"].enumerated() {
+                write(fixture, partition, value, producer: 1, sequence: Int32(sequence))
+            }
+            try end(fixture, [partition], producer: 1, commit: commit)
+            for restart in [false, true] {
+                if restart {
+                    try fixture.checkpoint()
+                    try fixture.reopen()
+                }
+                for sequence in [0, 1] as [Int32] {
+                    let next = logBatch(["next"], producer: 1, epoch: 0, sequence: sequence, transactional: true)
+                    #expect(
+                        fixture.produce(partition, next) == .refused(.outOfOrderSequence(expected: 2, found: sequence)),
+                        "commit \(commit), restart \(restart)")
+                }
+            }
+            // What follows goes on, and is repeated as before.
+            for sequence in 2..<8 as Range<Int32> { write(fixture, partition, "c", producer: 1, sequence: sequence) }
+            let again = logBatch(["c"], producer: 1, epoch: 0, sequence: 3, transactional: true)
+            #expect(fixture.produce(partition, again) == .duplicate(baseOffset: 4, logStartOffset: 0))
+        }
+    }
+
     @Test("the last stable offset stays at the first open transaction, and passes no end that is not durable")
     func lastStableOffset() throws {
         let fixture = try LogFixture()

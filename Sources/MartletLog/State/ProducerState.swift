@@ -38,7 +38,7 @@ struct BatchFacts {
 
 /// What one partition remembers of one producer.
 struct ProducerState: Equatable {
-    /// One of the last batches.
+    /// One of the last batches; or, with a base sequence after its last, none: where a transaction ended.
     struct Span: Equatable {
         var baseSequence: Int32
         var lastSequence: Int32
@@ -51,7 +51,7 @@ struct ProducerState: Equatable {
     static let spansMax = 5
 
     var epoch: Int16
-    /// The last batches of this epoch, oldest first.
+    /// The last batches of this epoch since its last marker, oldest first, and before them what the marker left.
     var spans: [Span] = []
     var lastMillis: Int64
     /// Of the last marker; −1 if there was none.
@@ -81,6 +81,9 @@ struct ProducerState: Equatable {
     /// - A lower epoch is a zombie's.
     /// - A new epoch starts at 0, and so does the first batch after a marker that raised the epoch.
     /// - Otherwise the batch follows the last one, or repeats one of the last five exactly.
+    /// - A batch of a transaction that has ended is not repeated: its producer has had all its answers, or given it up.
+    ///   (librdkafka gives sequences out again that it had sent before an abort, and that were taken. Called a repetition,
+    ///   a record of the next transaction would be acknowledged, and lost. It is refused as out of order.)
     static func judge(_ batch: BatchFacts, known state: ProducerState?) -> Judgement {
         guard let state else { return .accept }
         if batch.producerEpoch == state.epoch {
@@ -117,6 +120,9 @@ struct ProducerState: Equatable {
         if marker != epoch {
             epoch = marker
             spans = []
+        } else if var last = spans.popLast() {
+            last.baseSequence = ProducerState.advance(last.lastSequence, by: 1)
+            spans = [last]
         }
         self.coordinatorEpoch = coordinatorEpoch
         lastMillis = millis

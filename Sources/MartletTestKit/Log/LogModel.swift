@@ -41,6 +41,8 @@ struct LogModel {
         var epoch: Int16
         /// Batches of this epoch, all of them.
         var batches: [Batch] = []
+        /// So many of them came before the last marker, and are nothing that could be repeated.
+        var ended = 0
         /// First offset of the open transaction.
         var openSince: Int64?
     }
@@ -60,6 +62,7 @@ struct LogModel {
             if producer.epoch != batch.epoch {
                 producer.epoch = batch.epoch
                 producer.batches = []
+                producer.ended = 0
             }
             producer.batches.append(batch)
             if batch.isTransactional && producer.openSince == nil { producer.openSince = batch.offset }
@@ -72,7 +75,9 @@ struct LogModel {
             if producer.epoch != marker.epoch {
                 producer.epoch = marker.epoch
                 producer.batches = []
+                producer.ended = 0
             }
+            producer.ended = producer.batches.count
             producer.openSince = nil
             producers[marker.producer] = producer
         }
@@ -188,7 +193,7 @@ struct LogModel {
         if let fence = appended.fences[batch.producer], batch.epoch < fence { return .staleEpoch }
         guard let producer = partition.producers[batch.producer] else { return .append }
         if batch.epoch == producer.epoch {
-            for known in producer.batches.suffix(5)
+            for known in producer.batches.dropFirst(producer.ended).suffix(5)
             where known.sequence == batch.sequence && known.lastSequence == batch.lastSequence {
                 return .duplicate(known.offset)
             }

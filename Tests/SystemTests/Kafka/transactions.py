@@ -3,8 +3,11 @@
 import asyncio
 import os
 import random
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 import aiokafka
@@ -64,6 +67,96 @@ def open_transaction_holds_readers(server, problems):
     problems.equal(values(server, topic, 2, "read_uncommitted"), ["open", "plain"], "read_uncommitted")
     opened.commit_transaction(10)
     problems.equal(values(server, topic, 2, "read_committed"), ["open", "plain"], "after the commit")
+
+
+class Wire:
+    """A way to the server that can lose answers, and be cut. Clients are told to come by it again."""
+
+    def __init__(self, server):
+        self.server, self.passes_answers, self.is_cut, self.ends = server, True, False, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        # What the server calls itself in its answers, and what it is to be called.
+        names = [b"127.0.0.1" + struct.pack(">i", int(each.rsplit(":", 1)[1])) for each in (self.server.address, self.address)]
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            if self.is_cut:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self.server.port))
+            self.ends += [client, server]
+            threading.Thread(target=self.carry, args=(client, server, lambda piece: piece), daemon=True).start()
+            threading.Thread(
+                target=self.carry, args=(server, client, lambda piece: self.passes_answers and piece.replace(*names)), daemon=True
+            ).start()
+
+    def carry(self, start, target, change):
+        try:
+            while piece := start.recv(1 << 16):
+                if changed := change(piece):
+                    target.sendall(changed)
+        except OSError:
+            pass
+
+    def cut(self):
+        self.is_cut = True
+        for end in self.ends:
+            # Wakes those who wait in recv, too.
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+        self.ends = []
+
+    def mend(self):
+        self.passes_answers, self.is_cut = True, False
+
+
+def abandoned_unanswered(server, problems):
+    """A transaction is abandoned while the answer to what it sent is lost: what later ones commit is there, once"""
+    for records in (1, 3):
+        topic, wire = create(server), Wire(server)
+        producer = transactional(server, **{
+            "bootstrap.servers": wire.address, "reconnect.backoff.max.ms": 200, "metadata.recovery.strategy": "none"})
+        producer.begin_transaction()
+        producer.produce(topic, b"first", partition=0)
+        producer.flush(10)
+        wire.passes_answers = False
+        for at in range(records):
+            producer.produce(topic, f"abandoned {at}".encode(), partition=0)
+        arrived = eventually(lambda: len(values(server, topic, records + 1, "read_uncommitted", 1)) == records + 1)
+        problems.check(arrived, "what is abandoned had arrived")
+        wire.cut()
+        time.sleep(0.5)
+        threading.Timer(1, wire.mend).start()
+        committed, fatal = [], False
+        try:
+            # Drops what waits to be sent again, and then waits for the server.
+            producer.abort_transaction(20)
+            for at in range(records):
+                producer.begin_transaction()
+                producer.produce(topic, f"kept {at}".encode(), partition=0)
+                producer.commit_transaction(20)
+                committed.append(f"kept {at}")
+        except KafkaException as error:
+            fatal = error.args[0].fatal()
+        # librdkafka 2 gives sequences out again that were taken. It has to be told, rather than that all is well.
+        if fatal:
+            heir = transactional(server)
+            heir.begin_transaction()
+            heir.produce(topic, b"kept by another", partition=0)
+            heir.commit_transaction(20)
+            committed.append("kept by another")
+        problems.check(committed, "something is committed")
+        problems.equal(values(server, topic, 9, "read_committed", 2), committed, f"{records} abandoned, and what was committed")
+        wire.listener.close()
 
 
 def many_partitions(server, problems):
@@ -239,6 +332,6 @@ def listed(server, problems):
 
 
 CASES = [
-    committed_and_aborted, open_transaction_holds_readers, many_partitions, fenced, timed_out, large_transaction,
+    committed_and_aborted, open_transaction_holds_readers, abandoned_unanswered, many_partitions, fenced, timed_out, large_transaction,
     offsets_in_transaction, transform_under_fire, aiokafka_transactions, listed,
 ]
