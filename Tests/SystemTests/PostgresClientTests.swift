@@ -9,7 +9,7 @@ struct PostgresClientTests {
     @Test(
         "psql, psycopg, asyncpg, SQLAlchemy, martlet sql and HTTP find what PostgreSQL would give them",
         .enabled(if: Binary.python != nil, "MARTLET_TEST_PYTHON names no Python with PostgreSQL clients; ./dev test prepares one"),
-        arguments: ["drivers", "shells", "events", "tools", "reads"])
+        arguments: ["drivers", "shells", "events", "tools", "reads", "past"])
     func clients(group: String) throws { try run(group, casesMin: 3) }
 
     @Test(

@@ -64,7 +64,7 @@ extension Database {
                 object.dropped.append((nextUnit, ordinal))
                 building.lostColumns.append((object.id, ordinal))
                 try reshape(object, dropping: ordinal, adding: nil, &building)
-            case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull: try alterRules(change, &object, &building)
+            case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull, .setRetention: try alterRules(change, &object, &building)
             }
             // By its name, which stays, so that what stands beside it (dead letters, late rows) does too.
             building.catalog.put(object)
@@ -73,7 +73,7 @@ extension Database {
         }
     }
 
-    /// What a table asks of its rows, and puts where they say nothing.
+    /// What a table asks of its rows, puts where they say nothing, and keeps of what they were.
     private func alterRules(
         _ change: AlterStatement.Change, _ object: inout CatalogObject, _ building: inout Building
     ) throws(SQLError) {
@@ -100,6 +100,9 @@ extension Database {
                     .notNullViolation, "column \"\(table.columns[ordinal].name)\" of relation \"\(CatalogNames.parts(object.name).name)\" contains null values")
             }
             table.columns[ordinal].isNotNull = isNotNull
+            object.kind = .table(table)
+        case .setRetention(let retention):
+            table.retention = retention
             object.kind = .table(table)
         case .dropConstraint(let constraint):
             table.checks.removeAll { $0.name == constraint }

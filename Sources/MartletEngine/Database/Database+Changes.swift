@@ -1,28 +1,33 @@
 internal import MartletCore
 internal import MartletDataflow
 internal import MartletSQL
+internal import Synchronization
 
-/// Changes that subscriptions keep: written with the ticks that make them. Driver's thread.
+/// Changes that are kept for subscriptions and for reads of the past: written with the ticks that make them. Driver's thread.
 extension Database {
     /// Of one relation.
     struct KeptChanges {
         let target: ChangeTarget
         /// Among the database's targets.
         let ordinal: Int
-        let retention: Int64
+        var retention: Int64
         /// The columns of what was written last; nil: nothing was.
         var fields: [Field]?
+        /// The retention has become longer, and nothing written says so.
+        var isLonger = false
     }
 
-    /// Opens the topics of what a catalog's subscriptions follow. Throws where one cannot be made, and nothing has changed.
+    /// Opens the topics of what a catalog wants kept. Throws where one cannot be made, and nothing has changed.
     func openChanges(_ catalog: DatabaseCatalog) throws(SQLError) {
         guard let topics = surroundings.changes else { return }
         for (relation, retention) in catalog.retentions.sorted(by: { $0.key < $1.key }) where kept[relation]?.retention != retention {
             let (topic, isNew) = try topics.open(relation, retention: retention)
-            if let known = kept[relation] {
-                kept[relation] = KeptChanges(target: known.target, ordinal: known.ordinal, retention: retention, fields: known.fields)
+            if var known = kept[relation] {
+                known.isLonger = known.isLonger || retention > known.retention
+                known.retention = retention
+                kept[relation] = known
             } else {
-                let target = ChangeTarget(topic, clock: surroundings.clock)
+                let target = ChangeTarget(topic)
                 targets.append(target)
                 // One that was there, of a database that has come back, goes on.
                 let fields = isNew || hasOpenedChanges ? nil : catalog.objects[relation]?.fields
@@ -33,7 +38,7 @@ extension Database {
 
     /// Before the first tick that is no replay: what a crash left over goes, and who followed a view that has other rows than
     /// it was said to have cannot go on. Answers whether the tick has to be there for that: the same view as of the tick before
-    /// it was another one.
+    /// it was another one. What was not kept by the version that wrote the database is from that tick on.
     func resumeChanges() throws(SQLError) -> Bool {
         guard !hasOpenedChanges else { return false }
         let wanted = catalog.retentions
@@ -44,10 +49,10 @@ extension Database {
         remade = []
         for relation in cut { kept[relation]?.fields = nil }
         hub.cut(cut, at: tick + 1)
-        return !cut.isEmpty
+        return !cut.isEmpty || kept.contains { $0.value.fields == nil }
     }
 
-    /// Adds to a tick's output what it did to relations with subscriptions.
+    /// Adds to a tick's output what it did to relations whose changes are kept.
     func keepChanges(_ work: Work, into output: inout TickOutput) {
         if work.catalogChanged, !kept.isEmpty {
             let wanted = catalog.retentions
@@ -56,18 +61,33 @@ extension Database {
                 unwanted = work.tick
             }
         }
-        let now = surroundings.clock.wallMicros()
-        for relation in kept.keys.sorted() {
+        let touched = kept.keys.sorted().filter { touches($0, work) }
+        guard !touched.isEmpty else { return }
+        // First the number, then the time: whoever reads the past and finds a lower number has a time before this tick's.
+        stamped.store(work.tick, ordering: .sequentiallyConsistent)
+        lastStamp = max(lastStamp, surroundings.clock.wallMicros())
+        for relation in touched {
             guard let keeping = kept[relation], let fields = catalog.objects[relation]?.fields else { continue }
             let bytes = ByteSink(capacity: 256)
             if keeping.fields != fields {
-                ChangeTarget.put(ChangeRecord(tick: work.tick, kind: .begin), into: bytes)
-                kept[relation]?.fields = fields
-            } else if let batches = work.changes[relation], let net = RelationChange.net(batches) {
-                ChangeTarget.put(RelationChange(tick: work.tick, micros: now, fields: fields, batch: net), into: bytes)
+                ChangeTarget.put(ChangeRecord(tick: work.tick, micros: lastStamp, kind: .begin), into: bytes)
+            } else {
+                if keeping.isLonger { ChangeTarget.put(ChangeRecord(tick: work.tick, micros: lastStamp, kind: .longer), into: bytes) }
+                if let net = RelationChange.net(work.changes[relation] ?? []) {
+                    ChangeTarget.put(RelationChange(tick: work.tick, micros: lastStamp, fields: fields, batch: net), into: bytes)
+                }
             }
+            kept[relation]?.fields = fields
+            kept[relation]?.isLonger = false
             if bytes.count > 0 { output.parts.append((keeping.ordinal, SinkCollector.Part(bytes: bytes, rows: 0))) }
         }
+    }
+
+    /// Whether a tick, which is then sure to become visible, does something that is to be kept of a relation.
+    private func touches(_ relation: RelationID, _ work: Work) -> Bool {
+        guard let keeping = kept[relation], let fields = catalog.objects[relation]?.fields else { return false }
+        if work.catalogChanged, keeping.fields != fields || keeping.isLonger { return true }
+        return keeping.fields == fields && !(work.changes[relation] ?? []).isEmpty
     }
 
     /// Deletes topics that no subscription wants since a tick that is durable.

@@ -83,6 +83,10 @@ package final class Database: TickMachine, @unchecked Sendable {
     /// Relations whose changes are written with each tick.
     var kept: [RelationID: KeptChanges] = [:]
     var hasOpenedChanges = false
+    /// The last tick whose changes were given a time to be kept with; it may not be durable yet. Any thread.
+    let stamped = Atomic<UInt64>(0)
+    /// That time, microseconds since 1970.
+    var lastStamp = Int64.min
     /// The last tick since which a topic of changes is wanted no more; nil: all of them are.
     var unwanted: UInt64?
     /// Views whose rows a start made anew, and otherwise: what was told of them before does not lead to what they have now.

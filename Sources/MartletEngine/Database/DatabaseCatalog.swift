@@ -31,6 +31,15 @@ struct CatalogObject: Sendable {
     /// With what else it runs, if it does.
     var unit: UInt32?
 
+    /// How long its own definition says that its changes are kept, microseconds; nil: it does not.
+    var retention: Int64? {
+        switch kind {
+        case .table(let table): table.retention
+        case .materializedView(let view): view.retention
+        case .source, .view, .sink, .side: nil
+        }
+    }
+
     /// Rows are kept for it.
     var isStored: Bool {
         switch kind {
@@ -84,10 +93,19 @@ struct DatabaseCatalog: Sendable {
     }
 
     /// How long the changes of relations are kept for subscriptions, microseconds.
-    var retentions: [RelationID: Int64] {
+    var subscribed: [RelationID: Int64] {
         var longest: [RelationID: Int64] = [:]
         for subscription in subscriptions.values {
             if let object = self[subscription.relation] { longest[object.id] = max(longest[object.id] ?? 0, subscription.retention) }
+        }
+        return longest
+    }
+
+    /// How long the changes of relations are kept, for subscriptions or for reads of the past, microseconds.
+    var retentions: [RelationID: Int64] {
+        var longest = subscribed
+        for object in objects.values {
+            if let retention = object.retention { longest[object.id] = max(longest[object.id] ?? 0, retention) }
         }
         return longest
     }

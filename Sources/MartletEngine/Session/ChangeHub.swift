@@ -41,8 +41,11 @@ final class ChangeHub: Sendable {
         var followers = 0
         /// When the last follower left.
         var leftMicros: Int64 = .max
-        /// Of the subscriptions on it, the longest, microseconds; nil: there is none.
+        /// How long its changes are to be kept, microseconds; nil: nobody has asked for that.
         var retention: Int64?
+        /// From this instant on (microseconds since 1970), as long as there is a retention, every change is in `changes`, of rows
+        /// with the columns there are now.
+        var since: Int64 = .max
         /// The relation's columns now; nil: it was dropped.
         var fields: [Field]?
         /// The tick that it got them with.
@@ -101,6 +104,7 @@ final class ChangeHub: Sendable {
                     guard fields != feed.fields else { continue }
                     state.feeds[relation]?.fields = fields
                     state.feeds[relation]?.shapeTick = tick
+                    state.feeds[relation]?.since = now
                 }
             }
             for relation in state.feeds.keys.sorted() {
@@ -136,17 +140,22 @@ final class ChangeHub: Sendable {
             guard isOld || feed.bytes > ChangeHub.bytesMax else { break }
             feed.bytes -= first.batch.memoryBytes
             feed.forgotten = first.tick
+            feed.since = max(feed.since, first.micros)
             count += 1
         }
         feed.changes.removeFirst(count)
     }
 
-    /// What subscriptions ask to be kept, by relation. Under the readers' lock.
+    /// What is asked to be kept, by relation. Reads of the past find it in the log, where there is one. Under the readers' lock.
     func retain(_ catalog: DatabaseCatalog, from tick: UInt64) {
-        let wanted = catalog.retentions
+        let wanted = topics == nil ? catalog.retentions : catalog.subscribed
+        let now = clock.wallMicros()
         state.withLock { state in
             for (relation, micros) in wanted.sorted(by: { $0.key < $1.key }) {
-                state.feeds[relation, default: Feed(forgotten: tick, fields: catalog.objects[relation]?.fields)].retention = micros
+                var feed = state.feeds[relation] ?? Feed(forgotten: tick, fields: catalog.objects[relation]?.fields)
+                if feed.retention == nil { feed.since = now }
+                feed.retention = micros
+                state.feeds[relation] = feed
             }
             for (relation, feed) in state.feeds where wanted[relation] == nil && feed.retention != nil {
                 state.feeds[relation]?.retention = nil
@@ -202,6 +211,34 @@ final class ChangeHub: Sendable {
         throw SQLError(
             .configurationLimitExceeded, "the changes behind tick \(tick) are not kept any more",
             hint: "Read faster, keep them longer (CREATE SUBSCRIPTION … WITH (retention = …)), or begin again with a snapshot.")
+    }
+
+    /// Gives what ticks up to `tick` did to a relation after an instant, microseconds since 1970, in their order. What has been
+    /// given means nothing if some of it is not kept.
+    func later(
+        than micros: Int64, _ relation: RelationID, through tick: UInt64, fields: [Field], _ take: (Batch) throws(SQLError) -> Void
+    ) throws(SQLError) -> Later {
+        if let topics { return try topics.later(than: micros, relation, through: tick, fields: fields, take) }
+        let found = state.withLock { state -> (since: Int64, changes: [RelationChange])? in
+            guard let feed = state.feeds[relation], feed.retention != nil else { return nil }
+            return (feed.since, feed.changes.filter { $0.micros > micros && $0.tick <= tick })
+        }
+        guard let found else { return .missing(since: nil) }
+        if micros < found.since { return .missing(since: found.since) }
+        for change in found.changes { try take(change.batch) }
+        return .all
+    }
+
+    /// When a relation's changes began to be kept, microseconds since 1970, as far as that is still to be seen.
+    func beginning(_ relation: RelationID) throws(SQLError) -> Int64? {
+        if let topics { return try topics.beginning(relation) }
+        return state.withLock { $0.feeds[relation].flatMap { $0.retention == nil ? nil : $0.since } }
+    }
+
+    enum Later {
+        case all
+        /// Some changes are not kept, or of rows with other columns. `since`: from then on they are; nil: nobody can say.
+        case missing(since: Int64?)
     }
 
     static func reshaped(at tick: UInt64) -> SQLError {

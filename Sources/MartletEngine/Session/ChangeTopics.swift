@@ -4,18 +4,18 @@ internal import MartletDataflow
 package import MartletLog
 internal import MartletSQL
 
-/// The changes of relations with subscriptions, kept in the log: a topic of one partition for each relation, written within
-/// the commits of the ticks that made them, so that they are there exactly when the tick is (docs/formats/changes.md has the
-/// bytes). Clients see the topics marked as internal.
+/// The changes of relations with subscriptions, and of tables whose past is kept, in the log: a topic of one partition for
+/// each relation, written within the commits of the ticks that made them, so that they are there exactly when the tick is
+/// (docs/formats/changes.md has the bytes). Clients see the topics marked as internal.
 ///
 /// Topics are made and deleted by the driver's thread; reading may block, on a session's.
 package final class ChangeTopics: Sendable {
     private static let prefix = "__martlet_changes_"
     /// Bytes that one answer gathers before it ends with a tick.
     private static let answerBytes = 4 << 20
-    private static let readBytes = 1 << 20
+    static let readBytes = 1 << 20
 
-    private let log: Log
+    let log: Log
     private let database: String
     private let makeSignal: @Sendable () -> any WaitSignal
 
@@ -27,7 +27,7 @@ package final class ChangeTopics: Sendable {
     }
 
     private var namePrefix: String { "\(ChangeTopics.prefix)\(database)_" }
-    private func name(_ relation: RelationID) -> String { "\(namePrefix)\(relation.raw)" }
+    func name(_ relation: RelationID) -> String { "\(namePrefix)\(relation.raw)" }
 
     // MARK: Topics
 
@@ -52,9 +52,10 @@ package final class ChangeTopics: Sendable {
         }
     }
 
-    /// Retention takes whole segments: an eighth of it in each, so that little more is kept than was asked for.
+    /// Retention takes whole segments: an eighth of it in each, so that little more is kept than was asked for. A minute more
+    /// is, so that a reader who asks for the oldest that may be there finds it.
     private static func settings(_ retention: Int64) -> [String: String] {
-        let millis = max(retention / 1000, 1000)
+        let millis = retention / 1000 + 60_000
         return [
             "retention.ms": "\(millis)", "retention.bytes": "-1", "segment.bytes": "16777216",
             "segment.ms": "\(min(max(millis / 8, 10_000), 86_400_000))",
@@ -144,14 +145,22 @@ package final class ChangeTopics: Sendable {
                 found.through = record.tick - 1
                 return isFull = true
             }
-            guard case .rows(let micros, _, let layout, let rows) = record.kind else { return end(record, ChangeHub.begunAnew(at: record.tick)) }
+            let layout: String
+            let rows: [UInt8]
+            switch record.kind {
+            case .begin: return end(record, ChangeHub.begunAnew(at: record.tick))
+            case .longer: return
+            case .rows(_, let given, let bytes):
+                layout = given
+                rows = bytes
+            }
             guard layout == columns else { return end(record, ChangeHub.reshaped(at: record.tick)) }
             let batch = try ChangeRecord.decode(rows, fields)
             bytes += rows.count
             if !isNewTick, let last = found.changes.last, let whole = Batch.joined([last.batch, batch]) {
                 found.changes[found.changes.count - 1].batch = whole
             } else {
-                found.changes.append(RelationChange(tick: record.tick, micros: micros, fields: fields, batch: batch))
+                found.changes.append(RelationChange(tick: record.tick, micros: record.micros, fields: fields, batch: batch))
             }
         }
 
@@ -163,13 +172,13 @@ package final class ChangeTopics: Sendable {
         }
     }
 
-    private struct Range {
+    struct Range {
         var id: TopicPartition
         var start: Int64
         var end: Int64
     }
 
-    private func range(_ relation: RelationID) -> Range? {
+    func range(_ relation: RelationID) -> Range? {
         guard let topic = log.topic(named: name(relation)) else { return nil }
         let id = TopicPartition(topic: topic.id, partition: 0)
         guard let status = log.status(id), status.logStartOffset < status.highWatermark else { return nil }
@@ -194,12 +203,18 @@ package final class ChangeTopics: Sendable {
     private func head(
         _ relation: RelationID, at offset: Int64, in id: TopicPartition
     ) throws(SQLError) -> (offset: Int64, tick: UInt64, floor: UInt64)? {
-        guard let (offset, record) = try read(id, from: offset, 1)?.records.first else { return nil }
-        return (offset, record.tick, record.floor)
+        var offset = offset
+        while let read = try read(id, from: offset, 1) {
+            if let (offset, record) = read.records.first { return (offset, record.tick, record.floor) }
+            // Of a transaction there may be nothing but its end.
+            guard read.next > offset else { return nil }
+            offset = read.next
+        }
+        return nil
     }
 
     /// Records from an offset on, and where to go on; nil: retention has taken them meanwhile.
-    private func read(
+    func read(
         _ id: TopicPartition, from offset: Int64, _ bytesMax: Int
     ) throws(SQLError) -> (records: [(offset: Int64, record: ChangeRecord)], next: Int64)? {
         let data: FetchedData
@@ -211,13 +226,17 @@ package final class ChangeTopics: Sendable {
             throw SQLError(.ioError, "the changes of a subscription cannot be read: \(error)")
         }
         var records: [(offset: Int64, record: ChangeRecord)] = []
+        // A tick too large for one commit comes as a transaction; where a crash cut it, the same tick comes again behind it.
+        var committed = CommittedBatches(aborted: data.abortedTransactions)
         do throws(BatchError) {
             for slice in data.slices {
                 for part in try RecordBatch.split(slice.bytes) {
-                    var reader = try RecordBatchReader(UnsafeRawBufferPointer(rebasing: slice.bytes[part]))
+                    let batch = UnsafeRawBufferPointer(rebasing: slice.bytes[part])
+                    guard try committed.admits(batch) else { continue }
+                    var reader = try RecordBatchReader(batch)
                     while let record = try reader.next() {
                         guard record.offset >= offset, let value = record.value else { continue }
-                        records.append((record.offset, try ChangeRecord(value)))
+                        records.append((record.offset, try ChangeRecord(value, writtenMillis: record.timestamp)))
                     }
                 }
             }
@@ -233,21 +252,27 @@ struct ChangeRecord {
     enum Kind {
         /// From the tick on the topic is complete, and what came before is not to be continued with it.
         case begin
-        /// Rows of a tick: when they became visible (microseconds since 1970), how many of the tick come before them, the
-        /// columns they have, and `BatchCodec`'s bytes.
-        case rows(micros: Int64, first: UInt64, columns: String, bytes: [UInt8])
+        /// Rows of a tick: how many of the tick come before them, the columns they have, and `BatchCodec`'s bytes.
+        case rows(first: UInt64, columns: String, bytes: [UInt8])
+        /// From the tick on changes are kept for longer than before, when some may have gone that would be kept now.
+        case longer
     }
 
-    static let version: UInt8 = 1
+    /// The first version says when of rows only.
+    static let version: UInt8 = 2
 
     var tick: UInt64
+    /// When the tick was, microseconds since 1970: behind all that it took in, and before anybody saw it. Later ticks have no
+    /// earlier one, as long as the process lives.
+    var micros: Int64
     var kind: Kind
 
     /// The tick behind which nothing is missing where this is the first record that is left.
     var floor: UInt64 {
         switch kind {
         case .begin: tick
-        case .rows(_, let first, _, _): first == 0 ? tick &- 1 : tick
+        case .rows(let first, _, _): first == 0 ? tick &- 1 : tick
+        case .longer: tick &- 1
         }
     }
 
@@ -256,38 +281,45 @@ struct ChangeRecord {
         fields.map { "\($0.name) \($0.type.sqlName)" }.joined(separator: "\n")
     }
 
-    init(tick: UInt64, kind: Kind) {
+    init(tick: UInt64, micros: Int64, kind: Kind) {
         self.tick = tick
+        self.micros = micros
         self.kind = kind
     }
 
     func encode(into sink: ByteSink) {
         sink.append(ChangeRecord.version)
         sink.append(little: tick)
-        switch kind {
-        case .begin: sink.append(UInt8(0))
-        case .rows(let micros, let first, let columns, let bytes):
-            sink.append(UInt8(1))
-            sink.append(little: micros)
+        let code: UInt8 = switch kind {
+        case .begin: 0
+        case .rows: 1
+        case .longer: 2
+        }
+        sink.append(code)
+        sink.append(little: micros)
+        if case .rows(let first, let columns, let bytes) = kind {
             sink.append(varint: first)
             sink.append(run: Array(columns.utf8))
             sink.append(run: bytes)
         }
     }
 
-    init(_ bytes: UnsafeRawBufferPointer) throws(BatchError) {
+    /// - Parameter writtenMillis: the timestamp of the log's record, milliseconds since 1970.
+    init(_ bytes: UnsafeRawBufferPointer, writtenMillis: Int64) throws(BatchError) {
         do throws(ByteError) {
             var reader = ByteReader(bytes)
             let version = try reader.readUInt8()
-            guard version == ChangeRecord.version else { throw .badLength(offset: 0, length: Int64(version)) }
+            guard (1...ChangeRecord.version).contains(version) else { throw .badLength(offset: 0, length: Int64(version)) }
             tick = try reader.readLittle()
-            switch try reader.readUInt8() {
+            let code = try reader.readUInt8()
+            micros = version == 1 && code == 0 ? writtenMillis.multipliedReportingOverflow(by: 1000).partialValue : try reader.readLittle(Int64.self)
+            switch code {
             case 0: kind = .begin
             case 1:
-                let micros = try reader.readLittle(Int64.self)
                 let first = try reader.readVarUInt64()
                 let columns = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
-                kind = .rows(micros: micros, first: first, columns: columns, bytes: Array(try reader.readRun(limit: reader.remaining)))
+                kind = .rows(first: first, columns: columns, bytes: Array(try reader.readRun(limit: reader.remaining)))
+            case 2: kind = .longer
             case let other: throw .badLength(offset: 9, length: Int64(other))
             }
         } catch {
@@ -311,7 +343,6 @@ final class ChangeTarget: CommittedTarget {
     let name: String
     let guarantee = DeliveryGuarantee.transactional
     private let topic: Topic
-    private let clock: any Clock
     private let builder = RecordBatchBuilder()
     private var appends: [Append] = []
 
@@ -319,10 +350,9 @@ final class ChangeTarget: CommittedTarget {
     /// Rows of a record: a reader has it whole in memory.
     private static let recordRowsMax = 4_096
 
-    init(_ topic: Topic, clock: any Clock) {
+    init(_ topic: Topic) {
         name = "changes \(topic.name)"
         self.topic = topic
-        self.clock = clock
     }
 
     /// Rows as `BatchCodec` has them; what a tick does to a relation is written by `put`.
@@ -332,28 +362,32 @@ final class ChangeTarget: CommittedTarget {
         func encode(_ batch: Batch, into bytes: ByteSink) { BatchCodec.encode(batch, into: bytes) }
     }
 
-    /// The records of a tick, each behind its length, for `write`.
+    /// The records of a tick, for `write`.
     static func put(_ change: RelationChange, into bytes: ByteSink) {
         let columns = ChangeRecord.columns(change.fields)
         for start in stride(from: 0, to: change.batch.count, by: recordRowsMax) {
             let rows = ByteSink()
             BatchCodec.encode(change.batch.slice(start, min(recordRowsMax, change.batch.count - start)), into: rows)
-            let kind = ChangeRecord.Kind.rows(micros: change.micros, first: UInt64(start), columns: columns, bytes: [UInt8](rows.bytes))
-            put(ChangeRecord(tick: change.tick, kind: kind), into: bytes)
+            let kind = ChangeRecord.Kind.rows(first: UInt64(start), columns: columns, bytes: [UInt8](rows.bytes))
+            put(ChangeRecord(tick: change.tick, micros: change.micros, kind: kind), into: bytes)
         }
     }
 
+    /// Behind its time, which the log's record is to have.
     static func put(_ record: ChangeRecord, into bytes: ByteSink) {
         let encoded = ByteSink()
         record.encode(into: encoded)
+        bytes.append(little: record.micros)
         bytes.append(run: [UInt8](encoded.bytes))
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(SQLError) {
         var reader = ByteReader(bytes)
         while !reader.isAtEnd {
-            guard let record = try? reader.readRun(limit: reader.remaining) else { throw SQLError(.internalError, "\(name): half a record") }
-            builder.append(timestamp: clock.wallMicros() / 1000, key: nil, value: record)
+            guard let micros = try? reader.readLittle(Int64.self), let record = try? reader.readRun(limit: reader.remaining) else {
+                throw SQLError(.internalError, "\(name): half a record")
+            }
+            builder.append(timestamp: micros / 1000, key: nil, value: record)
             if builder.byteCount >= ChangeTarget.batchBytesMax { try close() }
         }
     }

@@ -47,6 +47,7 @@ extension DatabaseSession {
         let script = PipelineScript(query: plan, sources: catalog.sources)
         var objects: [CatalogObject] = []
         var inputs = QueryInputs(snapshots: [:])
+        known.merge(try past(script.relationsRead.compactMap { PastRelation(name: $0) })) { $1 }
         for name in script.relationsRead + script.viewsRead {
             if let rows = known[name] {
                 inputs.snapshots[name] = rows

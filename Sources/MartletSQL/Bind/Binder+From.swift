@@ -32,9 +32,7 @@ extension Binder {
         case .relation(let name, let alias):
             let plan = try relation(name)
             return try aliased(plan, alias, default: name.last.text)
-        case .version(let name, _, _):
-            throw .notSupported(
-                "FOR SYSTEM_TIME AS OF outside of a join", at: name.position, hint: "It stands on the right of a join: … JOIN t FOR SYSTEM_TIME AS OF PROCTIME() ON …")
+        case .version(let name, let alias, let time): return try aliased(try past(name, at: time), alias, default: name.last.text)
         case .changelog(let name): return try changelog(name)
         case .subquery(let query, let alias, _):
             let outerGuard = guardDepth

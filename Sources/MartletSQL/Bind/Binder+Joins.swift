@@ -34,7 +34,9 @@ extension Binder {
         if case .lateral(let query, let alias, let position) = syntax.right {
             return try lateral(left, query, alias, syntax, at: position)
         }
-        if case .version(let name, let alias, let time) = syntax.right { return try version(left, name, alias, at: time, syntax) }
+        if case .version(let name, let alias, let time) = syntax.right, !isInstant(time) {
+            return try version(left, name, alias, at: time, syntax)
+        }
         if case .function(let call) = syntax.right, !call.isWindow, syntax.kind == .inner || syntax.kind == .cross {
             let (plan, scope) = try tableFunction(left, call)
             guard case .on(let condition) = syntax.condition else { return (plan, scope) }

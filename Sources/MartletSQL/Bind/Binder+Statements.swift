@@ -75,7 +75,12 @@ extension Binder {
 
     private mutating func view(_ create: CreateViewSyntax, text: String) throws(SQLError) -> ViewDefinition {
         isContinuous = true
+        var retention: Int64?
         for option in create.options {
+            if option.name.text == "retention_seconds", create.isMaterialized {
+                retention = try Self.retention(option)
+                continue
+            }
             guard Self.viewOptions.contains(option.name.text) || SessionParameters.isWithoutEffect(option.name.text) else {
                 throw SQLError(.invalidParameterValue, "unknown option \"\(option.name.text)\" of a view", at: option.name.position)
             }
@@ -99,6 +104,7 @@ extension Binder {
         view.dependencies = dependencies
         view.ifNotExists = create.ifNotExists
         view.replaces = create.replaces
+        view.retention = retention
         if create.replaces, dependencies.contains(position) {
             throw SQLError(
                 SQLState("42P17"), "infinite recursion detected in rules for relation \"\(create.name.last.text)\"", at: create.name.position)

@@ -197,10 +197,7 @@ extension Binder {
             let option = given[index]
             switch option.name.text {
             case "retention_seconds":
-                guard let seconds = Int64(option.value), seconds > 0, seconds <= Int64.max / 1_000_000 else {
-                    throw SQLError(.invalidParameterValue, "retention_seconds must be a positive number", at: option.valuePosition)
-                }
-                table.retention = seconds * 1_000_000
+                table.retention = try Self.retention(option)
                 given.remove(at: index)
             case "append_only", "appendonly":
                 table.isAppendOnly = option.value.lowercasedASCII == "true"
@@ -231,6 +228,17 @@ extension Binder {
         definition.pipeline = create.pipeline?.text
         table.source = definition
     }
+
+    /// Microseconds that `retention_seconds` asks for.
+    static func retention(_ option: OptionSyntax) throws(SQLError) -> Int64 {
+        guard let seconds = Int64(option.value), seconds > 0, seconds <= Int64.max / 1_000_000 else {
+            throw SQLError(.invalidParameterValue, "retention_seconds must be a positive number", at: option.valuePosition)
+        }
+        return min(seconds, Self.retentionSecondsMax) * 1_000_000
+    }
+
+    /// A century, which is as good as for ever: sums of it and of times stay far from the end of numbers.
+    private static let retentionSecondsMax: Int64 = 100 * 366 * 86_400
 
     // MARK: ALTER
 
@@ -346,6 +354,17 @@ extension Binder {
             }
             return other.name == entry.name ? nil : .swap(with: other.name)
         case .setRunning(let isRunning): return .setRunning(isRunning)
+        case .setOptions(let options, let isReset):
+            var found: AlterStatement.Change?
+            for option in options {
+                if option.name.text == "retention_seconds" {
+                    _ = try constrained(entry, at: option.name.position)
+                    found = .setRetention(isReset ? nil : try Self.retention(option))
+                } else {
+                    notices.append("\(option.name.text) has no effect")
+                }
+            }
+            return found
         case .withoutEffect(let what):
             notices.append("\(what) has no effect")
             return nil

@@ -18,7 +18,7 @@ extension Binder {
         let condition = try joinCondition(conditionSyntax, scope)
         let (plan, fields) = (left.0, left.0.fields + right.0.fields)
         let isOuter = syntax.kind == .left
-        if case .call(let call) = time.kind, call.arguments.isEmpty, ["proctime", "now", "current_timestamp"].contains(call.name.last.text) {
+        if Self.isClock(time) {
             let parts = JoinCondition(condition, leftWidth: plan.fields.count)
             guard !parts.keys.isEmpty else {
                 throw .notSupported("a lookup without an equality of columns of both sides", at: conditionSyntax.position)

@@ -122,7 +122,9 @@ struct JoinOrder {
     private func size(_ plan: Plan) -> Double {
         switch plan {
         case .values(let rows, _): return Double(rows.count)
-        case .relation(let name, _), .view(let name, _): return rowCount(name).map(Double.init) ?? 1_000_000
+        case .relation(let name, _), .view(let name, _):
+            // As many as there are now is the best guess of how many there were.
+            return rowCount(PastRelation(name: name)?.relation ?? name).map(Double.init) ?? 1_000_000
         case .source, .recursive: return 1_000_000
         case .filter(let input, let condition):
             return Optimiser.conjuncts(condition).reduce(size(input)) { size, conjunct in

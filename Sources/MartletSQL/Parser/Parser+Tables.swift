@@ -427,7 +427,9 @@ extension Parser {
         }
         if at(.set) || atWord("swap") || atWord("reset") {
             if acceptWords("swap", "with") { return .swap(with: try objectName()) }
+            let isReset = atWord("reset")
             advance()
+            if leadsToRetention() { return .setOptions(try options(flags: isReset), isReset: isReset) }
             let what = sourceText(of: current).uppercasedASCII
             while current.kind != .endOfInput, !at(.semicolon) { advance() }
             return .withoutEffect(what)
@@ -435,6 +437,17 @@ extension Parser {
         if accept(.alter) { return try columnAlteration(at: start) }
         if atWord("refresh") || at(.format) || at(.as) { throw .notSupported("ALTER … \(sourceText(of: current).uppercasedASCII)", at: start) }
         throw unexpected()
+    }
+
+    /// Whether options in parentheses follow, `retention_seconds` among them.
+    private func leadsToRetention() -> Bool {
+        guard at(.leftParenthesis) else { return false }
+        var place = 1
+        while ahead(place).kind != .endOfInput, ahead(place).symbol != .rightParenthesis {
+            if isWord(ahead(place), "retention_seconds") { return true }
+            place += 1
+        }
+        return false
     }
 
     /// Behind ALTER.

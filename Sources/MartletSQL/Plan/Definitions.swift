@@ -269,6 +269,8 @@ package struct ViewDefinition: Hashable, Sendable {
     package var ifNotExists = false
     /// It takes the place of the view of that name, if there is one.
     package var replaces = false
+    /// Microseconds that changes are kept for reads of the past; nil: they are not.
+    package var retention: Int64?
     package var text = ""
 
     package init(name: String, plan: Plan, fields: [Field], isAppendOnly: Bool, eventTimeColumns: [Int]) {

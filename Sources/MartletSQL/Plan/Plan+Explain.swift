@@ -31,7 +31,9 @@ extension Plan {
         func sql(_ expression: Expression) -> String { expression.sql(names) }
         switch self {
         case .source(let name, _, let fields): return "Source \(quoted(name)) (\(Self.list(fields)))"
-        case .relation(let name, let fields): return "Relation \(quoted(String(name.prefix { $0 != "\n" }))) (\(Self.list(fields)))"
+        case .relation(let name, let fields):
+            let shown = PastRelation(name: name)?.title ?? quoted(String(name.prefix { $0 != "\n" }))
+            return "Relation \(shown) (\(Self.list(fields)))"
         case .recursive(let recursion, let fields):
             let name = recursion.name.prefix { $0 != "\n" }
             return "Recursive \(quoted(String(name))) (\(Self.list(fields)))"

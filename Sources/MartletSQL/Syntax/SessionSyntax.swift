@@ -182,6 +182,8 @@ package struct AlterSyntax: Sendable {
         case swap(with: ObjectName)
         /// RESUME, PAUSE.
         case setRunning(Bool)
+        /// SET (retention_seconds = …, …), RESET (retention_seconds, …): what stands in the parentheses.
+        case setOptions([OptionSyntax], isReset: Bool)
         /// OWNER TO, SET PARALLELISM and the like: accepted, without effect.
         case withoutEffect(String)
     }
