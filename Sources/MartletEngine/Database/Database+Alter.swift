@@ -54,6 +54,7 @@ extension Database {
                 object.kind = .table(table)
                 object.fields = table.fields
                 try reshape(object, dropping: nil, adding: try values(of: column, backfill), &building)
+                building.columnSteps[object.id, default: []].append(column.generated == nil ? .add(backfill, column.type) : .addComputed)
             case .dropColumn(let ordinal, let isCascade):
                 guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
                 try freeColumn(object, table, ordinal, isCascade: isCascade, &building)
@@ -63,6 +64,7 @@ extension Database {
                 object.key = table.primaryKey
                 object.dropped.append((nextUnit, ordinal))
                 building.lostColumns.append((object.id, ordinal))
+                building.columnSteps[object.id, default: []].append(.drop(ordinal))
                 try reshape(object, dropping: ordinal, adding: nil, &building)
             case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull, .setRetention: try alterRules(change, &object, &building)
             }

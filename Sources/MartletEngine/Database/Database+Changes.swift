@@ -15,6 +15,8 @@ extension Database {
         var fields: [Field]?
         /// The retention has become longer, and nothing written says so.
         var isLonger = false
+        /// What leads from `fields` to the columns that there are now.
+        var steps: [ColumnStep] = []
     }
 
     /// Opens the topics of what a catalog wants kept. Throws where one cannot be made, and nothing has changed.
@@ -69,16 +71,16 @@ extension Database {
         for relation in touched {
             guard let keeping = kept[relation], let fields = catalog.objects[relation]?.fields else { continue }
             let bytes = ByteSink(capacity: 256)
-            if keeping.fields != fields {
-                ChangeTarget.put(ChangeRecord(tick: work.tick, micros: lastStamp, kind: .begin), into: bytes)
-            } else {
-                if keeping.isLonger { ChangeTarget.put(ChangeRecord(tick: work.tick, micros: lastStamp, kind: .longer), into: bytes) }
-                if let net = RelationChange.net(work.changes[relation] ?? []) {
-                    ChangeTarget.put(RelationChange(tick: work.tick, micros: lastStamp, fields: fields, batch: net), into: bytes)
-                }
+            let changes = work.changes[relation] ?? []
+            var kinds: [ChangeRecord.Kind] = keeping.isLonger ? [.longer] : []
+            if keeping.isReshaped(fields) { kinds.append(changes.isEmpty ? keeping.reshaping(to: fields) ?? .begin : .begin) }
+            for kind in kinds { ChangeTarget.put(ChangeRecord(tick: work.tick, micros: lastStamp, kind: kind), into: bytes) }
+            if !keeping.isReshaped(fields), let net = RelationChange.net(changes) {
+                ChangeTarget.put(RelationChange(tick: work.tick, micros: lastStamp, fields: fields, batch: net), into: bytes)
             }
             kept[relation]?.fields = fields
             kept[relation]?.isLonger = false
+            kept[relation]?.steps = []
             if bytes.count > 0 { output.parts.append((keeping.ordinal, SinkCollector.Part(bytes: bytes, rows: 0))) }
         }
     }
@@ -86,8 +88,8 @@ extension Database {
     /// Whether a tick, which is then sure to become visible, does something that is to be kept of a relation.
     private func touches(_ relation: RelationID, _ work: Work) -> Bool {
         guard let keeping = kept[relation], let fields = catalog.objects[relation]?.fields else { return false }
-        if work.catalogChanged, keeping.fields != fields || keeping.isLonger { return true }
-        return keeping.fields == fields && !(work.changes[relation] ?? []).isEmpty
+        if work.catalogChanged, keeping.isReshaped(fields) || keeping.isLonger { return true }
+        return !keeping.isReshaped(fields) && !(work.changes[relation] ?? []).isEmpty
     }
 
     /// Deletes topics that no subscription wants since a tick that is durable.
@@ -96,5 +98,16 @@ extension Database {
         unwanted = nil
         let wanted = catalog.retentions
         try surroundings.changes?.close { wanted[$0] != nil }
+    }
+}
+
+extension Database.KeptChanges {
+    /// Rows written before are not like those of now.
+    fileprivate func isReshaped(_ now: [Field]) -> Bool { fields != now || !steps.isEmpty }
+
+    /// How rows written before become rows of now; nil: it cannot be said.
+    fileprivate func reshaping(to now: [Field]) -> ChangeRecord.Kind? {
+        guard let types = fields.flatMap({ steps.applied(to: $0.map(\.type)) }), types == now.map(\.type) else { return nil }
+        return .reshaped(steps, columns: ChangeRecord.columns(now))
     }
 }

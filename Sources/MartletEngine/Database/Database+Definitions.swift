@@ -16,6 +16,8 @@ extension Database {
         var dropped: [RelationID] = []
         /// Sources at work that have got columns.
         var redefined: [(source: RelationID, as: SharedSource.Redefined)] = []
+        /// What is done to the columns of tables' rows, in order.
+        var columnSteps: [RelationID: [ColumnStep]] = [:]
         /// Columns of tables that units at work know, in order of their dropping.
         var lostColumns: [(table: RelationID, ordinal: Int)] = []
         var plan: UnitPlan?
@@ -34,6 +36,7 @@ extension Database {
         if !work.isReplay { try openChanges(building.catalog) }
         // Nothing fails from here on.
         enter(building, definition)
+        for (relation, steps) in building.columnSteps { kept[relation]?.steps += steps }
         for each in pausing { stepAside(each) }
         work.stores.merge(building.stores) { $1 }
         work.catalogChanged = true

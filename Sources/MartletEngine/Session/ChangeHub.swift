@@ -213,19 +213,19 @@ final class ChangeHub: Sendable {
             hint: "Read faster, keep them longer (CREATE SUBSCRIPTION … WITH (retention = …)), or begin again with a snapshot.")
     }
 
-    /// Gives what ticks up to `tick` did to a relation after an instant, microseconds since 1970, in their order. What has been
-    /// given means nothing if some of it is not kept.
+    /// Adds what ticks up to `tick` did to a relation after an instant, microseconds since 1970, in their order; `fields`: its
+    /// columns as of that tick. What was added means nothing if some of it is not kept.
     func later(
-        than micros: Int64, _ relation: RelationID, through tick: UInt64, fields: [Field], _ take: (Batch) throws(SQLError) -> Void
+        than micros: Int64, _ relation: RelationID, through tick: UInt64, fields: [Field], _ undone: inout UndoneChanges
     ) throws(SQLError) -> Later {
-        if let topics { return try topics.later(than: micros, relation, through: tick, fields: fields, take) }
+        if let topics { return try topics.later(than: micros, relation, through: tick, fields: fields, &undone) }
         let found = state.withLock { state -> (since: Int64, changes: [RelationChange])? in
             guard let feed = state.feeds[relation], feed.retention != nil else { return nil }
             return (feed.since, feed.changes.filter { $0.micros > micros && $0.tick <= tick })
         }
         guard let found else { return .missing(since: nil) }
         if micros < found.since { return .missing(since: found.since) }
-        for change in found.changes { try take(change.batch) }
+        for change in found.changes { try undone.add(change.batch) }
         return .all
     }
 

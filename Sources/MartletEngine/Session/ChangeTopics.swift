@@ -149,13 +149,14 @@ package final class ChangeTopics: Sendable {
             let rows: [UInt8]
             switch record.kind {
             case .begin: return end(record, ChangeHub.begunAnew(at: record.tick))
+            case .reshaped: return end(record, ChangeHub.reshaped(at: record.tick))
             case .longer: return
             case .rows(_, let given, let bytes):
                 layout = given
                 rows = bytes
             }
             guard layout == columns else { return end(record, ChangeHub.reshaped(at: record.tick)) }
-            let batch = try ChangeRecord.decode(rows, fields)
+            let batch = try ChangeRecord.decode(rows, fields.map(\.type))
             bytes += rows.count
             if !isNewTick, let last = found.changes.last, let whole = Batch.joined([last.batch, batch]) {
                 found.changes[found.changes.count - 1].batch = whole
@@ -256,6 +257,9 @@ struct ChangeRecord {
         case rows(first: UInt64, columns: String, bytes: [UInt8])
         /// From the tick on changes are kept for longer than before, when some may have gone that would be kept now.
         case longer
+        /// The relation's rows have other columns from the tick on, which did nothing else to them: what was done, and the columns
+        /// there are now.
+        case reshaped([ColumnStep], columns: String)
     }
 
     /// The first version says when of rows only.
@@ -270,7 +274,7 @@ struct ChangeRecord {
     /// The tick behind which nothing is missing where this is the first record that is left.
     var floor: UInt64 {
         switch kind {
-        case .begin: tick
+        case .begin, .reshaped: tick
         case .rows(let first, _, _): first == 0 ? tick &- 1 : tick
         case .longer: tick &- 1
         }
@@ -279,6 +283,23 @@ struct ChangeRecord {
     /// Names and types, a line each.
     static func columns(_ fields: [Field]) -> String {
         fields.map { "\($0.name) \($0.type.sqlName)" }.joined(separator: "\n")
+    }
+
+    /// The types that such lines tell; nil: some cannot be read from them.
+    static func types(_ columns: String) -> [DataType]? {
+        var types: [DataType] = []
+        for line in columns.split(separator: "\n", omittingEmptySubsequences: false) {
+            // Names may have blanks too: the type is the longest end that is one.
+            var rest = line[...]
+            var found: DataType?
+            while found == nil, let blank = rest.firstIndex(of: " ") {
+                rest = rest[rest.index(after: blank)...]
+                found = DataType(sqlName: String(rest))
+            }
+            guard let found else { return nil }
+            types.append(found)
+        }
+        return types
     }
 
     init(tick: UInt64, micros: Int64, kind: Kind) {
@@ -294,13 +315,19 @@ struct ChangeRecord {
         case .begin: 0
         case .rows: 1
         case .longer: 2
+        case .reshaped: 3
         }
         sink.append(code)
         sink.append(little: micros)
-        if case .rows(let first, let columns, let bytes) = kind {
+        switch kind {
+        case .begin, .longer: break
+        case .rows(let first, let columns, let bytes):
             sink.append(varint: first)
             sink.append(run: Array(columns.utf8))
             sink.append(run: bytes)
+        case .reshaped(let steps, let columns):
+            sink.append(run: Array(columns.utf8))
+            steps.encode(into: sink)
         }
     }
 
@@ -320,6 +347,9 @@ struct ChangeRecord {
                 let columns = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
                 kind = .rows(first: first, columns: columns, bytes: Array(try reader.readRun(limit: reader.remaining)))
             case 2: kind = .longer
+            case 3:
+                let columns = String(decoding: try reader.readRun(limit: reader.remaining), as: UTF8.self)
+                kind = .reshaped(try [ColumnStep](&reader), columns: columns)
             case let other: throw .badLength(offset: 9, length: Int64(other))
             }
         } catch {
@@ -327,11 +357,9 @@ struct ChangeRecord {
         }
     }
 
-    static func decode(_ bytes: [UInt8], _ fields: [Field]) throws(SQLError) -> Batch {
+    static func decode(_ bytes: [UInt8], _ types: [DataType]) throws(SQLError) -> Batch {
         do throws(ByteError) {
-            return try ByteReader.over(bytes) { (reader) throws(ByteError) in
-                try BatchCodec.decode(&reader, types: fields.map(\.type))
-            }
+            return try ByteReader.over(bytes) { (reader) throws(ByteError) in try BatchCodec.decode(&reader, types: types) }
         } catch {
             throw SQLError(.dataCorrupted, "a damaged record of changes: \(error)")
         }

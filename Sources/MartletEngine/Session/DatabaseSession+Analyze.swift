@@ -60,7 +60,7 @@ private struct AnalyzedOperator {
     /// - Parameter detail: the part of the plan that it belongs to; of those with several operators each says what it is there for.
     init(_ name: String, _ detail: String, _ figures: NodeFigures) {
         let isTold = detail.lowercased().hasPrefix(name.lowercased()) || ["Source", "Relation", "View"].contains { detail.hasPrefix("\($0) \(name) ") }
-        text = detail.isEmpty ? "Input \(name)" : isTold ? detail : "\(name) for \(detail)"
+        text = detail.isEmpty ? "Input \(name.prefix { $0 != "\n" })" : isTold ? detail : "\(name) for \(detail)"
         self.figures = figures
     }
 

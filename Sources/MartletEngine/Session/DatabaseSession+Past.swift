@@ -53,13 +53,8 @@ extension DatabaseSession {
         guard micros >= earliest else {
             throw tooEarly(object, micros, since: max(earliest, try database.hub.beginning(object.id) ?? earliest))
         }
-        var (undone, bytes) = (TableChanges(), 0)
-        let later = try database.hub.later(than: micros, object.id, through: view.tick, fields: object.fields) { (batch) throws(SQLError) in
-            try limits.check()
-            bytes += batch.memoryBytes
-            if bytes > limits.memoryMax { throw StatementLimits.outOfMemory(limits.memoryMax) }
-            undone.undo(batch)
-        }
+        var undone = UndoneChanges(limits)
+        let later = try database.hub.later(than: micros, object.id, through: view.tick, fields: object.fields, &undone)
         if case .missing(let since) = later { throw tooEarly(object, micros, since: since) }
         return undone.over(snapshot)
     }
@@ -82,12 +77,32 @@ extension DatabaseSession {
     }
 }
 
-extension TableChanges {
-    /// Takes back what a tick did: rows that came go, rows that went come.
-    fileprivate mutating func undo(_ batch: Batch) {
-        guard let weights = batch.weights else { return remove(batch) }
+/// What ticks did to a relation, to be taken back: rows that came go, rows that went come. Columns are those of the rows added
+/// last.
+struct UndoneChanges {
+    private var changes = TableChanges()
+    private var bytes = 0
+    private let limits: StatementLimits
+
+    init(_ limits: StatementLimits) { self.limits = limits }
+
+    mutating func add(_ batch: Batch) throws(SQLError) {
+        try limits.check()
+        bytes += batch.memoryBytes
+        if bytes > limits.memoryMax { throw StatementLimits.outOfMemory(limits.memoryMax) }
+        guard let weights = batch.weights else { return changes.remove(batch) }
         let (came, went) = ((0..<batch.count).filter { weights.int64s[$0] > 0 }, (0..<batch.count).filter { weights.int64s[$0] < 0 })
-        if !came.isEmpty { remove(batch.rows(came)) }
-        if !went.isEmpty { insert(batch.rows(went)) }
+        if !came.isEmpty { changes.remove(batch.rows(came)) }
+        if !went.isEmpty { changes.insert(batch.rows(went)) }
     }
+
+    /// The relation's rows got other columns then: those that came and went before have them too.
+    mutating func reshape(_ steps: [ColumnStep]) {
+        let (removed, inserted) = changes.net
+        changes = TableChanges()
+        for batch in removed { changes.remove(steps.reduce(batch) { $1.applied(to: $0) }) }
+        for batch in inserted { changes.insert(steps.reduce(batch) { $1.applied(to: $0) }) }
+    }
+
+    func over(_ snapshot: StoreSnapshot) -> StoreSnapshot { changes.over(snapshot) }
 }
