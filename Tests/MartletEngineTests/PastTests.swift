@@ -116,6 +116,11 @@ struct PastTests {
         #expect(harness.run("SELECT * FROM t FOR SYSTEM_TIME AS OF \(time(harness.clock.wallMicros()))") == "1 11 x")
         harness.run("ALTER TABLE t RENAME TO u")
         #expect(harness.run("SELECT n FROM u FOR SYSTEM_TIME AS OF \(time(harness.clock.wallMicros()))") == "11", "another name is no other table")
+        harness.run("CREATE MATERIALIZED VIEW v AS SELECT sum(n) AS s FROM u; ALTER MATERIALIZED VIEW v SET (retention_seconds = 60)")
+        let made = harness.clock.wallMicros()
+        harness.clock.advance(nanos: 1_000_000)
+        harness.run("UPDATE u SET n = 12")
+        #expect(harness.run("SELECT * FROM v FOR SYSTEM_TIME AS OF \(time(made))") == "11" && harness.run("SELECT * FROM v") == "12")
         harness.run("ALTER TABLE u RESET (retention_seconds)")
         #expect(harness.run("SELECT * FROM u FOR SYSTEM_TIME AS OF \(time(harness.clock.wallMicros()))").hasPrefix("55000"))
     }

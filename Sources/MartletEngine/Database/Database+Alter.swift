@@ -66,7 +66,8 @@ extension Database {
                 building.lostColumns.append((object.id, ordinal))
                 building.columnSteps[object.id, default: []].append(.drop(ordinal))
                 try reshape(object, dropping: ordinal, adding: nil, &building)
-            case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull, .setRetention: try alterRules(change, &object, &building)
+            case .setRetention(let retention): object.kind = object.kind.keeping(retention)
+            case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull: try alterRules(change, &object, &building)
             }
             // By its name, which stays, so that what stands beside it (dead letters, late rows) does too.
             building.catalog.put(object)
@@ -75,7 +76,7 @@ extension Database {
         }
     }
 
-    /// What a table asks of its rows, puts where they say nothing, and keeps of what they were.
+    /// What a table asks of its rows, and puts where they say nothing.
     private func alterRules(
         _ change: AlterStatement.Change, _ object: inout CatalogObject, _ building: inout Building
     ) throws(SQLError) {
@@ -102,9 +103,6 @@ extension Database {
                     .notNullViolation, "column \"\(table.columns[ordinal].name)\" of relation \"\(CatalogNames.parts(object.name).name)\" contains null values")
             }
             table.columns[ordinal].isNotNull = isNotNull
-            object.kind = .table(table)
-        case .setRetention(let retention):
-            table.retention = retention
             object.kind = .table(table)
         case .dropConstraint(let constraint):
             table.checks.removeAll { $0.name == constraint }
@@ -360,6 +358,19 @@ extension CatalogObject.Kind {
             sink.name = name
             return .sink(sink)
         case .side: return self
+        }
+    }
+
+    /// With a past so long, microseconds, where it can have one; nil: without.
+    fileprivate func keeping(_ retention: Int64?) -> CatalogObject.Kind {
+        switch self {
+        case .table(var table):
+            table.retention = retention
+            return .table(table)
+        case .materializedView(var view):
+            view.retention = retention
+            return .materializedView(view)
+        case .source, .view, .sink, .side: return self
         }
     }
 

@@ -48,7 +48,7 @@ package final class ChangeTopics: Sendable {
             guard let topic else { throw LogError.unknownTopic }
             return (topic, true)
         } catch {
-            throw SQLError(.ioError, "the topic for the changes of a subscription cannot be made: \(error)")
+            throw SQLError(.ioError, "the topic for the changes of a relation cannot be made: \(error)")
         }
     }
 
@@ -70,7 +70,7 @@ package final class ChangeTopics: Sendable {
                 try settle(topic.name) { () throws(LogError) in try log.deleteTopic(topic.id) }
             }
         } catch {
-            throw SQLError(.ioError, "the topic for the changes of a subscription cannot be deleted: \(error)")
+            throw SQLError(.ioError, "the topic for the changes of a relation cannot be deleted: \(error)")
         }
     }
 
@@ -104,7 +104,7 @@ package final class ChangeTopics: Sendable {
         do throws(LogError) {
             offset = try log.offset(.atOrAfter(micros / 1000), in: range.id, isolation: .readCommitted).offset
         } catch {
-            throw SQLError(.ioError, "the changes of a subscription cannot be read: \(error)")
+            throw SQLError(.ioError, "the changes of a relation cannot be read: \(error)")
         }
         return offset < 0 ? nil : try head(relation, at: offset, in: range.id)?.floor
     }
@@ -224,7 +224,7 @@ package final class ChangeTopics: Sendable {
         } catch .offsetOutOfRange, .unknownTopic, .unknownPartition {
             return nil
         } catch {
-            throw SQLError(.ioError, "the changes of a subscription cannot be read: \(error)")
+            throw SQLError(.ioError, "the changes of a relation cannot be read: \(error)")
         }
         var records: [(offset: Int64, record: ChangeRecord)] = []
         // A tick too large for one commit comes as a transaction; where a crash cut it, the same tick comes again behind it.
@@ -242,7 +242,7 @@ package final class ChangeTopics: Sendable {
                 }
             }
         } catch {
-            throw SQLError(.dataCorrupted, "the changes of a subscription: \(error)")
+            throw SQLError(.dataCorrupted, "the changes of a relation: \(error)")
         }
         return (records, data.nextOffset)
     }

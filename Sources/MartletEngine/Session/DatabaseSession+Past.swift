@@ -69,11 +69,10 @@ extension DatabaseSession {
     }
 
     private func notKept(_ object: CatalogObject) -> SQLError {
-        let later = object.table != nil
-            ? "ALTER TABLE … SET (retention_seconds = 3600)" : "CREATE SUBSCRIPTION … FROM \(object.name) WITH (retention = '1 hour')"
+        let (kind, option) = (object.noun.uppercased(), "(retention_seconds = 3600)")
         return SQLError(
             SQLState("55000"), "the past of \(object.noun) \"\(object.name)\" is not kept",
-            hint: "CREATE \(object.noun.uppercased()) … WITH (retention_seconds = 3600) keeps it; \(later) does from then on.")
+            hint: "CREATE \(kind) … WITH \(option) keeps it; ALTER \(kind) \(object.name) SET \(option) does from then on.")
     }
 }
 

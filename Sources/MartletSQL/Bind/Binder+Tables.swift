@@ -357,8 +357,8 @@ extension Binder {
         case .setOptions(let options, let isReset):
             var found: AlterStatement.Change?
             for option in options {
-                if option.name.text == "retention_seconds" {
-                    _ = try constrained(entry, at: option.name.position)
+                // Nothing else has a past.
+                if option.name.text == "retention_seconds", entry.objectKind == .table || entry.objectKind == .materializedView {
                     found = .setRetention(isReset ? nil : try Self.retention(option))
                 } else {
                     notices.append("\(option.name.text) has no effect")

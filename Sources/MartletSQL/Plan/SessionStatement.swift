@@ -139,7 +139,7 @@ package struct AlterStatement: Sendable {
         case swap(with: String)
         /// What computes it goes on, or stands still.
         case setRunning(Bool)
-        /// How long a table's changes are kept for reads of the past, microseconds; nil: no longer.
+        /// How long changes of a table or materialized view are kept for reads of the past, microseconds; nil: no longer.
         case setRetention(Int64?)
     }
     package var kind: ObjectKind
