@@ -38,9 +38,9 @@ struct WaitingRowsTests {
     }
 
     /// Rows of a tick: many of one side, and one of the other every `pause` ticks.
-    private func rows(_ tick: Int, count: Int, seed: inout SplitMix64) -> [Row] {
+    private func rows(_ tick: Int, count: Int, keys: UInt64 = 30, seed: inout SplitMix64) -> [Row] {
         (0..<count).map { at in
-            let number = Int(seed.next() % 30)
+            let number = Int(seed.next() % keys)
             return Row(id: tick * 1000 + at, key: number == 0 ? nil : number, seconds: max(tick * 2 - Int(seed.next() % 2), 0))
         }
     }
@@ -66,6 +66,27 @@ struct WaitingRowsTests {
             guard found == expected else { return }
         }
         #expect(pairs(left, right).count > 5)
+    }
+
+    /// How many rows of each side come in one tick: now the one side has far more, now the other, from the first tick on or later.
+    @Test("rows of both sides that come in one tick meet, whichever of them wait", arguments: [[(1, 10), (1, 40)], [(10, 1), (40, 1)],
+        [(1, 1), (1, 20), (1, 30)], [(1, 1), (20, 1), (30, 1)], [(2, 0), (1, 40), (3, 100)], [(0, 2), (40, 1), (100, 3)], [(3, 3), (1, 50), (90, 1)]])
+    func together(ticks: [(Int, Int)]) throws {
+        let database = try DatabaseHarness()
+        database.run(Self.definitions)
+        var seed = SplitMix64(seed: 3)
+        var (left, right): ([Row], [Row]) = ([], [])
+        for (tick, counts) in ticks.enumerated() {
+            let (a, b) = (rows(tick, count: counts.0, keys: 4, seed: &seed), rows(tick, count: counts.1, keys: 4, seed: &seed))
+            database.run("BEGIN")
+            insert(a, into: "a", scale: 1, database)
+            insert(b, into: "b", scale: 2, database)
+            #expect(database.run("COMMIT") == "COMMIT")
+            left += a
+            right += b
+            #expect(database.sorted("SELECT * FROM v").split(separator: "\n").map(String.init).sorted() == pairs(left, right), "tick \(tick)")
+        }
+        #expect(!pairs(left, right).isEmpty)
     }
 
     @Test("rows that wait come back from a saved state", arguments: [1, 2], [1, 2])

@@ -174,6 +174,15 @@ package final class Join: Operator {
 
         var weights: Column? { batch.weights }
 
+        /// To rows of the other side that wait.
+        mutating func ask(_ table: JoinTable, _ columns: [Int]) {
+            let keys = columns.map { batch.columns[$0] }
+            if hashes.isEmpty { hashes = Hash.rows(keys, count: batch.count) }
+            guard waits else { return }
+            waits = false
+            self.keys = table.keyNumbers(keys, count: batch.count)
+        }
+
         /// Numbers for rows that wait, where they have none yet: those of keys that somebody has.
         mutating func find(in table: JoinTable, _ columns: [Int]) {
             if keys.isEmpty { keys = table.knownNumbers(columns.map { batch.columns[$0] }, hashes: hashes) }
@@ -211,6 +220,9 @@ package final class Join: Operator {
         guard !pending[0].isEmpty || !pending[1].isEmpty else { return }
         var left = take(0)
         var right = take(1)
+        // Of rows that come together one side must have numbers for its keys, or neither finds the other; and rows that wait, as
+        // the right ones do from now on, are found by hashes.
+        if right?.waits == true { left?.ask(table, layout.left.keys) }
         // The keys of both sides have their numbers by now.
         if left?.waits == true { left?.find(in: table, layout.left.keys) }
         if right?.waits == true { right?.find(in: table, layout.right.keys) }
