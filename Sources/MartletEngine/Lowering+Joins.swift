@@ -73,8 +73,11 @@ extension Lowering {
             isAppendOnly: isAppendOnly && (type == .inner || type == .semi || waits), lateness: 0)
         for bound in bounds {
             guard let first = lefts.watermarks[bound.left], let second = rights.watermarks[bound.right] else { continue }
-            joined.watermarks[bound.left] = first.later(than: second, by: bound.high)
-            joined.watermarks[leftInput.fields.count + bound.right] = second.later(than: first, by: -bound.low)
+            var times = (left: first.later(than: second, by: bound.high), right: second.later(than: first, by: -bound.low))
+            if type == .right || type == .full { times.left.isOptional = true }
+            if type == .left || type == .full { times.right.isOptional = true }
+            joined.watermarks[bound.left] = times.left
+            joined.watermarks[leftInput.fields.count + bound.right] = times.right
         }
         let isLeftOnly = type == .semi || type == .anti
         if isLeftOnly {
@@ -219,6 +222,7 @@ extension ColumnWatermark {
     /// The column behind a join, whose rows wait for ones of the other side that may be later by `reach`.
     func later(than other: ColumnWatermark, by reach: Int64) -> ColumnWatermark {
         let (sum, overflow) = other.delay.addingReportingOverflow(reach)
-        return ColumnWatermark(delay: max(delay, overflow ? .max : sum), isExclusive: isExclusive && other.isExclusive && reach == 0)
+        return ColumnWatermark(
+            delay: max(delay, overflow ? .max : sum), isExclusive: isExclusive && other.isExclusive && reach == 0, isOptional: isOptional)
     }
 }

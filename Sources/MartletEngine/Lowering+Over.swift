@@ -23,16 +23,29 @@ extension Lowering {
 
     /// Plain rows under EMIT ON WINDOW CLOSE: they leave when the watermark passes them.
     mutating func lowerRelease(_ below: Lowered, view: Int) throws(SQLError) -> Lowered {
-        guard let (time, watermark) = below.watermarks.min(by: { ($0.value.delay, $0.key) < ($1.value.delay, $1.key) })
-        else {
+        let known = below.watermarks.filter { !$0.value.isOptional }
+        let times = (known.isEmpty ? below.watermarks : known).sorted { ($0.value.delay, $0.key) < ($1.value.delay, $1.key) }
+        guard let (time, watermark) = times.first else {
             throw SQLError(
                 .featureNotSupported, "EMIT ON WINDOW CLOSE needs a column with a watermark in the result",
                 hint: "Select the column that the source's WATERMARK clause names.")
         }
-        return release(
-            below, width: below.fields.count, fields: below.fields, partition: [], order: [
-                SortedRelease.Order(column: time, descending: false, nullsFirst: false)
-            ], calls: [], watermark: watermark, view: view, node: below.node)
+        // Of a full join's rows some have the one side's time and some the other's.
+        let type = below.fields[time].type
+        let alike = known.isEmpty ? times.filter { below.fields[$0.key].type == type } : []
+        guard alike.count > 1 else { return release(below, time, watermark, width: below.fields.count, view: view) }
+        let own = below.fields.enumerated().map { Expression.column($0.offset, $0.element.type) }
+        let either = Expression.coalesce(alike.map { own[$0.key] }, type)
+        let projected = project(below, own + [either], below.fields + [Field(name: "", type: type)], view: view)
+        let latest = alike.map(\.value).max { $0.delay < $1.delay } ?? watermark
+        return release(projected, own.count, latest, width: own.count, view: view)
+    }
+
+    private mutating func release(_ below: Lowered, _ time: Int, _ watermark: ColumnWatermark, width: Int, view: Int) -> Lowered {
+        release(
+            below, width: width, fields: Array(below.fields.prefix(width)), partition: [],
+            order: [SortedRelease.Order(column: time, descending: false, nullsFirst: false)], calls: [], watermark: watermark, view: view,
+            node: below.node)
     }
 
     /// A node with OVER.
@@ -73,11 +86,11 @@ extension Lowering {
                 throw SQLError(.featureNotSupported, "OVER with EMIT ON WINDOW CLOSE over rows that change is not supported yet")
             }
             guard let first = over.order.first, let time = first.expression.column, !first.descending,
-                let watermark = below.watermarks[time], over.calls.allSatisfy({ $0.isRunning || $0.becomesFinal })
+                let watermark = below.watermarks[time], !watermark.isOptional, over.calls.allSatisfy({ $0.isRunning || $0.becomesFinal })
             else {
                 throw SQLError(
                     .featureNotSupported, "OVER must be ordered by a column with a watermark, ascending",
-                    hint: "ORDER BY the column that the source's WATERMARK clause names, or window_start or window_end.")
+                    hint: "ORDER BY the column that the source's WATERMARK clause names, or window_start or window_end; behind an outer join that of the side whose rows all stay.")
             }
             if over.calls.allSatisfy(\.isRunning) { return lowerRunning(below, over, watermark, view: view) }
             return lowerFrames(below, over, time, watermark, view: view)

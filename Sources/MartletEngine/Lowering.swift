@@ -9,11 +9,13 @@ internal import MartletState
 struct ColumnWatermark: Equatable {
     var delay: Int64
     var isExclusive: Bool
+    /// NULL in rows to which an outer join found none on the column's side.
+    var isOptional = false
 
     /// The column's watermark behind an operator that keeps rows until the watermark, held back by `delay`, is beyond them.
     func later(by delay: Int64) -> ColumnWatermark {
         let (sum, overflow) = self.delay.addingReportingOverflow(delay)
-        return ColumnWatermark(delay: overflow ? .max : sum, isExclusive: false)
+        return ColumnWatermark(delay: overflow ? .max : sum, isExclusive: false, isOptional: isOptional)
     }
 }
 
@@ -292,7 +294,8 @@ struct Lowering {
         for (at, expression) in expressions.enumerated() {
             guard let (from, lag) = expression.followedTime, let watermark = below.watermarks[from] else { continue }
             let delay = Lowering.sum(watermark.delay, lag)
-            lowered.watermarks[at] = ColumnWatermark(delay: delay, isExclusive: watermark.isExclusive && lag == 0)
+            lowered.watermarks[at] = ColumnWatermark(
+                delay: delay, isExclusive: watermark.isExclusive && lag == 0, isOptional: watermark.isOptional)
         }
         let counts = below.isSourceRows
         lowered.node = graph.addOperator("project", inputs: [below.node]) { (context) throws(SQLError) in
@@ -368,7 +371,7 @@ struct Lowering {
             let each = parts.compactMap { $0.watermarks[column] }
             guard each.count == parts.count else { continue }
             watermarks[column] = ColumnWatermark(
-                delay: each.map(\.delay).max() ?? 0, isExclusive: each.allSatisfy(\.isExclusive))
+                delay: each.map(\.delay).max() ?? 0, isExclusive: each.allSatisfy(\.isExclusive), isOptional: each.contains(where: \.isOptional))
         }
         return Lowered(
             node: graph.addOperator("union", inputs: parts.map(\.node)) { _ in Union() }, fields: fields,

@@ -90,9 +90,10 @@ package final class SortedRelease: Operator {
     package func process(_ batch: Batch, from input: Int, into output: any Output) {
         let times = batch.columns[layout.order[0].column]
         let kept = Selection(capacity: batch.count)
+        var timeless: [Int] = []
         for row in 0..<batch.count {
             if times.isNull(row) {
-                if countsSourceRows { context.counters[view].filtered += 1 }
+                if countsSourceRows { context.counters[view].filtered += 1 } else { timeless.append(row) }
                 continue
             }
             let time = times.int64s[row]
@@ -107,6 +108,13 @@ package final class SortedRelease: Operator {
         }
         if countsSourceRows { context.counters[view].counted += UInt64(kept.count) }
         for (column, from) in zip(waiting, batch.columns) { column.append(rowsOf: from, kept, detached: true) }
+        if layout.calls.isEmpty, !timeless.isEmpty { leave(batch, Selection(timeless), into: output) }
+    }
+
+    /// Rows without a time are those to which an outer join found no match, where the time is the other side's: they have waited
+    /// there until none could come.
+    private func leave(_ batch: Batch, _ rows: Selection, into output: any Output) {
+        output.emit(Batch(count: rows.count, columns: batch.columns.prefix(layout.width).map { $0.gather(rows) }))
     }
 
     private func position(of row: Int, in batch: Batch) -> Position {
