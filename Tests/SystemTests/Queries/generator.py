@@ -14,8 +14,15 @@ TABLES = {
     "t3": [("id", "int"), ("i", "int"), ("k", "smallint"), ("z", "tstz"), ("v", "interval"), ("h", "time"), ("j", "jsonb"), ("a", "ints"), ("u", "bytea")],
     "t4": [("id", "int"), ("i", "int"), ("w", "ts"), ("s", "text"), ("n", "bigint"), ("k", "smallint")],
 }
+# Whose rows become final, era by era: what a view with EMIT ON WINDOW CLOSE reads.
+FINAL_TABLES = {
+    "t5": [("id", "int"), ("w", "ts"), ("i", "int"), ("s", "text"), ("n", "bigint"), ("x", "numeric"), ("b", "bool")],
+    "t6": [("id", "int"), ("w", "ts"), ("i", "int"), ("s", "text"), ("y", "double"), ("k", "smallint")],
+    "t7": [("id", "int"), ("w", "ts"), ("i", "int"), ("s", "text"), ("d", "date"), ("x", "numeric")],
+}
+APPEND_ONLY = ("t6", "t7")
 # Tables with event time; nothing is ever late.
-WATERMARKS = {"t4": "w"}
+WATERMARKS = {"t4": ("w", "36500 days"), "t5": ("w", "1 day"), "t6": ("w", "1 day"), "t7": ("w", "1 day")}
 SQL_TYPES = {
     "int": "INT", "bigint": "BIGINT", "numeric": "NUMERIC(8,2)", "double": "DOUBLE PRECISION", "text": "TEXT", "bool": "BOOLEAN",
     "date": "DATE", "ts": "TIMESTAMP", "smallint": "SMALLINT", "tstz": "TIMESTAMPTZ", "interval": "INTERVAL", "time": "TIME", "jsonb": "JSONB",
@@ -31,10 +38,13 @@ MARTLET, POSTGRES = 0, 1
 
 
 def table_definition(name, dialect=MARTLET):
-    columns = ", ".join(f"{column} {SQL_TYPES[type]}" for column, type in TABLES[name])
-    time = WATERMARKS.get(name)
-    watermark = f", WATERMARK FOR {time} AS {time} - INTERVAL '36500 days'" if time and dialect == MARTLET else ""
-    return f"CREATE TABLE {name} ({columns}, PRIMARY KEY (id){watermark})"
+    columns = ", ".join(f"{column} {SQL_TYPES[type]}" for column, type in (TABLES.get(name) or FINAL_TABLES[name]))
+    key = "" if name in APPEND_ONLY else ", PRIMARY KEY (id)"
+    if dialect == POSTGRES:
+        return f"CREATE TABLE {name} ({columns}{key})"
+    time, delay = WATERMARKS.get(name, (None, None))
+    watermark = f", WATERMARK FOR {time} AS {time} - INTERVAL '{delay}'" if time else ""
+    return f"CREATE TABLE {name} ({columns}{key}{watermark})" + (" APPEND ONLY" if name in APPEND_ONLY else "")
 
 
 class Values:
@@ -78,6 +88,16 @@ class Values:
 
     def row(self, table, id):
         return "(" + ", ".join(str(id) if name == "id" else self.literal(type) for name, type in TABLES[table]) + ")"
+
+    def moment(self, era, null=0.1):
+        """In the era's few hours; eras are three days apart."""
+        if self.random.random() < null:
+            return "NULL"
+        return f"TIMESTAMP '2024-03-{1 + 3 * era:02} {self.random.randrange(8):02}:{self.random.choice(['00', '10', '30'])}:00'"
+
+    def final_row(self, table, id, era, null=0.1):
+        own = {"id": lambda: str(id), "w": lambda: self.moment(era, null)}
+        return "(" + ", ".join(own.get(name, lambda: self.literal(type))() for name, type in FINAL_TABLES[table]) + ")"
 
 
 class Node:
@@ -428,17 +448,14 @@ class Generator:
                          *self.cast_call(call, type), " AS v FROM (", right, f") r WHERE {a} {self.pick('=', '=', '<')} {b}", self.where(self.scope(("r", right)), 0.3, "AND"),
                          ") x" + (" ON true" if kind.startswith("LEFT") else ""))
 
-    def windowed(self, depth):
-        """A window function of event time; PostgreSQL is told which windows a row is in."""
-        inner = self.timed(depth - 1)
-        types, columns = self.types(inner), self.columns("r", inner)
-        place = types.index("ts")
-        time, first = f"r.c{place}", "TIMESTAMP '1970-01-01'"
+    def windows(self, inner, place, alias="r"):
+        """FROM a window function of the column at a place; PostgreSQL is told which windows a row is in."""
+        time, first = f"a.c{place}", "TIMESTAMP '1970-01-01'"
         kind = self.random.randrange(3)
         if kind == 0:
-            size, start = self.pick(("1 hour", first), ("3 hours", first), ("1 day", first))
+            size = self.pick("1 hour", "3 hours", "1 day")
             call = f"TUMBLE({{}}, c{place}, INTERVAL '{size}')"
-            own = f"(SELECT s AS window_start, s + INTERVAL '{size}' AS window_end FROM date_bin(INTERVAL '{size}', {time}, {start}) s)"
+            own = f"(SELECT s AS window_start, s + INTERVAL '{size}' AS window_end FROM date_bin(INTERVAL '{size}', {time}, {first}) s)"
         elif kind == 1:
             hop, count, size = self.pick(("1 hour", 2, "2 hours"), ("30 minutes", 3, "90 minutes"), ("2 hours", 6, "12 hours"))
             call = f"HOP({{}}, c{place}, INTERVAL '{hop}', INTERVAL '{size}')"
@@ -450,43 +467,158 @@ class Generator:
             own = (f"(SELECT s AS window_start, s + n * INTERVAL '{step}' AS window_end FROM date_bin(INTERVAL '{size}', {time}, {first}) s, "
                    f"generate_series(1, {count}) n WHERE {time} < s + n * INTERVAL '{step}')")
         before, after = call.split("{}")
-        scope = self.scope(("r", inner)) + [("window_start", "ts"), ("window_end", "ts")]
-        spread = [(f" FROM {before}(", " FROM ("), inner, (f"){after} r", f") r CROSS JOIN LATERAL {own} x WHERE {time} IS NOT NULL")]
-        if self.chance(0.4):
-            return self.make(types + ("ts", "ts"), f"SELECT {columns}, window_start AS c{len(types)}, window_end AS c{len(types) + 1}", *spread)
-        call, type = self.aggregate(scope)
-        keys, more = "window_start", []
-        if self.chance(0.5):
-            keys, more = f"window_start, {self.pick(*scope[:len(types)])[0]}", [self.pick("", "")]
-        return self.make(("ts", type), "SELECT window_start AS c0, ", *self.cast_call(call, type), " AS c1", *spread, *more, f" GROUP BY {keys}")
+        return [(f"{before}(", "(SELECT a.*, x.window_start, x.window_end FROM ("), inner,
+                (f"){after} {alias}", f") a CROSS JOIN LATERAL {own} x WHERE {time} IS NOT NULL) {alias}")]
 
-    def in_sessions(self, depth):
-        """Sessions, in both spellings; PostgreSQL numbers the runs of rows between which no gap is longer."""
-        inner = self.timed(depth - 1) if self.chance(0.3) else self.clocked()
-        types, columns = self.types(inner), self.columns("r", inner)
-        time = f"c{types.index('ts')}"
-        keys = [f"c{place}" for place, type in enumerate(types) if f"c{place}" != time]
+    def sessions(self, inner, place):
+        """FROM SESSION, in both spellings; PostgreSQL numbers the runs of rows between which no gap is longer."""
+        time = f"c{place}"
+        keys = [f"c{other}" for other in range(len(self.types(inner))) if other != place]
         keys = self.random.sample(keys, min(len(keys), self.random.randrange(3)))
         minutes = self.pick(30, 60, 90)
         gap, listed = f"INTERVAL '{minutes} minutes'", ", ".join(keys)
         by = f"PARTITION BY {listed}" if keys else ""
+        several = f" PARTITION BY {self.pick(listed, '(' + listed + ')')}" if keys else ""
         if self.chance(0.5):
-            several = f" PARTITION BY {'(' + listed + ')' if len(keys) > 1 else listed}" if keys else ""
-            before, after = " FROM SESSION((", f"){several}, {time}, {gap}) r"
+            before, after = "SESSION((", f"){several}, {time}, {gap}) r"
         else:
-            keyed = f" PARTITION BY ({listed})" if keys else ""
-            before = " FROM (WITH s AS ("
-            after = f") SELECT * FROM TABLE(SESSION(TABLE s{keyed}, DESCRIPTOR({time}), INTERVAL '{minutes}' MINUTE))) r"
+            before = "(WITH s AS ("
+            after = f") SELECT * FROM TABLE(SESSION(TABLE s{several}, DESCRIPTOR({time}), INTERVAL '{minutes}' MINUTE))) r"
         run = f"PARTITION BY {', '.join(keys + ['run'])}"
-        own = (f" FROM (SELECT y.*, min({time}) OVER ({run}) AS window_start, max({time}) OVER ({run}) + {gap} AS window_end FROM ("
+        own = (f"(SELECT y.*, min({time}) OVER ({run}) AS window_start, max({time}) OVER ({run}) + {gap} AS window_end FROM ("
                f"SELECT z.*, sum(fresh) OVER ({by} ORDER BY {time}) AS run FROM (SELECT x.*, CASE WHEN {time} - lag({time}) OVER ({by} ORDER BY {time}) "
                f"<= {gap} THEN 0 ELSE 1 END AS fresh FROM (")
-        spread = [(before, own), inner, (after, f") x WHERE {time} IS NOT NULL) z) y) r")]
-        if self.chance(0.4):
-            return self.make(types + ("ts", "ts"), f"SELECT {columns}, window_start AS c{len(types)}, window_end AS c{len(types) + 1}", *spread)
+        return keys, [(before, own), inner, (after, f") x WHERE {time} IS NOT NULL) z) y) r")]
+
+    def windowed(self, depth):
+        """A window function of event time."""
+        inner = self.timed(depth - 1)
+        return self.of_windows(inner, self.windows(inner, self.types(inner).index("ts")))
+
+    def of_windows(self, inner, spread, mayBeRows=True):
+        types = self.types(inner)
+        scope = self.scope(("r", inner)) + [("window_start", "ts"), ("window_end", "ts")]
+        if mayBeRows and self.chance(0.4):
+            return self.make(types + ("ts", "ts"), f"SELECT {self.columns('r', inner)}, window_start AS c{len(types)}, window_end AS c{len(types) + 1} FROM ", *spread)
+        call, type = self.aggregate(scope)
+        keys = "window_start" if self.chance(0.5) else f"window_start, {self.pick(*scope[:len(types)])[0]}"
+        return self.make(("ts", type), "SELECT window_start AS c0, ", *self.cast_call(call, type), " AS c1 FROM ", *spread, f" GROUP BY {keys}")
+
+    def in_sessions(self, depth):
+        inner = self.timed(depth - 1) if self.chance(0.3) else self.clocked()
+        return self.of_sessions(inner, *self.sessions(inner, self.types(inner).index("ts")))
+
+    def of_sessions(self, inner, keys, spread, mayBeRows=True, hasEnd=False):
+        types = self.types(inner)
+        if mayBeRows and self.chance(0.4):
+            return self.make(types + ("ts", "ts"), f"SELECT {self.columns('r', inner)}, window_start AS c{len(types)}, window_end AS c{len(types) + 1} FROM ", *spread)
         call, type = self.aggregate(self.scope(("r", inner)) + [("window_start", "ts"), ("window_end", "ts")])
-        grouped = self.pick("window_start", "window_start, window_end", ", ".join(["window_end", *(f"r.{key}" for key in keys)]))
-        return self.make(("ts", type), f"SELECT {grouped.split(',')[0]} AS c0, ", *self.cast_call(call, type), " AS c1", *spread, f" GROUP BY {grouped}")
+        grouped = self.pick("window_end" if hasEnd else "window_start", "window_start, window_end", ", ".join(["window_end", *(f"r.{key}" for key in keys)]))
+        return self.make(("ts", type), f"SELECT {grouped.split(',')[0]} AS c0, ", *self.cast_call(call, type), " AS c1 FROM ", *spread, f" GROUP BY {grouped}")
+
+    # Queries of views with EMIT ON WINDOW CLOSE
+
+    def final(self):
+        """Rows that are final once the watermark is past them; what PostgreSQL finds in what had come by then."""
+        return self.pick(self.final_windows, self.final_windows, self.final_sessions, self.final_rows, self.final_cuts, self.final_over,
+                         self.final_places, self.final_windowed_join, self.final_interval_join, self.final_sums)()
+
+    def becoming_final(self, table=None, hasTime=True):
+        """A number in c0, event time in c1, two more columns; of rows that stay, unless the table is named."""
+        table = table or self.pick(*APPEND_ONLY)
+        chosen = FINAL_TABLES[table][:2] + self.random.sample(FINAL_TABLES[table][2:], 2)
+        items = ", ".join(f"{name} AS c{place}" for place, (name, _) in enumerate(chosen))
+        timed = " WHERE w IS NOT NULL" if hasTime else ""
+        return self.make([type for _, type in chosen], f"SELECT {items} FROM {table}{timed}", self.where(chosen, 0.4, "AND" if hasTime else "WHERE"))
+
+    def final_windows(self):
+        """Rows of a table that changes are final as part of their window only."""
+        table = self.pick(*FINAL_TABLES)
+        inner = self.becoming_final(table, hasTime=False)
+        return self.of_windows(inner, self.windows(inner, 1), mayBeRows=table in APPEND_ONLY)
+
+    def final_sessions(self):
+        table = self.pick(*FINAL_TABLES)
+        inner = self.becoming_final(table, hasTime=False)
+        return self.of_sessions(inner, *self.sessions(inner, 1), mayBeRows=table in APPEND_ONLY, hasEnd=True)
+
+    def final_rows(self):
+        inner = self.becoming_final()
+        scope, type = self.scope(("r", inner)), self.pick(*TYPES)
+        return self.make(("int", "ts", type), "SELECT r.c0, r.c1, ", self.expression(type, scope, 3), " AS c2 FROM (", inner, ") r", self.where(scope, 0.3))
+
+    def final_cuts(self):
+        """Groups by what follows the watermark's column."""
+        inner = self.becoming_final(self.pick(*FINAL_TABLES))
+        scope = self.scope(("r", inner))
+        call, type = self.aggregate(scope)
+        cut = self.pick("date_trunc('hour', r.c1)", "date_trunc('day', r.c1)", "date_bin(INTERVAL '90 minutes', r.c1, TIMESTAMP '2024-01-01')",
+                        "r.c1 + INTERVAL '1 hour'", "r.c1", "date_trunc('hour', r.c1 - INTERVAL '30 minutes')")
+        key = self.pick("", ", r.c2", ", r.c3")
+        return self.make(("ts", type), f"SELECT {cut} AS c0, ", *self.cast_call(call, type), " AS c1 FROM (", inner, f") r GROUP BY {cut}{key}",
+                         Node("option", [self.pick("", " HAVING count(*) > 1")]))
+
+    def final_over(self):
+        """Functions of the rows up to one's own."""
+        inner = self.becoming_final()
+        name, type = self.pick(*self.scope(("r", inner)))
+        by = self.pick("", "PARTITION BY r.c2 ", "PARTITION BY r.c2, r.c3 ")
+        call, result, frame = self.pick(
+            ("row_number()", "bigint", ""), ("dense_rank()", "bigint", ""), (f"lag({name})", type, ""), (f"first_value({name})", type, ""),
+            (f"count({name})", "bigint", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"), (f"last_value({name})", type, " ROWS BETWEEN 1 PRECEDING AND CURRENT ROW"),
+            (f"count({name})", "bigint", " ROWS UNBOUNDED PRECEDING"))
+        order = "r.c1, r.c0"
+        if self.chance(0.3):
+            call, result, order = f"count({name})", "bigint", "r.c1"
+            frame = self.pick(" RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW", "", " RANGE BETWEEN INTERVAL '2 hours' PRECEDING AND INTERVAL '1 hour' PRECEDING")
+        return self.make(self.types(inner) + (result,), f"SELECT {self.columns('r', inner)}, {call} OVER ({by}ORDER BY {order}{frame}) AS c4 FROM (", inner, ") r")
+
+    def final_places(self):
+        """Places within a window, and the first ones."""
+        inner = self.becoming_final(hasTime=False)
+        spread, way = self.windows(inner, 1), self.pick("", " DESC", " NULLS FIRST")
+        whole = f"PARTITION BY window_start, window_end{self.pick('', ', r.c2')} ORDER BY r.c3{way}, r.c0"
+        if self.chance(0.5):
+            return self.make(("int", "ts"), "SELECT q.c0, q.window_end AS c1 FROM (SELECT r.*, row_number() OVER (" + whole + ") AS place FROM ", *spread,
+                             f") q WHERE q.place <= {self.random.randrange(1, 4)}")
+        name, type = self.pick(*self.scope(("r", inner)))
+        call, result = self.pick((f"lead({name})", type), (f"last_value({name})", type), ("percent_rank()", "double"), ("ntile(2)", "int"), ("rank()", "bigint"))
+        return self.make(("int", "ts", result), f"SELECT r.c0, window_start AS c1, {call} OVER ({whole}) AS c2 FROM ", *spread)
+
+    def final_windowed_join(self):
+        left, right = (self.becoming_final(table, hasTime=False) for table in self.random.sample(APPEND_ONLY, 2))
+        state = self.random.getstate()
+        first = self.windows(left, 1, "l")
+        self.random.setstate(state)
+        second = self.windows(right, 1, "r")
+        pairs = [(a, b) for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y and a != 1]
+        a, b = self.pick(*pairs)
+        more = Node("option", [f" AND l.c{a} = r.c{b}"])
+        kind = self.pick("JOIN", "JOIN", "LEFT JOIN", "FULL JOIN")
+        return self.make(("int", "int", "ts", "ts"), "SELECT l.c0, r.c0 AS c1, l.window_start AS c2, r.window_end AS c3 FROM ", *first, f" {kind} ", *second,
+                         " ON l.window_start = r.window_start AND l.window_end = r.window_end", more)
+
+    def final_interval_join(self):
+        left, right = (self.becoming_final(table) for table in self.random.sample(APPEND_ONLY, 2))
+        kind = self.pick("JOIN", "JOIN", "LEFT JOIN")
+        span = self.pick("r.c1 BETWEEN l.c1 - INTERVAL '1 hour' AND l.c1 + INTERVAL '30 minutes'", "r.c1 >= l.c1 AND r.c1 < l.c1 + INTERVAL '2 hours'",
+                         "l.c1 BETWEEN r.c1 AND r.c1 + INTERVAL '90 minutes'")
+        pairs = [(a, b) for a, x in enumerate(self.types(left)) for b, y in enumerate(self.types(right)) if x == y and a != 1 and b != 1]
+        a, b = self.pick(*pairs)
+        more = Node("option", [" AND ", self.expression("bool", self.scope(("l", left), ("r", right)), 1)]) if self.chance(0.3) else Node("option", [""])
+        return self.make(("int", "ts", "int", "ts"), "SELECT l.c0, l.c1, r.c0 AS c2, r.c1 AS c3 FROM (", left, f") l {kind} (", right, f") r ON l.c{a} = r.c{b} AND {span}", more)
+
+    def final_sums(self):
+        """What windows came to, beside each other or again."""
+        inner = self.becoming_final(self.pick(*FINAL_TABLES), hasTime=False)
+        call, type = self.aggregate(self.scope(("r", inner)))
+        first = ["(SELECT window_start, window_end, count(*) AS n, ", *self.cast_call(call, type), " AS v FROM ", *self.windows(inner, 1), " GROUP BY window_start, window_end) f"]
+        if self.chance(0.4):
+            return self.make(("ts", "bigint", type), "SELECT f.window_start AS c0, f.n AS c1, f.v AS c2 FROM ", *first, f" WHERE f.n > {self.random.randrange(3)}")
+        other = self.becoming_final(self.pick(*FINAL_TABLES), hasTime=False)
+        second = ["(SELECT window_start, count(*) AS n FROM ", *self.windows(other, 1), " GROUP BY window_start, window_end) g"]
+        return self.make(("ts", "bigint", "bigint", type), "SELECT f.window_start AS c0, f.n AS c1, g.n AS c2, f.v AS c3 FROM ", *first, " JOIN ", *second,
+                         " ON f.window_start = g.window_start")
 
     def clocked(self):
         """Rows with event time."""

@@ -4,6 +4,9 @@ Each round makes tables in both, and some of its queries materialized views in M
 the same statements (INSERT, UPDATE, DELETE), and after each of them every view must hold what PostgreSQL's query gives. At the
 end every query is also asked as a SELECT. Results are compared as multisets, text for text; floating point numbers to 9 digits.
 
+Views with EMIT ON WINDOW CLOSE read tables of their own, whose rows come era by era: when the first rows of an era have come, such a
+view must hold what PostgreSQL's query gave of the eras before, and in the end, when a row from far ahead has come, of all.
+
 What must make no difference differs from round to round: a server has one shard, two or three, and rows that PostgreSQL gets by
 one INSERT come to Martlet in several, in any order. Some views, and some queries, are cut in three by a condition that is true,
 false or unknown; the parts together must be the whole.
@@ -25,9 +28,11 @@ import time
 import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from generator import CASTS, MARTLET, POSTGRES, TABLES, Generator, Values, smaller, table_definition
+from generator import APPEND_ONLY, CASTS, FINAL_TABLES, MARTLET, POSTGRES, TABLES, Generator, Values, smaller, table_definition
 
 VIEWS_A_ROUND = 8
+FINALS_A_ROUND = 4
+ERAS = 3
 QUERIES_A_ROUND = 20
 STEPS = 5
 SHARDS = (1, 2, 3)
@@ -101,6 +106,10 @@ class Insert(str):
         return [str(Insert(self.table, rows[a:b])) for a, b in zip([0, *cuts], [*cuts, len(rows)])]
 
 
+class Opening(Insert):
+    """The first rows of an era in a table: the watermark passes the era before."""
+
+
 def cut(sql, predicate):
     """The parts of a query's rows for which a condition is true, false and unknown."""
     test = predicate.sql()
@@ -108,11 +117,13 @@ def cut(sql, predicate):
 
 
 class Round:
-    """`predicates`: by query, of those that are cut in three; `arrival`: seeds how rows come to Martlet; None: as to PostgreSQL."""
+    """`predicates`: by query, of those that are cut in three; `arrival`: seeds how rows come to Martlet; None: as to PostgreSQL.
+    `finals`: by number, which of the queries are views that become final; `eras`: the statements for their tables."""
 
-    def __init__(self, martlet, postgres, queries, views, steps, predicates=None, arrival=None):
+    def __init__(self, martlet, postgres, queries, views, steps, predicates=None, arrival=None, finals=(), eras=()):
         self.martlet, self.postgres = martlet, postgres
         self.queries, self.views, self.steps = queries, views, steps
+        self.finals, self.eras = finals, eras
         self.predicates, self.arrival = predicates or {}, arrival
         self.problems, self.refused, self.judged = [], collections.Counter(), 0
         self.compared = 0
@@ -120,7 +131,7 @@ class Round:
     def clear(self):
         for name in reversed(range(len(self.queries))):
             self.martlet.ask(f"DROP MATERIALIZED VIEW IF EXISTS q{name}")
-        for name in TABLES:
+        for name in (*TABLES, *FINAL_TABLES):
             self.martlet.ask(f"DROP TABLE IF EXISTS {name} CASCADE")
             self.postgres.ask(f"DROP TABLE IF EXISTS {name} CASCADE")
 
@@ -135,6 +146,8 @@ class Round:
 
     def text(self, number):
         sql = self.queries[number].sql()
+        if number in self.finals:
+            return sql + " EMIT ON WINDOW CLOSE"
         return cut(sql, self.predicates[number]) if number in self.predicates else sql
 
     def arriving(self, step):
@@ -144,16 +157,11 @@ class Round:
 
     def run(self):
         self.clear()
-        for name in TABLES:
+        for name in (*TABLES, *FINAL_TABLES):
             self.martlet.do(table_definition(name, MARTLET))
             self.postgres.do(table_definition(name, POSTGRES))
-        made = []
-        for number in self.views:
-            _, error = self.martlet.ask(f"CREATE MATERIALIZED VIEW q{number} AS {self.text(number)}")
-            if not error:
-                made.append(number)
-            elif not self.refusal(error):
-                self.problems.append((number, "view", 0, f"{error[0]} {error[1]}"))
+        made = self.made(self.views, "view")
+        self.run_eras(self.made(self.finals, "final view"))
         for at, step in enumerate(self.steps):
             self.postgres.do(step)
             for arrived in self.arriving(step):
@@ -162,11 +170,45 @@ class Round:
                 if not any(problem[0] == number for problem in self.problems):
                     self.compare(number, f"SELECT * FROM q{number}", "view", at + 1)
         for number in range(len(self.queries)):
-            self.compare(number, self.text(number), "query", len(self.steps))
+            if number not in self.finals:
+                self.compare(number, self.text(number), "query", len(self.steps))
 
-    def compare(self, number, asked, kind, steps):
+    def made(self, numbers, kind):
+        """Those whose views could be made."""
+        made = []
+        for number in numbers:
+            _, error = self.martlet.ask(f"CREATE MATERIALIZED VIEW q{number} AS {self.text(number)}")
+            if not error:
+                made.append(number)
+            elif not self.refusal(error):
+                self.problems.append((number, kind, 0, f"{error[0]} {error[1]}"))
+        return made
+
+    def run_eras(self, finals):
+        if not finals:
+            return
+        at, eras = 0, [*self.eras, *closing()]
+        while at < len(eras):
+            # One in each table.
+            opening = eras[at:at + len(FINAL_TABLES)] if isinstance(eras[at], Opening) else []
+            wanted = {number: self.postgres.ask(self.queries[number].sql(POSTGRES)) for number in finals} if opening else {}
+            # The last ones are PostgreSQL's no more.
+            isLast = at + len(opening) == len(eras)
+            for step in opening or eras[at:at + 1]:
+                for arrived in self.arriving(step):
+                    self.martlet.do(arrived)
+                if not isLast:
+                    self.postgres.do(step)
+            at += len(opening) or 1
+            self.martlet.do("FLUSH")
+            for number in wanted:
+                if not any(problem[0] == number for problem in self.problems):
+                    self.compare(number, f"SELECT * FROM q{number}", "final view", at, wanted[number])
+
+    def compare(self, number, asked, kind, steps, known=None):
+        """`known`: what PostgreSQL has said."""
         types = self.queries[number].kind[1]
-        wanted, error = self.postgres.ask(self.queries[number].sql(POSTGRES))
+        wanted, error = known or self.postgres.ask(self.queries[number].sql(POSTGRES))
         got, own = self.martlet.ask(asked)
         if error or own:
             if error and error[0].startswith("42") and not own:
@@ -181,7 +223,8 @@ class Round:
         if wanted != got and number in self.predicates:
             # A row for which the condition is an error is a dead letter of the view.
             _, error = self.postgres.ask(cut(self.queries[number].sql(POSTGRES), self.predicates[number]))
-            if error and error[0].startswith("22"):
+            _, own = self.martlet.ask(self.text(number))
+            if any(each and each[0].startswith("22") for each in (error, own)):
                 self.judged += 1
                 return
         if wanted != got:
@@ -214,12 +257,46 @@ def statements(random):
     return steps
 
 
+def eras(random):
+    """Rows of some hours, then changes of them, then rows three days later, and so on: nothing is late."""
+    values = Values(random)
+    steps, ids = [], {name: 0 for name in FINAL_TABLES}
+    for era in range(ERAS):
+        first = dict(ids)
+        def insert(made, name, count):
+            # The first has a time, so that event time goes on.
+            rows = [values.final_row(name, ids[name] + k, era, 0 if k == 0 else 0.1) for k in range(count)]
+            ids[name] += count
+            steps.append(made(name, rows))
+        for name in FINAL_TABLES:
+            insert(Opening, name, 2 + random.randrange(5))
+        for _ in range(random.randrange(4)):
+            name = random.choice(list(FINAL_TABLES))
+            if name in APPEND_ONLY or random.random() < 0.4:
+                insert(Insert, name, 1 + random.randrange(3))
+                continue
+            column, type = random.choice(FINAL_TABLES[name][1:])
+            some = f"id >= {first[name]} AND {random.choice([f'id % {2 + random.randrange(2)} = 0', f'{column} IS NULL', 'i = 1'])}"
+            value = values.moment(era) if column == "w" else values.literal(type)
+            steps.append(random.choice([f"DELETE FROM {name} WHERE {some} AND id % 3 <> 1", f"UPDATE {name} SET {column} = {value} WHERE {some}"]))
+    return steps
+
+
+def closing():
+    """Rows from far ahead, by which all windows close but their own."""
+    values = Values(random.Random(1))
+    return [Opening(name, [values.final_row(name, 1_000_000, ERAS + 2, 0)]) for name in FINAL_TABLES]
+
+
 def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline):
     """The smallest query and the fewest statements found with which the same kind of problem shows."""
     def fails(query, steps):
         if time.monotonic() > deadline:
             return None
-        trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps, {0: predicate} if predicate else {}, arrival)
+        if kind == "final view":
+            trial = Round(martlet, postgres, [query], [], [], None, arrival, [0], steps)
+        else:
+            trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps, {0: predicate} if predicate else {}, arrival)
         try:
             trial.run()
         except RuntimeError:
@@ -245,6 +322,9 @@ def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline):
                 query, found, went_on = candidate, problem, True
                 break
     for at in reversed(range(len(steps))):
+        # Without the first rows of an era its end would not come.
+        if isinstance(steps[at], Opening):
+            continue
         problem = fails(query, steps[:at] + steps[at + 1:])
         if problem:
             steps, found = steps[:at] + steps[at + 1:], problem
@@ -252,13 +332,16 @@ def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline):
 
 
 def script(query, kind, steps, predicate, arrival):
-    told = Round(None, None, [query], [], steps, {0: predicate} if predicate else {}, arrival)
-    used = [name for name in TABLES if name in query.sql() or any(name in step for step in steps)]
+    isFinal = kind == "final view"
+    told = Round(None, None, [query], [], steps, {0: predicate} if predicate else {}, arrival, [0] if isFinal else [])
+    if isFinal:
+        steps = [*steps, *closing()]
+    used = [name for name in (*TABLES, *FINAL_TABLES) if name in query.sql() or any(name in step for step in steps)]
     lines = [table_definition(name) + ";" for name in used]
-    if kind == "view":
+    if kind != "query":
         lines.append(f"CREATE MATERIALIZED VIEW q AS {told.text(0)};")
     lines += [arrived + ";" for step in steps for arrived in told.arriving(step)]
-    return "\n".join(lines + ["SELECT * FROM q;" if kind == "view" else told.text(0) + ";"])
+    return "\n".join(lines + [told.text(0) + ";" if kind == "query" else "SELECT * FROM q;"])
 
 
 def serve(binary, scratch, shards):
@@ -287,7 +370,7 @@ def main():
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
     servers = [serve(given.martlet, given.scratch, shards) for shards in SHARDS]
     began = time.monotonic()
-    total, compared, views, parted, refused, judged, found = 0, 0, 0, 0, collections.Counter(), 0, []
+    total, compared, views, closed, parted, refused, judged, found = 0, 0, 0, 0, 0, collections.Counter(), 0, []
     try:
         martlets = [Side(host="127.0.0.1", port=port, dbname="dev", user="queries") for _, port in servers]
         postgres = Side(host=given.pghost, dbname=given.database, user="postgres")
@@ -304,12 +387,16 @@ def main():
             predicates = {number: generator.predicate(queries[number]) for number, generator in enumerate(generators) if generator.chance(CUT)}
             chosen = sorted(chooser.sample(range(count), round(count * given.views)))
             steps = statements(chooser)
-            turn = Round(martlet, postgres, queries, chosen, steps, predicates, seed)
+            finals = range(count, count + FINALS_A_ROUND)
+            queries += [Generator(seed * 1000 + number).final() for number in finals]
+            turning = eras(chooser)
+            turn = Round(martlet, postgres, queries, chosen, steps, predicates, seed, finals, turning)
             turn.run()
             for number, kind, done, problem in turn.problems:
                 deadline = time.monotonic() + 120
                 predicate = predicates.get(number)
-                query, few, last = shrink(martlet, postgres, queries[number], kind, steps, predicate, seed, deadline)
+                own = turning if kind == "final view" else steps
+                query, few, last = shrink(martlet, postgres, queries[number], kind, own, predicate, seed, deadline)
                 found.append({"seed": seed, "query": number, "kind": kind, "problem": last if "again" not in last else problem})
                 print(f"-- seed {seed}, query {number}, as a {kind}, {shards} shards: {problem}\n-- made smaller: {last}\n"
                       f"{script(query, kind, few, predicate, seed)}\n",
@@ -319,6 +406,7 @@ def main():
             turn.clear()
             total += count
             views += len(chosen)
+            closed += len(finals)
             parted += len(predicates)
             compared += turn.compared
             refused += turn.refused
@@ -332,7 +420,7 @@ def main():
             process.terminate()
             process.wait()
     print(json.dumps({
-        "name": "random queries", "seed": first, "queries": total, "views": views, "cut in three": parted, "compared": compared, "errors of rows": judged,
+        "name": "random queries", "seed": first, "queries": total, "views": views, "final views": closed, "cut in three": parted, "compared": compared, "errors of rows": judged,
         "refused": dict(refused.most_common()), "problems": [f"{one['problem']} (seed {one['seed']}, query {one['query']})" for one in found],
         "seconds": round(time.monotonic() - began, 1)}))
     return 1 if found else 0
