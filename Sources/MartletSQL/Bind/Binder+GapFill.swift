@@ -9,22 +9,15 @@ extension Binder {
         let usage = SQLError.syntaxError(
             "GAP_FILL takes a relation, a time column, a step and LOCF(column) or INTERPOLATE(column)", at: call.name.position,
             hint: "For example GAP_FILL(readings PARTITION BY device, ts, INTERVAL '1 minute', LOCF(state), INTERPOLATE(value)).")
-        var keys: [ExpressionSyntax] = []
-        var arguments: [ExpressionSyntax] = []
-        for argument in call.arguments {
-            if case .named(let label, let value) = argument.kind, label.text == "partition", case .row(let items) = value.kind {
-                keys += items
-            } else {
-                arguments.append(argument)
-            }
-        }
+        let given = PartitionedCall(call.arguments)
+        let arguments = given.arguments
         guard arguments.count >= 3 else { throw usage }
-        let (input, given) = try windowInput(arguments[0], usage: usage)
-        let scope = call.alias.map { Scope(relation: $0.name.text, fields: input.fields) } ?? given
+        let (input, own) = try windowInput(arguments[0], usage: usage)
+        let scope = call.alias.map { Scope(relation: $0.name.text, fields: input.fields) } ?? own
         let time = try timeColumn(arguments[1], scope)
         let step = try length(arguments[2], "the step")
         var partition: [Int] = []
-        for key in keys {
+        for key in given.keys {
             guard case .name(let parts) = key.kind else {
                 throw SQLError(.invalidParameterValue, "PARTITION BY of GAP_FILL takes columns", at: key.position, hint: "Compute it in a subquery.")
             }

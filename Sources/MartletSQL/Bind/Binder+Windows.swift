@@ -31,7 +31,42 @@ enum WindowCall: String, CaseIterable {
         case .session:
             .syntaxError(
                 "SESSION takes a relation, a time column and a gap", at: position,
-                hint: "For example SESSION(clicks PARTITION BY visitor, ts, INTERVAL '5 minutes').")
+                hint: "For example SESSION(clicks PARTITION BY site, visitor, ts, INTERVAL '5 minutes').")
+        }
+    }
+}
+
+/// The arguments of a call over a relation, PARTITION BY set apart.
+///
+/// Behind `PARTITION BY a` stand more keys and then the other arguments, all between commas. The columns that follow at once are
+/// keys, but for the last of them: that is the time, unless the time is given elsewhere (before, by its name, as DESCRIPTOR).
+struct PartitionedCall {
+    private(set) var keys: [ExpressionSyntax] = []
+    private(set) var arguments: [ExpressionSyntax] = []
+    /// Of PARTITION BY; nil: there is none.
+    private(set) var position: Int?
+
+    init(_ given: [ExpressionSyntax]) {
+        let isTimeMarked = given.contains { argument in
+            switch argument.kind {
+            case .descriptor: true
+            case .named(let label, _): label.text == "timecol"
+            default: false
+            }
+        }
+        var rest = given[...]
+        while let argument = rest.popFirst() {
+            guard case .named(let label, let value) = argument.kind, label.text == "partition", case .row(let items) = value.kind else {
+                arguments.append(argument)
+                continue
+            }
+            position = position ?? label.position
+            keys += items
+            let columns = rest.prefix { if case .name = $0.kind { true } else { false } }
+            let isTimeGiven = isTimeMarked || arguments.count > 1
+            let more = isTimeGiven ? columns[...] : columns.dropLast()
+            keys += more
+            rest = rest.dropFirst(more.count)
         }
     }
 }
@@ -65,19 +100,11 @@ extension Binder {
     private mutating func window(
         _ name: ObjectName, _ kind: WindowCall, _ given: [ExpressionSyntax], _ alias: AliasSyntax?
     ) throws(SQLError) -> (Plan, Scope) {
-        var keys: [ExpressionSyntax] = []
-        var arguments: [ExpressionSyntax] = []
-        for argument in given {
-            guard case .named(let label, let value) = argument.kind, label.text == "partition", case .row(let items) = value.kind else {
-                arguments.append(argument)
-                continue
-            }
-            guard kind == .session else {
-                throw .syntaxError("\(kind.rawValue.uppercasedASCII) takes no PARTITION BY", at: label.position)
-            }
-            keys += items
+        let call = PartitionedCall(given)
+        if let position = call.position, kind != .session {
+            throw .syntaxError("\(kind.rawValue.uppercasedASCII) takes no PARTITION BY", at: position)
         }
-        let slots = try windowSlots(kind, arguments, name)
+        let slots = try windowSlots(kind, call.arguments, name)
         guard let data = slots[0], let time = slots[1], let third = slots[2] else { throw kind.usage(at: name.position) }
         var (plan, scope) = try windowInput(data, usage: kind.usage(at: name.position))
         if let alias {
@@ -86,7 +113,7 @@ extension Binder {
         let ordinal = try timeColumn(time, scope)
         let type = scope.columns[ordinal].type
         var partition: [Int] = []
-        for key in keys {
+        for key in call.keys {
             guard case .name(let parts) = key.kind else {
                 throw SQLError(.invalidParameterValue, "a session's PARTITION BY takes columns", at: key.position, hint: "Compute it in a subquery.")
             }

@@ -502,7 +502,7 @@ extension Parser {
     }
 
     /// PARTITION BY inside a table function, as an argument named `partition`: one key, or several in parentheses, or (at
-    /// the end) a list.
+    /// the end) a list. Which of the arguments that follow are keys too is for `PartitionedCall` to say.
     private mutating func partition(isLast: Bool) throws(SQLError) -> ExpressionSyntax {
         let start = position
         advance()
