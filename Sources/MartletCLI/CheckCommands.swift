@@ -22,9 +22,7 @@ enum CheckCommands {
 
     static func validate(_ words: [String]) throws -> Int32 {
         guard let script = try load(words, command: "validate") else { return ExitCode.configuration }
-        for statement in script.statements {
-            for warning in statement.warnings(in: script.catalog) { printError("WARNING:  \(statement.definedName ?? "query"): \(warning)") }
-        }
+        for warning in script.warnings { printError("WARNING:  \(warning.name): \(warning.text)") }
         let count = script.statements.count
         printError("\(count) statement\(count == 1 ? "" : "s") valid")
         return ExitCode.done

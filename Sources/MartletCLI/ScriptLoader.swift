@@ -1,4 +1,5 @@
 import MartletCore
+import MartletEngine
 import MartletPlatform
 import MartletSQL
 
@@ -8,6 +9,11 @@ struct LoadedScript {
     var statements: [BoundStatement]
     /// With what the files define.
     var catalog: SQLCatalog
+
+    /// What whoever runs it is warned of, by what defines it: state without bound.
+    var warnings: [(name: String, text: String)] {
+        statements.flatMap { statement in statement.warnings(in: catalog).map { (statement.definedName ?? "query", $0) } }
+    }
 
     /// An error found when the objects were opened: with its place, where only one file can be meant.
     func render(_ error: SQLError) -> String {
