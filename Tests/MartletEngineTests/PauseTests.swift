@@ -6,13 +6,9 @@ import Testing
 /// Views and sinks that are paused while others read their source on.
 @Suite("Pausing")
 struct PauseTests {
-    private static let source = """
-        CREATE SOURCE s (\(ScriptedConnectors.declaration), WATERMARK FOR ts AS ts - INTERVAL '2 seconds')
-        WITH (connector = 'file', path = 'x', late_table = 'late') FORMAT PLAIN ENCODE JSON
-        """
     /// Each by itself: groups, windows that close once, an expression that fails, a sink, and one that joins a table.
     private static let statements = [
-        source,
+        ScriptedConnectors.source,
         "CREATE TABLE names (key BIGINT PRIMARY KEY, name TEXT)", "INSERT INTO names VALUES (0, 'zero'), (1, 'one')",
         "CREATE MATERIALIZED VIEW a AS SELECT key, count(*) AS n, sum(id) AS ids FROM s GROUP BY key",
         """
@@ -27,15 +23,6 @@ struct PauseTests {
     private static let questions = ["a", "w", "half", "named", "late", "s_dlq"].map { "SELECT * FROM \($0)" }
     private static let sinks = ["k", "named_out"]
 
-    /// Two partitions; every eighth record has no event time, every tenth is late.
-    private static let rows: [[ScriptedRow]] = (0..<2).map { partition in
-        (0..<40).map { at in
-            let seconds = Int64(at % 10 == 9 ? max(at - 25, 0) : at)
-            return ScriptedRow(
-                id: Int64(partition * 1000 + at), time: at % 8 == 7 ? nil : seconds * 1_000_000, key: Int64(at % 3), value: Int64(at))
-        }
-    }
-
     private struct Moment {
         var state: [UInt8]
         var records: Int
@@ -48,7 +35,7 @@ struct PauseTests {
     /// A run to its end. `pauses`: before which tick which statements are said.
     private func run(_ said: [Int: [String]] = [:], shards: Int) throws -> (database: DatabaseHarness, moments: [Moment]) {
         let database = try DatabaseHarness(shards: shards)
-        database.connectors.scripts["s"] = Self.rows
+        database.connectors.scripts["s"] = ScriptedConnectors.mixedRows
         var moments = [Moment(state: try database.saved(), records: 0, lines: Self.sinks.map { _ in 0 })]
         for statement in Self.statements { database.run(statement) }
         for round in 0..<110 {
@@ -86,7 +73,7 @@ struct PauseTests {
         // It comes back from every moment, with the records behind it, and with a few of them.
         for (at, moment) in moments.enumerated() where at < 28 || at % 9 == 0 {
             let again = try DatabaseHarness.broughtBack(
-                moment.state, database.records.dropFirst(moment.records), shards: shards, scripts: ["s": Self.rows])
+                moment.state, database.records.dropFirst(moment.records), shards: shards, scripts: ["s": ScriptedConnectors.mixedRows])
             #expect(Self.questions.map { again.sorted($0) } == expected, "from tick \(at)")
             for (sink, before) in zip(Self.sinks, moment.lines) {
                 let all = Self.lines(database, sink)
@@ -99,7 +86,7 @@ struct PauseTests {
     func eventTime() throws {
         func answers(pausing round: Int?) throws -> [String] {
             let database = try DatabaseHarness()
-            database.connectors.scripts["s"] = Self.rows
+            database.connectors.scripts["s"] = ScriptedConnectors.mixedRows
             for statement in Self.statements.prefix(5) { database.run(statement) }
             for tick in 0..<60 {
                 if tick == round { database.run("ALTER MATERIALIZED VIEW w PAUSE") }
@@ -121,7 +108,7 @@ struct PauseTests {
         for at in [10, 14, 17, 20, 40] {
             var content = SavedContent(moments[at].state)
             for shards in [1, 2] {
-                let again = try DatabaseHarness.broughtBack(content.state, [], shards: shards, scripts: ["s": Self.rows])
+                let again = try DatabaseHarness.broughtBack(content.state, [], shards: shards, scripts: ["s": ScriptedConnectors.mixedRows])
                 if at < 26 { again.run("INSERT INTO names VALUES (2, 'two')") }
                 for _ in 0..<30 { again.tick() }
                 for view in ["w", "half", "named"] { again.run("ALTER MATERIALIZED VIEW \(view) RESUME") }
@@ -139,7 +126,7 @@ struct PauseTests {
     @Test("it shows what it has, tells how far it is, and can be paused again by CANCEL JOBS")
     func told() throws {
         let database = try DatabaseHarness()
-        database.connectors.scripts["s"] = Self.rows
+        database.connectors.scripts["s"] = ScriptedConnectors.mixedRows
         for statement in Self.statements { database.run(statement) }
         for _ in 0..<4 { database.tick() }
         database.run("ALTER MATERIALIZED VIEW a PAUSE")
@@ -168,8 +155,8 @@ struct PauseTests {
     func readOnce() throws {
         let database = try DatabaseHarness()
         database.connectors.areReadOnce = true
-        database.connectors.scripts["s"] = Self.rows
-        database.run(Self.source)
+        database.connectors.scripts["s"] = ScriptedConnectors.mixedRows
+        database.run(ScriptedConnectors.source)
         database.run("CREATE MATERIALIZED VIEW a AS SELECT id FROM s; CREATE MATERIALIZED VIEW b AS SELECT id, key FROM late")
         database.tick()
         #expect(database.run("ALTER MATERIALIZED VIEW a PAUSE").hasPrefix("0A000 source \"s\" cannot be read again"))

@@ -6,17 +6,13 @@ import Testing
 /// States that were saved by another plan than the one by which their statements run now: as after an upgrade.
 @Suite("State of another plan")
 struct RebuildTests {
-    private static let source = """
-        CREATE SOURCE s (\(ScriptedConnectors.declaration), WATERMARK FOR ts AS ts - INTERVAL '2 seconds')
-        WITH (connector = 'file', path = 'x', late_table = 'late') FORMAT PLAIN ENCODE JSON
-        """
     private static let windows = """
         SELECT window_start, count(*) AS n, sum(value) AS v FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start EMIT ON WINDOW CLOSE
         """
     /// What reads a source, with a sink of its changes; windows that close once, with theirs; late rows, as they come: each
     /// defined in one text. Then a view of a view, one that joins a table, and a sink, each by itself.
     private static let texts = [
-        source,
+        ScriptedConnectors.source,
         """
         CREATE MATERIALIZED VIEW a AS SELECT key, count(*) AS n, sum(id) AS ids FROM s WHERE value > 10 GROUP BY key;
         CREATE SINK a_out FROM a WITH (connector = 'blackhole') FORMAT PLAIN ENCODE JSON
@@ -37,15 +33,6 @@ struct RebuildTests {
     private static let questions = ["a", "w", "lates", "late", "s_dlq", "top", "named"].map { "SELECT * FROM \($0)" }
     private static let sinks = ["a_out", "w_out", "lates_out", "named_out", "late", "s_dlq"]
 
-    /// Two partitions; every eighth record has no event time, every tenth is late.
-    private static let rows: [[ScriptedRow]] = (0..<2).map { partition in
-        (0..<40).map { at in
-            let seconds = Int64(at % 10 == 9 ? max(at - 25, 0) : at)
-            return ScriptedRow(
-                id: Int64(partition * 1000 + at), time: at % 8 == 7 ? nil : seconds * 1_000_000, key: Int64(at % 3), value: Int64(at))
-        }
-    }
-
     private struct Moment {
         var state: [UInt8]
         var records: Int
@@ -56,7 +43,7 @@ struct RebuildTests {
     /// A run to the end of the source, and what was saved after each of its ticks.
     private func run(shards: Int) throws -> (database: DatabaseHarness, moments: [Moment]) {
         let database = try DatabaseHarness(shards: shards)
-        database.connectors.scripts["s"] = Self.rows
+        database.connectors.scripts["s"] = ScriptedConnectors.mixedRows
         for text in Self.texts { _ = try database.database.define(text, isRepeatable: true) }
         for text in Self.statements { database.run(text) }
         var moments: [Moment] = []
@@ -77,7 +64,7 @@ struct RebuildTests {
             var content = SavedContent(moment.state)
             content.alterPlans()
             let again = try DatabaseHarness.broughtBack(
-                content.state, database.records.dropFirst(moment.records), shards: shards, scripts: ["s": Self.rows], rowsPerPoll: 7)
+                content.state, database.records.dropFirst(moment.records), shards: shards, scripts: ["s": ScriptedConnectors.mixedRows], rowsPerPoll: 7)
             for _ in 0..<3 { again.tick() }
             #expect(Self.questions.map { again.sorted($0) } == expected, "from tick \(at)")
             for sink in Self.sinks {
@@ -96,7 +83,7 @@ struct RebuildTests {
         for at in [3, 11, 21, 30, 44] {
             var content = SavedContent(moments[at].state)
             content.alterPlans()
-            let again = try DatabaseHarness.broughtBack(content.state, [], shards: 2, scripts: ["s": Self.rows])
+            let again = try DatabaseHarness.broughtBack(content.state, [], shards: 2, scripts: ["s": ScriptedConnectors.mixedRows])
             // What was inserted later than that is not in its records.
             if at < 20 { again.run("INSERT INTO names VALUES (2, 'two'); DELETE FROM names WHERE key = 0") }
             for _ in 0..<80 { again.tick() }
@@ -110,7 +97,7 @@ struct RebuildTests {
         var content = SavedContent(moments[30].state)
         content.replace("value > 10", with: "value > 30")
         content.alterPlans(of: [0])
-        let again = try DatabaseHarness.broughtBack(content.state, [], scripts: ["s": Self.rows])
+        let again = try DatabaseHarness.broughtBack(content.state, [], scripts: ["s": ScriptedConnectors.mixedRows])
         let fresh = "SELECT key, count(*), sum(id) FROM s WHERE value > 30 GROUP BY key"
         for _ in 0..<80 { again.tick() }
         #expect(again.sorted("SELECT * FROM a") == again.sorted(fresh))
@@ -124,7 +111,7 @@ struct RebuildTests {
         var content = SavedContent(moments[30].state)
         content.replace("value > 10", with: "value > 30")
         content.alterPlans(of: [0])
-        let again = try DatabaseHarness.broughtBack(content.state, [], scripts: ["s": Self.rows])
+        let again = try DatabaseHarness.broughtBack(content.state, [], scripts: ["s": ScriptedConnectors.mixedRows])
         let before = again.database.tick
         func goOn(_ subscription: String, behind tick: UInt64) -> String {
             again.run("DECLARE \(subscription)_\(tick) SUBSCRIPTION CURSOR FOR \(subscription) SINCE TICK \(tick)")
@@ -144,7 +131,7 @@ struct RebuildTests {
         var content = SavedContent(moments[30].state)
         content.alterPlans(of: [1])
         let database = try DatabaseHarness()
-        database.connectors.scripts["s"] = Self.rows
+        database.connectors.scripts["s"] = ScriptedConnectors.mixedRows
         database.connectors.forgets = true
         let error = #expect(throws: SQLError.self) { try database.restore(content.state) }
         #expect(error?.state.code == "55000")
@@ -152,7 +139,7 @@ struct RebuildTests {
         #expect(error?.hint?.contains("--reset") == true)
         // What fits needs no history.
         let other = try DatabaseHarness()
-        other.connectors.scripts["s"] = Self.rows
+        other.connectors.scripts["s"] = ScriptedConnectors.mixedRows
         other.connectors.forgets = true
         try other.restore(moments[30].state)
     }
@@ -162,13 +149,13 @@ struct RebuildTests {
         let (database, moments) = try run(shards: 1)
         var content = SavedContent(moments[30].state)
         content.forgetSections()
-        let again = try DatabaseHarness.broughtBack(content.state, database.records.dropFirst(moments[30].records), scripts: ["s": Self.rows])
+        let again = try DatabaseHarness.broughtBack(content.state, database.records.dropFirst(moments[30].records), scripts: ["s": ScriptedConnectors.mixedRows])
         #expect(Self.questions.map { again.sorted($0) } == Self.questions.map { database.sorted($0) })
         var other = SavedContent(moments[30].state)
         other.alterPlans()
         other.forgetSections()
         let refused = try DatabaseHarness()
-        refused.connectors.scripts["s"] = Self.rows
+        refused.connectors.scripts["s"] = ScriptedConnectors.mixedRows
         let error = #expect(throws: SQLError.self) { try refused.restore(other.state) }
         #expect(error?.state.code == "55000" && error?.message.contains("the state of \"a\", \"a_out\"") == true)
     }

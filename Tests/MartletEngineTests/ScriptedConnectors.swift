@@ -27,6 +27,20 @@ final class ScriptedConnectors: ConnectorProvider {
 
     static let declaration = "ts TIMESTAMPTZ, key BIGINT, value BIGINT, id BIGINT"
 
+    /// A source with event time and a late table, for `mixedRows`.
+    static let source = """
+        CREATE SOURCE s (\(declaration), WATERMARK FOR ts AS ts - INTERVAL '2 seconds')
+        WITH (connector = 'file', path = 'x', late_table = 'late') FORMAT PLAIN ENCODE JSON
+        """
+    /// Two partitions of forty rows; every eighth record has no event time, every tenth is late.
+    static let mixedRows: [[ScriptedRow]] = (0..<2).map { partition in
+        (0..<40).map { at in
+            let seconds = Int64(at % 10 == 9 ? max(at - 25, 0) : at)
+            return ScriptedRow(
+                id: Int64(partition * 1000 + at), time: at % 8 == 7 ? nil : seconds * 1_000_000, key: Int64(at % 3), value: Int64(at))
+        }
+    }
+
     func openSource(_ definition: SourceDefinition, ordinal: Int, columns: [Int]) throws(SQLError) -> [any SourcePartition] {
         opened[definition.name, default: 0] += 1
         return (scripts[definition.name] ?? []).enumerated().map {

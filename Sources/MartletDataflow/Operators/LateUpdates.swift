@@ -58,19 +58,32 @@ package final class LateUpdates: Operator {
             output.emit(batch)
             return
         }
-        let keys = (0..<batch.count).map { row in key(rows, row) }
-        var lateKeys = Set(keys.indices.filter { isLate[$0] }.map { keys[$0] })
-        for row in 0..<batch.count where weights.int64s[row] < 0 {
-            if refused.removeValue(forKey: keys[row]) != nil { lateKeys.insert(keys[row]) }
+        // Made of the rows that can match, as a rule few: late ones, and those that leave while anything is refused.
+        var keys = [[UInt8]?](repeating: nil, count: batch.count)
+        func key(_ row: Int) -> [UInt8] {
+            if let known = keys[row] { return known }
+            let made = self.key(rows, row)
+            keys[row] = made
+            return made
+        }
+        var lateKeys = Set(isLate.indices.filter { isLate[$0] }.map(key))
+        if !refused.isEmpty {
+            for row in 0..<batch.count where weights.int64s[row] < 0 {
+                if refused.removeValue(forKey: key(row)) != nil { lateKeys.insert(key(row)) }
+            }
+        }
+        guard !lateKeys.isEmpty else {
+            output.emit(batch)
+            return
         }
         let passing = Selection(capacity: batch.count)
         for row in 0..<batch.count {
-            guard lateKeys.contains(keys[row]) else {
+            guard lateKeys.contains(key(row)) else {
                 passing.indexes[passing.count] = Int32(truncatingIfNeeded: row)
                 passing.count += 1
                 continue
             }
-            if weights.int64s[row] > 0, !isLate[row], let end = judge.end(batch, row) { keep(keys[row], until: end) }
+            if weights.int64s[row] > 0, !isLate[row], let end = judge.end(batch, row) { keep(key(row), until: end) }
             let time = batch.columns[judge.time]
             context.addLate(batch, row, eventTime: time.isNull(row) ? stamps.int64s[row] : time.int64s[row], view: view, countsSourceRows: true)
         }
