@@ -116,7 +116,7 @@ extension Binder {
             if name.parts.count == 3, name.parts[0].text != catalog.databaseName { throw otherDatabase(name) }
             return catalog.relation(named: CatalogNames.canonical(schema: name.parts[name.parts.count - 2].text, name: name.last.text))
         }
-        for schema in catalog.searchPath + ["pg_catalog"] {
+        for schema in catalog.searchPath + CatalogNames.lastSchemas {
             if let entry = catalog.relation(named: CatalogNames.canonical(schema: schema, name: name.last.text)) { return entry }
         }
         return nil

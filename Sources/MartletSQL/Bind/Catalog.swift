@@ -65,7 +65,7 @@ package protocol CatalogReader: Sendable {
     /// Canonical names of what a user may mean, for "did you mean"; any order.
     var relationNames: [String] { get }
     func hasSchema(_ name: String) -> Bool
-    /// Where unqualified names are looked for, in order; new objects enter the first. `pg_catalog` comes last, unnamed.
+    /// Where unqualified names are looked for, in order; new objects enter the first. `lastSchemas` come last, unnamed.
     var searchPath: [String] { get }
     var databaseName: String { get }
     /// User-defined functions of that canonical name.
@@ -95,6 +95,10 @@ package enum CatalogNames {
     package static let defaultSchema = "public"
     package static let defaultDatabase = "dev"
     package static let builtInSchemas: Set<String> = ["public", "pg_catalog", "information_schema"]
+    /// Whose relations are found by name, and are in no list.
+    package static let unlistedSchema = "rw_catalog"
+    /// Where names without a schema are looked for at last.
+    package static let lastSchemas = ["pg_catalog", unlistedSchema]
 
     package static func canonical(schema: String, name: String) -> String { schema == defaultSchema ? name : schema + "." + name }
 

@@ -31,8 +31,9 @@ enum PostgresCatalog {
                 }
             return Shown(oid: object.oid, schema: schema, name: name, fields: object.fields, kind: kind, object: object)
         }
-        let system = SystemTable.all.enumerated().map { at, table -> Shown in
+        let system = SystemTable.all.enumerated().compactMap { at, table -> Shown? in
             let (schema, name) = CatalogNames.parts(table.name)
+            if schema == CatalogNames.unlistedSchema { return nil }
             return Shown(
                 oid: SystemOID.systemTable + Int32(truncatingIfNeeded: at), schema: schema, name: name, fields: table.fields.filter { $0.name != SystemTable.ownColumn },
                 kind: schema == "pg_catalog" ? "r" : "v", object: nil)
@@ -68,7 +69,7 @@ enum PostgresCatalog {
         let declared = catalog.indexes.enumerated().compactMap { at, index -> ShownIndex? in
             catalog[index.table].map {
                 ShownIndex(
-                    oid: SystemOID.keyIndex * 3 + Int32(truncatingIfNeeded: at), name: CatalogNames.parts(index.name).name, table: $0,
+                    oid: SystemOID.index(at), name: CatalogNames.parts(index.name).name, table: $0,
                     columns: index.columns, isPrimary: false, isUnique: index.isUnique)
             }
         }

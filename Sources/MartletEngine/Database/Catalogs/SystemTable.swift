@@ -98,7 +98,7 @@ struct SystemTable: Sendable {
             var whole = table
             if table.name.hasPrefix("pg_catalog.") { whole.fields.append(Field(name: ownColumn, type: .bigint)) }
             return whole
-        } + InformationSchema.emptyTables + MartletViews.tables
+        } + InformationSchema.emptyTables + MartletViews.tables + RisingWaveCatalog.tables
     }()
 
     /// The catalog that a row is of: every one of PostgreSQL's has it, and `*` does not show it.
@@ -158,6 +158,10 @@ enum SystemOID {
     static let systemTable: Int32 = 1 << 25
     static let schema: Int32 = 1 << 26
     static let function: Int32 = 1 << 27
+    static let subscription: Int32 = 3 << 26
+
+    /// A declared index, by its place among them.
+    static func index(_ place: Int) -> Int32 { keyIndex * 3 + Int32(truncatingIfNeeded: place) }
 
     /// UNIQUE (and its index) or CHECK: `place` among the table's constraints of all kinds, which share 64 numbers a table.
     static func constraint(of table: CatalogObject, _ place: Int) -> Int32 {
