@@ -94,6 +94,26 @@ struct ConstraintTests {
         #expect(again.run("SELECT nextval('down')") == "-2")
     }
 
+    @Test("a sequence that was altered counts on as it then did, and begins where it was to, after a restart")
+    func alteredSequences() throws {
+        let database = try DatabaseHarness()
+        let beginning = try database.saved()
+        database.run("CREATE SEQUENCE s; CREATE TABLE t (id SERIAL PRIMARY KEY, v INT); SELECT nextval('s'); INSERT INTO t (v) VALUES (1)")
+        func next(_ state: [UInt8], behind count: Int = 0) throws -> String {
+            let again = try DatabaseHarness.broughtBack(state, database.records.dropFirst(count))
+            return again.run("SELECT nextval('s'); INSERT INTO t (v) VALUES (2) RETURNING id")
+        }
+        #expect(database.run("ALTER SEQUENCE s INCREMENT BY 3 RESTART WITH 50") == "ALTER SEQUENCE")
+        #expect(database.run("ALTER SEQUENCE t_id_seq RESTART 20") == "ALTER SEQUENCE")
+        #expect(try next(beginning) == "50\n20")
+        #expect(try next(try database.saved(), behind: database.records.count) == "50\n20")
+        let (state, count) = (try database.saved(), database.records.count)
+        #expect(database.run("SELECT nextval('s')") == "50")
+        // 32 numbers are recorded ahead.
+        #expect(try next(state, behind: count) == "146\n20")
+        #expect(database.run("SELECT nextval('s')") == "53")
+    }
+
     @Test("a saved state says how far the numbers of rows are")
     func numbersAreSaved() throws {
         let database = try DatabaseHarness()

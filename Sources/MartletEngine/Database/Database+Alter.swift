@@ -67,6 +67,11 @@ extension Database {
                 building.columnSteps[object.id, default: []].append(.drop(ordinal))
                 try reshape(object, dropping: ordinal, adding: nil, &building)
             case .setRetention(let retention): object.kind = object.kind.keeping(retention)
+            case .setCounter(let ordinal, let counter, let next):
+                guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                table.columns[ordinal].identity = counter
+                object.kind = .table(table)
+                if let next { building.restarted.append((object.id, next, counter)) }
             case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull: try alterRules(change, &object, &building)
             }
             // By its name, which stays, so that what stands beside it (dead letters, late rows) does too.

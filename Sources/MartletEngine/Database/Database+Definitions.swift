@@ -20,6 +20,8 @@ extension Database {
         var columnSteps: [RelationID: [ColumnStep]] = [:]
         /// Columns of tables that units at work know, in order of their dropping.
         var lostColumns: [(table: RelationID, ordinal: Int)] = []
+        /// Counters that begin anew, and with what.
+        var restarted: [(table: RelationID, next: Int64, counter: TableColumn.Identity)] = []
         var plan: UnitPlan?
         var notices: [String] = []
         var tag = ""
@@ -37,6 +39,8 @@ extension Database {
         // Nothing fails from here on.
         enter(building, definition)
         for (relation, steps) in building.columnSteps { kept[relation]?.steps += steps }
+        // A replay gets the numbers from the tick's record.
+        if isNew { for (table, next, counter) in building.restarted { identities.set(table, next: next, counter) } }
         for each in pausing { stepAside(each) }
         work.stores.merge(building.stores) { $1 }
         work.catalogChanged = true

@@ -233,6 +233,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             do throws(SQLError) {
                 let answer = try define(text, &work, isNew: true)
                 work.events.append(.define(text))
+                keepNumbers(&work)
                 if let unit = units.last, unit.backfill != nil, unit.isNew, !text.isRepeatable, !text.isBackground {
                     creations.append(Creation(unit: unit.id, ticket: ticket, answer: answer))
                 } else {

@@ -176,16 +176,27 @@ extension Binder {
         if isContinuous, block.clause == .condition {
             return try coerce(Bound(.column(Block.now, .timestamptz)), to: type, at: call.position, context: .explicit)
         }
-        if isContinuous {
-            throw .notSupported("\(name == "now" ? "now()" : name.uppercasedASCII) in a continuous query", at: call.position,
-                hint: block.clause == .select || block.clause == .groupBy
-                    ? "PROCTIME() is the time at which a row came, and stays with it; in WHERE now() may be compared with a time of the rows."
-                    : "In WHERE now() may be compared with a time of the rows; elsewhere use their event time.")
-        }
+        if isContinuous { throw movingClock(name, type, block, at: call.position) }
         let value = type == .timestamptz ? zoned : try locating(call.position) { () throws(SQLError) in
             try zoned.cast(to: type, explicit: true, context: context)
         }
         return Bound(.literal(value, type))
+    }
+
+    /// The error of a clock where it would have to change rows that stand, with what may be meant in its place.
+    private func movingClock(_ name: String, _ type: DataType, _ block: Block, at position: Int) -> SQLError {
+        let shown = ["now", "clock_timestamp", "statement_timestamp", "transaction_timestamp"].contains(name) ? "\(name)()" : name
+        var hint = "In WHERE \(shown) may be compared with a time of the rows; elsewhere use their event time."
+        if block.clause == .select || block.clause == .groupBy {
+            let stamp = type == .timestamptz ? "PROCTIME()" : "PROCTIME()::\(type.sqlName.split(separator: " ")[0])"
+            hint =
+                block.input?.isAppendOnly(in: catalog) ?? true
+                ? "Write \(stamp) for the time at which a row came, which stays with it, or ask for \(shown) when the view is read."
+                : "Ask for \(shown) when the view is read. The time at which a row came can be a column of its table: DEFAULT now()."
+        }
+        return SQLError(
+            .featureNotSupported, "\(shown) in a continuous query is not supported", at: position,
+            detail: "It is another value at each moment: all rows of the view would have to change all the time.", hint: hint)
     }
 
     /// GROUPING(a, b): a bit for each argument that the row's grouping leaves out, the last one lowest.

@@ -16,6 +16,7 @@ extension Binder {
         let block = Block(scope: scope)
         for window in syntax.windows { block.windows[window.name.text] = window.definition }
         if let condition = syntax.condition { plan = try filtered(plan, by: condition, block) }
+        block.input = plan
         var outputs = try outputs(syntax, block)
         let shown = outputs.count
         let (firsts, keys) = try sorting(syntax, orderBy, &outputs, block)

@@ -3,7 +3,6 @@ internal import MartletCore
 /// CREATE TABLE and ALTER TABLE: columns, keys, defaults, generated values.
 extension Binder {
     mutating func table(_ create: CreateTableSyntax, text: String) throws(SQLError) -> SessionStatement {
-        if create.isTemporary { throw .notSupported("a temporary table", at: create.position, hint: "A schema of one's own keeps tables apart; DROP SCHEMA … CASCADE ends them.") }
         var create = create
         var rows: Plan?
         if let query = create.query {
@@ -244,6 +243,7 @@ extension Binder {
 
     mutating func alter(_ syntax: AlterSyntax) throws(SQLError) -> SessionStatement {
         if let other = try alterOther(syntax) { return other }
+        if let owned = try alterOwned(syntax) { return owned }
         guard let entry = try found(syntax.name), let kind = entry.objectKind else {
             let shown = syntax.name.text
             guard syntax.ifExists else {
@@ -302,13 +302,7 @@ extension Binder {
     private mutating func alteration(
         _ change: AlterSyntax.Change, _ entry: RelationEntry, _ notices: inout [String]
     ) throws(SQLError) -> AlterStatement.Change? {
-        func column(_ name: Identifier) throws(SQLError) -> Int {
-            if let ordinal = entry.fields.firstIndex(where: { $0.name == name.text }) { return ordinal }
-            let near = Suggestion.nearest(to: name.text, among: entry.fields.map(\.name))
-            throw SQLError(
-                .undefinedColumn, "column \"\(name.text)\" of relation \"\(CatalogNames.parts(entry.name).name)\" does not exist",
-                at: name.position, hint: near.map { "Perhaps you meant the column \"\($0)\"." })
-        }
+        func column(_ name: Identifier) throws(SQLError) -> Int { try ordinal(of: name, entry) }
         let own = CatalogNames.parts(entry.name)
         switch change {
         case .rename(let name):
@@ -353,6 +347,7 @@ extension Binder {
                 throw SQLError(.wrongObjectType, "\"\(name.last.text)\" is not a \(entry.noun)", at: name.position)
             }
             return other.name == entry.name ? nil : .swap(with: other.name)
+        case .setCounter(let name, let options): return try newCounter(options, of: name, entry)
         case .setRunning(let isRunning): return .setRunning(isRunning)
         case .setOptions(let options, let isReset):
             var found: AlterStatement.Change?
@@ -369,6 +364,14 @@ extension Binder {
             notices.append("\(what) has no effect")
             return nil
         }
+    }
+
+    func ordinal(of name: Identifier, _ entry: RelationEntry) throws(SQLError) -> Int {
+        if let ordinal = entry.fields.firstIndex(where: { $0.name == name.text }) { return ordinal }
+        let near = Suggestion.nearest(to: name.text, among: entry.fields.map(\.name))
+        throw SQLError(
+            .undefinedColumn, "column \"\(name.text)\" of relation \"\(CatalogNames.parts(entry.name).name)\" does not exist",
+            at: name.position, hint: near.map { "Perhaps you meant the column \"\($0)\"." })
     }
 
     /// ADD COLUMN; nil: it is there, and IF NOT EXISTS says so.

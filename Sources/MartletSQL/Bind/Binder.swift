@@ -196,6 +196,8 @@ final class Block {
 
     /// Subqueries of expressions; the i-th is column `subqueryBase + i`.
     var subqueries: [PendingSubquery] = []
+    /// What the select list reads, behind WHERE; nil: not a SELECT's.
+    var input: Plan?
     /// PROCTIME() is read: as column `stampBase`.
     var usesClock = false
     /// Arrays of the set-returning calls of the select list; the i-th call's element is column `setBase + i`.

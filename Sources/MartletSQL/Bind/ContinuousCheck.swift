@@ -83,7 +83,8 @@ struct ContinuousCheck {
             guard input.isAppendOnly(in: catalog, onClose: emit != nil) else {
                 throw SQLError(
                     .featureNotSupported, "PROCTIME() of rows that change", at: query.position,
-                    detail: "The time at which a row came is not kept for when it goes.")
+                    detail: "The time at which a row came is not kept for when it goes.",
+                    hint: "It can be a column of the table: DEFAULT now().")
             }
         }
     }

@@ -78,32 +78,47 @@ extension Parser {
     /// Behind CREATE SEQUENCE.
     mutating func createSequence(at start: Int) throws(SQLError) -> CreateSequenceSyntax {
         let exists = try ifNotExists()
-        var sequence = CreateSequenceSyntax(name: try objectName(), ifNotExists: exists, position: start)
+        let name = try objectName()
+        return CreateSequenceSyntax(name: name, ifNotExists: exists, options: try sequenceOptions(isAltered: false, at: start), position: start)
+    }
+
+    /// To the end of the statement.
+    mutating func sequenceOptions(isAltered: Bool, at start: Int) throws(SQLError) -> SequenceOptionsSyntax {
+        var options = SequenceOptionsSyntax(position: start)
         while current.kind != .endOfInput, !at(.semicolon) {
-            if accept(.as) {
-                sequence.type = try type()
+            if at(.as) {
+                if isAltered { throw .notSupported("changing a sequence's type", at: position, hint: "MINVALUE and MAXVALUE limit its numbers.") }
+                advance()
+                options.type = try type()
             } else if acceptWords("increment") {
                 _ = accept(.by)
-                sequence.counter.increment = try signedNumber()
-                if sequence.counter.increment == 0 { throw SQLError(.invalidParameterValue, "INCREMENT must not be zero", at: start) }
+                options.increment = try signedNumber()
+                if options.increment == 0 { throw SQLError(.invalidParameterValue, "INCREMENT must not be zero", at: start) }
             } else if acceptWords("start") {
                 _ = accept(.with)
-                sequence.start = try signedNumber()
+                options.start = try signedNumber()
+            } else if isAltered, acceptWords("restart") {
+                let isGiven = accept(.with) || current.kind == .integer || at(.minus)
+                options.restart = isGiven ? .given(try signedNumber()) : .usual
             } else if acceptWords("minvalue") {
-                sequence.least = try signedNumber()
+                options.least = .given(try signedNumber())
             } else if acceptWords("maxvalue") {
-                sequence.most = try signedNumber()
+                options.most = .given(try signedNumber())
+            } else if acceptWords("no", "minvalue") {
+                options.least = .usual
+            } else if acceptWords("no", "maxvalue") {
+                options.most = .usual
             } else if acceptWords("cache") {
                 _ = try signedNumber()
             } else if acceptWords("owned", "by") {
                 if !acceptWords("none") { _ = try objectName() }
             } else if atWord("cycle") {
-                throw .notSupported("CYCLE of a sequence", at: position)
-            } else if !acceptWords("no", "minvalue"), !acceptWords("no", "maxvalue"), !acceptWords("no", "cycle") {
+                throw .notSupported("CYCLE of a sequence", at: position, hint: "setval('sequence', number, false) begins it anew.")
+            } else if !acceptWords("no", "cycle") {
                 throw unexpected()
             }
         }
-        return sequence
+        return options
     }
 
     private mutating func signedNumber() throws(SQLError) -> Int64 {

@@ -91,7 +91,7 @@ extension Parser {
             }
         }
         let isTemporary = acceptWords("temp") || acceptWords("temporary")
-        if isTemporary, !at(.table) { throw .notSupported("a temporary \(sourceText(of: current).uppercasedASCII)", at: start) }
+        if isTemporary { throw .notSupported("a temporary \(sourceText(of: current).lowercasedASCII)", at: start, hint: Self.temporaryHint) }
         if acceptWords("unlogged") {}
         switch current.keyword {
         case .source:
@@ -109,7 +109,7 @@ extension Parser {
             return .createSink(try createSink(at: start))
         case .table:
             advance()
-            return .session(.createTable(try createTable(at: start, isTemporary: isTemporary)))
+            return .session(.createTable(try createTable(at: start)))
         case .index, .unique:
             let isUnique = accept(.unique)
             try expect(.index)
@@ -153,13 +153,17 @@ extension Parser {
         }
     }
 
+    private static let temporaryHint =
+        "What a schema of one's own holds is apart from others': CREATE SCHEMA mine; SET search_path = mine, public; "
+        + "DROP SCHEMA mine CASCADE ends it. Within one statement WITH does."
+
     /// `CREATE TYPE name AS (field type, …)`.
     private mutating func createType(at start: Int) throws(SQLError) -> SessionSyntax {
         let name = try objectName()
-        guard accept(.as), accept(.leftParenthesis) else {
-            throw .notSupported(
-                "CREATE TYPE that is not composite", at: start,
-                hint: "CREATE TYPE name AS (field type, …) is; for an enumeration, TEXT with CHECK (column IN ('a', 'b')).")
+        let isDescribed = accept(.as)
+        if isDescribed, atWord("enum") { throw try enumeration(name, at: start) }
+        guard isDescribed, accept(.leftParenthesis) else {
+            throw .notSupported("CREATE TYPE that is not composite", at: start, hint: "CREATE TYPE name AS (field type, …) is.")
         }
         var fields: [(name: Identifier, type: TypeSyntax)] = []
         repeat {
@@ -168,6 +172,21 @@ extension Parser {
         } while accept(.comma)
         try expect(.rightParenthesis)
         return .createType(name, fields)
+    }
+
+    /// `ENUM ('a', 'b')`: the error, with what does the same.
+    private mutating func enumeration(_ name: ObjectName, at start: Int) throws(SQLError) -> SQLError {
+        advance()
+        try expect(.leftParenthesis)
+        var labels: [String] = []
+        if !at(.rightParenthesis) { repeat { labels.append(Expression.quotedText(try string())) } while accept(.comma) }
+        try expect(.rightParenthesis)
+        let column = name.last.text
+        let list = labels.isEmpty ? "…" : labels.joined(separator: ", ")
+        return .notSupported(
+            "CREATE TYPE … AS ENUM", at: start,
+            hint: "A column \(column) TEXT CHECK (\(column) IN (\(list))) takes the same values; "
+                + "ORDER BY array_position(ARRAY[\(list)], \(column)) sorts them as the type would.")
     }
 
     mutating func ifNotExists() throws(SQLError) -> Bool {

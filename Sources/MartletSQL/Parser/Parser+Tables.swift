@@ -29,9 +29,9 @@ extension Parser {
 
     // MARK: CREATE TABLE
 
-    mutating func createTable(at start: Int, isTemporary: Bool) throws(SQLError) -> CreateTableSyntax {
+    mutating func createTable(at start: Int) throws(SQLError) -> CreateTableSyntax {
         let exists = try ifNotExists()
-        var table = CreateTableSyntax(name: try objectName(), ifNotExists: exists, isTemporary: isTemporary, position: start)
+        var table = CreateTableSyntax(name: try objectName(), ifNotExists: exists, position: start)
         if at(.leftParenthesis) { try tableElements(&table) }
         while true {
             if acceptWords("append", "only") {
@@ -365,8 +365,16 @@ extension Parser {
         var alter = AlterSyntax(kind: kind, name: ObjectName(parts: []), ifExists: try ifExists(), changes: [], position: start)
         _ = accept(.only)
         alter.name = try objectName()
+        if kind == .sequence, isAtSequenceOption {
+            alter.changes = [.setCounter(of: nil, try sequenceOptions(isAltered: true, at: position))]
+            return .alter(alter)
+        }
         repeat { alter.changes.append(try alteration()) } while accept(.comma)
         return .alter(alter)
+    }
+
+    private var isAtSequenceOption: Bool {
+        at(.as) || ["restart", "increment", "start", "minvalue", "maxvalue", "no", "cache", "cycle", "owned"].contains(where: atWord)
     }
 
     /// To the end of the statement, for what is accepted whatever it says.
@@ -417,14 +425,6 @@ extension Parser {
             _ = try label()
             return .withoutEffect("OWNER")
         }
-        if acceptWords("owned", "by") {
-            if !acceptWords("none") { _ = try objectName() }
-            return .withoutEffect("OWNED BY")
-        }
-        if atWord("restart") || atWord("increment") || atWord("minvalue") || atWord("maxvalue") {
-            throw .notSupported(
-                "ALTER SEQUENCE … \(sourceText(of: current).uppercasedASCII)", at: start, hint: "setval('sequence', number, false) sets what is drawn next.")
-        }
         if at(.set) || atWord("swap") || atWord("reset") {
             if acceptWords("swap", "with") { return .swap(with: try objectName()) }
             let isReset = atWord("reset")
@@ -456,6 +456,7 @@ extension Parser {
         let name = try identifier()
         if acceptWords("set", "default") { return .setDefault(name, try expression()) }
         if acceptWords("drop", "default") { return .setDefault(name, nil) }
+        if atWord("restart") { return .setCounter(of: name, try sequenceOptions(isAltered: true, at: position)) }
         if acceptWords("set", "not", "null") { return .setNotNull(name, true) }
         if acceptWords("drop", "not", "null") { return .setNotNull(name, false) }
         if acceptWords("set", "statistics") || acceptWords("set", "storage") || acceptWords("set", "compression") {

@@ -153,7 +153,8 @@ extension Expression {
         }
     }
 
-    private static func quotedText(_ text: String) -> String {
+    /// As a string literal, cut where it is very long.
+    static func quotedText(_ text: String) -> String {
         var bytes: [UInt8] = [UInt8(ascii: "'")]
         for byte in text.utf8.prefix(200) {
             if byte == UInt8(ascii: "'") { bytes.append(byte) }

@@ -137,6 +137,8 @@ package struct AlterStatement: Sendable {
         case setSchema(to: String)
         /// Each takes the other's name (canonical).
         case swap(with: String)
+        /// Of the column that numbers rows. `next`: what is drawn next; nil: it goes on.
+        case setCounter(Int, TableColumn.Identity, next: Int64?)
         /// What computes it goes on, or stands still.
         case setRunning(Bool)
         /// How long changes of a table or materialized view are kept for reads of the past, microseconds; nil: no longer.

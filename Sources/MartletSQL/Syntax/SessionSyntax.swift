@@ -36,7 +36,6 @@ package indirect enum SessionSyntax: Sendable {
 package struct CreateTableSyntax: Sendable {
     package var name: ObjectName
     package var ifNotExists: Bool
-    package var isTemporary: Bool
     package var columns: [TableColumnSyntax] = []
     /// LIKE: whose columns stand where, by the number of own columns before them; with INCLUDING ALL or INDEXES its key, too.
     package var likes: [(place: Int, relation: ObjectName, takesKey: Bool)] = []
@@ -63,13 +62,24 @@ package struct CreateTableSyntax: Sendable {
 package struct CreateSequenceSyntax: Sendable {
     package var name: ObjectName
     package var ifNotExists: Bool
-    package var counter = TableColumn.Identity(isAlways: false)
-    /// nil: as the direction and the type have it.
+    package var options: SequenceOptionsSyntax
+    package var position: Int
+}
+
+/// What CREATE or ALTER says of a counter; nil: nothing.
+package struct SequenceOptionsSyntax: Sendable {
+    package enum Number: Sendable {
+        case given(Int64)
+        /// NO MINVALUE, NO MAXVALUE, RESTART alone: as the direction, the type and the start have it.
+        case usual
+    }
+    package var increment: Int64?
     package var start: Int64?
-    package var least: Int64?
-    package var most: Int64?
-    /// BIGINT unless AS says otherwise.
+    package var least: Number?
+    package var most: Number?
     package var type: TypeSyntax?
+    /// RESTART: what is drawn next.
+    package var restart: Number?
     package var position: Int
 }
 
@@ -180,6 +190,8 @@ package struct AlterSyntax: Sendable {
         case setNotNull(Identifier, Bool)
         case setSchema(Identifier)
         case swap(with: ObjectName)
+        /// Of a sequence, or of a column that numbers rows.
+        case setCounter(of: Identifier?, SequenceOptionsSyntax)
         /// RESUME, PAUSE.
         case setRunning(Bool)
         /// SET (retention_seconds = …, …), RESET (retention_seconds, …): what stands in the parentheses.
