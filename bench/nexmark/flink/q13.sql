@@ -1,0 +1,16 @@
+CREATE TABLE bid (
+    auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING, date_time TIMESTAMP_LTZ(3), extra STRING,
+    WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${bids}', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
+
+CREATE TABLE sink (
+    auction BIGINT, bidder BIGINT, price BIGINT, date_time TIMESTAMP_LTZ(3), `value` STRING
+) WITH ('connector' = 'filesystem', 'path' = '${out}', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
+
+INSERT INTO sink
+SELECT auction, bidder, price, date_time, `value`
+FROM (
+    SELECT *, CASE MOD(auction, 5) WHEN 0 THEN 'none' WHEN 1 THEN 'one' WHEN 2 THEN 'two' WHEN 3 THEN 'three' END AS `value`
+    FROM bid
+) AS bids
+WHERE `value` IS NOT NULL;
