@@ -7,8 +7,9 @@ internal import MartletState
 // MARK: Joins, and rows that are valid for a time
 
 extension Lowering {
-    /// Ends the life of rows as a source's own: they are counted, and with a time column, late ones refused.
-    mutating func admit(_ lowered: inout Lowered, time: Int?, view: Int) {
+    /// Ends the life of rows as a source's own: they are counted, and with a time column, late ones refused. `keepsTimeless`: rows
+    /// without a time count as well.
+    mutating func admit(_ lowered: inout Lowered, time: Int?, keepsTimeless: Bool = false, view: Int) {
         guard lowered.isSourceRows else { return }
         lowered.isSourceRows = false
         guard let time, let watermark = lowered.watermarks[time] else {
@@ -19,7 +20,7 @@ extension Lowering {
         let lateness = Lowering.sum(lowered.lateness, watermark.delay)
         keepUpdatesWhole(&lowered, LateUpdates.Judge(time: time, allowedLateness: lateness, shape: nil), view: view)
         lowered.node = graph.addOperator("refuse late rows", inputs: [lowered.node]) {
-            AdmitInTime(time: time, allowedLateness: lateness, view: view, context: $0)
+            AdmitInTime(time: time, allowedLateness: lateness, keepsTimeless: keepsTimeless, view: view, context: $0)
         }
         // A row may be admitted by a time that runs behind others of its times.
         let (own, slack) = (lowered.lateness, max(lateness, lowered.lateness))
@@ -44,15 +45,16 @@ extension Lowering {
         var rights = try lower(right, view: view, onClose: onClose)
         let parts = JoinCondition(condition, leftWidth: lefts.fields.count)
         let bounds = parts.bounds(Set(lefts.watermarks.keys), Set(rights.watermarks.keys))
-        admit(&lefts, time: bounds.first?.left, view: view)
-        admit(&rights, time: bounds.first?.right, view: view)
+        // Rows without a time match nothing, and come out where those without a match do.
+        let kind = JoinKind(type)
+        admit(&lefts, time: bounds.first?.left, keepsTimeless: kind.emitsLonelyLeft, view: view)
+        admit(&rights, time: bounds.first?.right, keepsTimeless: kind.emitsLonelyRight, view: view)
 
         let width = lefts.fields.count
         let sides = keyedSides(lefts, rights, condition, view: view)
         let (leftInput, leftKeys, rightInput, rightKeys) = (sides.left, sides.leftKeys, sides.right, sides.rightKeys)
         let isAppendOnly = lefts.isAppendOnly && rights.isAppendOnly
         let waits = isAppendOnly && !bounds.isEmpty
-        let kind = JoinKind(type)
         let layout = JoinLayout(
             kind: kind,
             left: JoinLayout.Side(

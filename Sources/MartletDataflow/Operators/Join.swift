@@ -10,8 +10,8 @@ package enum JoinKind: Sendable, Equatable {
 
     var emitsPairs: Bool { self != .semi && self != .anti }
     /// Left rows without a match come out: with NULLs, or (anti) as they are.
-    var emitsLonelyLeft: Bool { self == .left || self == .full || self == .anti }
-    var emitsLonelyRight: Bool { self == .right || self == .full }
+    package var emitsLonelyLeft: Bool { self == .left || self == .full || self == .anti }
+    package var emitsLonelyRight: Bool { self == .right || self == .full }
 }
 
 /// What a join does, made once and shared by the shards.
@@ -163,7 +163,8 @@ package final class Join: Operator {
 
     // MARK: - Changes
 
-    /// One side's changes of the tick, those without a key apart: they match nothing.
+    /// One side's changes of the tick, those without a key, or without the time that the condition asks for, apart: they match
+    /// nothing.
     private struct Delta {
         var batch: Batch
         var keys: [UInt32]
@@ -196,8 +197,9 @@ package final class Join: Operator {
         let keys = side == 0 ? layout.left.keys : layout.right.keys
         let columns = keys.map { batch.columns[$0] }
         table.noteArrival(side, batch.count)
-        guard columns.contains(where: { $0.validity != nil }) else { return delta(side, batch, columns) }
-        let isKeyed = (0..<batch.count).map { row in !columns.contains { $0.isNull(row) } }
+        let needed = columns + ((side == 0 ? layout.left.time : layout.right.time).map { [batch.columns[$0.column]] } ?? [])
+        guard needed.contains(where: { $0.validity != nil }) else { return delta(side, batch, columns) }
+        let isKeyed = (0..<batch.count).map { row in !needed.contains { $0.isNull(row) } }
         let keyless = batch.gather(Selection((0..<batch.count).filter { !isKeyed[$0] }))
         if side == 0 ? layout.kind.emitsLonelyLeft : layout.kind.emitsLonelyRight {
             lonely(side, keyless.columns, keyless.weights, count: keyless.count)
