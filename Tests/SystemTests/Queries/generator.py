@@ -521,7 +521,8 @@ class Generator:
     def final(self):
         """Rows that are final once the watermark is past them; what PostgreSQL finds in what had come by then."""
         return self.pick(self.final_windows, self.final_windows, self.final_sessions, self.final_rows, self.final_cuts, self.final_over,
-                         self.final_places, self.final_windowed_join, self.final_interval_join, self.final_sums)()
+                         self.final_places, self.final_windowed_join, self.final_interval_join, self.final_sums, self.final_union,
+                         self.final_first, self.final_again)()
 
     def becoming_final(self, table=None, hasTime=True):
         """A number in c0, event time in c1, two more columns; of rows that stay, unless the table is named."""
@@ -599,7 +600,9 @@ class Generator:
                          " ON l.window_start = r.window_start AND l.window_end = r.window_end", more)
 
     def final_interval_join(self):
-        left, right = (self.becoming_final(table) for table in self.random.sample(APPEND_ONLY, 2))
+        # A row without a time, which matches nothing, would leave at once.
+        first, second = self.random.sample(APPEND_ONLY, 2)
+        left, right = self.becoming_final(first), self.becoming_final(second, self.chance(0.5))
         kind = self.pick("JOIN", "JOIN", "LEFT JOIN")
         span = self.pick("r.c1 BETWEEN l.c1 - INTERVAL '1 hour' AND l.c1 + INTERVAL '30 minutes'", "r.c1 >= l.c1 AND r.c1 < l.c1 + INTERVAL '2 hours'",
                          "l.c1 BETWEEN r.c1 AND r.c1 + INTERVAL '90 minutes'")
@@ -607,6 +610,43 @@ class Generator:
         a, b = self.pick(*pairs)
         more = Node("option", [" AND ", self.expression("bool", self.scope(("l", left), ("r", right)), 1)]) if self.chance(0.3) else Node("option", [""])
         return self.make(("int", "ts", "int", "ts"), "SELECT l.c0, l.c1, r.c0 AS c2, r.c1 AS c3 FROM (", left, f") l {kind} (", right, f") r ON l.c{a} = r.c{b} AND {span}", more)
+
+    def final_union(self):
+        """Rows of two tables, or what windows of two came to."""
+        tables = self.random.sample(APPEND_ONLY, 2)
+        if self.chance(0.5):
+            arms = [["SELECT r.c0, r.c1 FROM (", self.becoming_final(table), ") r"] for table in tables]
+            return self.make(("int", "ts"), *arms[0], " UNION ALL ", *arms[1])
+        arms = []
+        for table in tables:
+            inner = self.becoming_final(table, hasTime=False)
+            arms.append(["SELECT window_start AS c0, count(*) AS c1 FROM ", *self.windows(inner, 1), " GROUP BY window_start"])
+        return self.make(("ts", "bigint"), *arms[0], " UNION ALL ", *arms[1])
+
+    def final_first(self):
+        """One row a key and window, by DISTINCT ON's or DISTINCT's way."""
+        inner = self.becoming_final(hasTime=False)
+        spread = self.windows(inner, 1)
+        if self.chance(0.5):
+            return self.make(("ts", self.types(inner)[2]), "SELECT DISTINCT window_start AS c0, r.c2 AS c1 FROM ", *spread)
+        call, type = self.aggregate(self.scope(("r", inner)))
+        return self.make(("ts", "bigint", type), "SELECT window_end AS c0, GROUPING(r.c2)::bigint AS c1, ", *self.cast_call(call, type), " AS c2 FROM ", *spread,
+                         " GROUP BY GROUPING SETS ((window_end, r.c2), (window_end))")
+
+    def final_again(self):
+        """Windows of what windows came to, or rows beside what their window came to."""
+        inner = self.becoming_final(self.pick(*FINAL_TABLES), hasTime=False)
+        call, type = self.aggregate(self.scope(("r", inner)))
+        if self.chance(0.5):
+            return self.make(("ts", "bigint"), "SELECT date_trunc('day', f.window_start) AS c0, sum(f.n)::bigint AS c1 FROM (SELECT window_start, count(*) AS n FROM ",
+                             *self.windows(inner, 1), " GROUP BY window_start, window_end) f GROUP BY date_trunc('day', f.window_start)")
+        other = self.becoming_final(hasTime=False)
+        kind = self.pick("JOIN", "LEFT JOIN")
+        state = self.random.getstate()
+        first = self.windows(inner, 1)
+        self.random.setstate(state)
+        return self.make(("int", "ts", type), "SELECT l.c0, l.window_end AS c1, f.v AS c2 FROM ", *self.windows(other, 1, "l"), f" {kind} (SELECT window_start, window_end, ",
+                         *self.cast_call(call, type), " AS v FROM ", *first, " GROUP BY window_start, window_end) f ON l.window_start = f.window_start AND l.window_end = f.window_end")
 
     def final_sums(self):
         """What windows came to, beside each other or again."""
