@@ -14,6 +14,7 @@ def consume(address, group, topic, path, *settings):
     configuration = dict(setting.split("=", 1) for setting in settings)
     consumer = Consumer({
         "bootstrap.servers": address, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
     } | configuration)
     owned = []
 
@@ -38,15 +39,22 @@ def consume(address, group, topic, path, *settings):
             continue
         # Whoever is killed may have committed what he has not noted yet.
         note("committing " + " ".join(m.value().decode() for m in messages))
+        # Of these messages only: what an earlier commit did not take is not to be passed over by this one.
+        ends = {}
+        for m in messages:
+            ends[m.topic(), m.partition()] = m.offset() + 1
         try:
-            consumer.commit(asynchronous=False)
+            answers = consumer.commit(offsets=[TopicPartition(*place, end) for place, end in ends.items()], asynchronous=False)
+            failures = {(each.topic, each.partition): each.error.name() for each in answers if each.error}
         except KafkaException as error:
-            # Not committed, so not done: to be read again, by whoever has the partition then. A later commit must not pass them.
-            note(f"uncommitted {len(messages)} {error.args[0].name()}")
-            go_back(consumer, messages)
-            continue
+            failures = dict.fromkeys(ends, error.args[0].name())
+        failed = [m for m in messages if (m.topic(), m.partition()) in failures]
         with open(path, "a") as file:
-            file.write("".join(f"{m.partition()} {m.offset()} {m.value().decode()}\n" for m in messages))
+            file.write("".join(f"{m.partition()} {m.offset()} {m.value().decode()}\n" for m in messages if m not in failed))
+        if failed:
+            # Not done: to be read again, by whoever has the partition then.
+            note(f"uncommitted {len(failed)} {sorted(set(failures.values()))}")
+            go_back(consumer, failed)
 
 
 def go_back(consumer, messages):
