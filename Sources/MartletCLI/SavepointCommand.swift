@@ -1,4 +1,5 @@
 import MartletCore
+import MartletEngine
 import MartletPlatform
 
 /// `martlet savepoint`: a data directory, as of its last commit, in another place.
@@ -57,7 +58,7 @@ enum SavepointCommand {
     private static func copy(_ from: String, _ to: String, _ disk: SystemDisk) throws -> Int64 {
         try disk.makeDirectories(to)
         var bytes: Int64 = 0
-        for name in try disk.list(from) {
+        for name in try disk.list(from) where name != CheckpointStore.spare {
             let (source, target) = (from + "/" + name, to + "/" + name)
             guard let facts = try disk.stat(source) else { continue }
             switch facts.kind {

@@ -30,6 +30,11 @@ struct FixtureTests {
             let outcome = try Binary.run("savepoint", action, scratch.path(from), scratch.path(to))
             #expect(outcome.status == 0, "\(outcome.errors)")
         }
+        // A file that is only there to be written over stays where it is.
+        func spares(_ directory: String) throws -> Int {
+            try FileManager.default.subpathsOfDirectory(atPath: scratch.path(directory)).count { $0.hasSuffix("/spare") }
+        }
+        #expect(try (spares("data"), spares("kept")) == (1, 0))
         _ = try ask("INSERT INTO payments VALUES (1000, 'b', 10000, '2026-01-01 01:00:00')")
         #expect(try ask(largest) == "1000,10000")
         // What was kept is as it was.

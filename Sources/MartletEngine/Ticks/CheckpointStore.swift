@@ -11,8 +11,8 @@ package struct CheckpointStore: Sendable {
     static let kept = 2
     private static let suffix = ".checkpoint"
     /// A file that is no longer wanted, kept for the next checkpoint to write over: to give back a gigabyte of disk, and to take
-    /// another, makes syncs of the journal wait.
-    private static let spare = "spare"
+    /// another, makes syncs of the journal wait. Nothing is lost without it.
+    package static let spare = "spare"
 
     /// - Parameter directory: made, with its parents, when the first checkpoint is.
     package init(_ disk: any Disk, directory: String) {
