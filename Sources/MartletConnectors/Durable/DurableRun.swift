@@ -125,28 +125,12 @@ package final class DurableRun: Sendable {
         let clock = SystemClock()
         let report: RecoveryReport
         var awaitsJournal = false
-        var awaitsSinkSince: Int64?
         do throws(SQLError) {
             report = try driver.durable.recover { (wait) throws(SQLError) in
                 if shouldStop() { throw SQLError.stopped }
                 if let failure = place.log.failure { throw SQLError(.ioError, "\(failure)") }
                 switch wait {
-                case .deliveries:
-                    // While sinks take what they lack there is a short wait after each tick.
-                    let now = clock.monotonicNanos()
-                    guard let since = awaitsSinkSince else {
-                        awaitsSinkSince = now
-                        break
-                    }
-                    if now - since > DurableRun.tellNanos, let slowest = deliveries.standing.waiting.max(by: { $0.bytes < $1.bytes }) {
-                        awaitsSinkSince = now
-                        logger.warn(
-                            "the start waits for a sink to take what it lacks; topics are served meanwhile",
-                            [
-                                "pipeline": .string(place.name), "sink": .string(slowest.target), "bytes": .int(Int64(slowest.bytes)),
-                                "error": .string(deliveries.standing.away?.error.message ?? "none: it is slow"),
-                            ])
-                    }
+                case .deliveries: break
                 case .journal:
                     if !awaitsJournal { logger.warn("the journal is full; the pipeline waits until it has room", ["pipeline": .string(place.name)]) }
                     awaitsJournal = true
@@ -239,8 +223,6 @@ package final class DurableRun: Sendable {
 
     /// With nothing to read, the driver looks again after this, then twice as long, up to the maximum; `wake` ends it sooner.
     private static let idleNanosMin: Int64 = 200_000
-    /// A start that waits says so this often.
-    private static let tellNanos: Int64 = 10_000_000_000
     /// When there is no room in the log, look again after this.
     private static let retryNanos: Int64 = 2_000_000
     /// How long a stop waits for sinks that are away.

@@ -27,17 +27,13 @@ class Server:
         self.process = None
         self.start()
 
-    def launch(self):
-        """The process, which has not said anything yet."""
+    def start(self):
         words = [self.binary, "serve", "--data-dir", self.data, "--checkpoint-seconds", "1",
                  "--set", "group.initial.rebalance.delay.ms=0"]
         for name, port in self.ports.items():
             words += [f"--{name}", f"127.0.0.1:{port}"]
         with open(self.log_path, "ab") as log:
-            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
-
-    def start(self):
-        self.process = self.launch()
+            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
         said = listeners(self.process, 3, self.tail)
         self.ports = {name: int(said[name].rsplit(":", 1)[1]) for name in self.ports}
         self.http = said["http"]
