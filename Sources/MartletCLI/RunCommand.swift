@@ -60,7 +60,7 @@ enum RunCommand {
             let script = try ScriptLoader.load(
                 arguments.positional, variables: try arguments.variables(), command: "run")
         else { return ExitCode.configuration }
-        for warning in script.warnings { printError("WARNING:  \(warning.name): \(warning.text)") }
+        script.warn(in: log)
         let registry = MetricsRegistry()
         ProcessFacts.register(in: registry)
         try StopSignals.install()

@@ -15,6 +15,11 @@ struct LoadedScript {
         statements.flatMap { statement in statement.warnings(in: catalog).map { (statement.definedName ?? "query", $0) } }
     }
 
+    /// Says each warning in the log, where whoever reads JSON lines finds nothing else.
+    func warn(in log: StructuredLog) {
+        for warning in warnings { log.warn("state without bound", ["name": .string(warning.name), "warning": .string(warning.text)]) }
+    }
+
     /// An error found when the objects were opened: with its place, where only one file can be meant.
     func render(_ error: SQLError) -> String {
         guard inputs.count == 1 else { return CommandLineTool.rendered(error) }

@@ -205,7 +205,7 @@ enum ServeCommand {
         if let kafka { printOut("kafka on \(kafka.address)") }
         guard served.waitUntilRecovered() else { return end.isStop ? ExitCode.done : ExitCode.failure }
         if let script = plan.script {
-            for warning in script.warnings { plan.log.warn("state without bound", ["name": .string(warning.name), "warning": .string(warning.text)]) }
+            script.warn(in: plan.log)
             do throws(SQLError) {
                 try served.apply(script)
             } catch {
