@@ -223,20 +223,7 @@ package final class AggregateTable {
         _ accumulator: Accumulator, _ input: AccumulatorInput, _ argument: Column?, _ scratch: BlockScratch
     ) {
         if case .gathered(let shape) = accumulator.kind {
-            guard let argument else { return }
-            var grown = 0
-            for at in 0..<input.count {
-                let words = accumulator.words(input.targets[at])
-                if words[0] == 0 { _ = gathered(shape, words) }
-                guard let object = UnsafeRawPointer(bitPattern: UInt(words[0])) else { continue }
-                // The row keeps it.
-                Unmanaged<Gathered>.fromOpaque(object)._withUnsafeGuaranteedRef { object in
-                    let held = object.bytes
-                    object.add(argument, input.row(at), weight: input.weights?[at] ?? 1)
-                    grown += object.bytes - held
-                }
-            }
-            objectBytes += grown
+            if let argument { gather(shape, accumulator, input, argument) }
             return
         }
         guard layout.mark != nil, case .extreme(.text, let isMax) = accumulator.kind, let argument else {
@@ -252,34 +239,6 @@ package final class AggregateTable {
                 accumulator.addText(argument.views[input.row(at)], isMax: isMax, row, image(of: row))
             }
         }
-    }
-
-    /// The object of a group's call, made if there is none.
-    func gathered(_ shape: GatherShape, _ words: UnsafeMutablePointer<UInt64>) -> Gathered {
-        if let known = Gathered.at(words) { return known }
-        let made = shape.make()
-        words[0] = UInt64(UInt(bitPattern: Unmanaged.passRetained(made).toOpaque()))
-        objectBytes += made.bytes
-        return made
-    }
-
-    /// Lets go of the objects of a row, whose words then name none.
-    func releaseObjects(of row: UnsafeMutableRawPointer) {
-        guard layout.ownsObjects else { return }
-        for accumulator in layout.accumulators {
-            guard case .gathered = accumulator.kind else { continue }
-            let words = accumulator.words(row)
-            guard let object = UnsafeRawPointer(bitPattern: UInt(words[0])) else { continue }
-            let reference = Unmanaged<Gathered>.fromOpaque(object)
-            objectBytes -= reference.takeUnretainedValue().bytes
-            reference.release()
-            words[0] = 0
-        }
-    }
-
-    private func releaseObjects() {
-        guard layout.ownsObjects else { return }
-        for id in 0..<rows.count { releaseObjects(of: rows[id]) }
     }
 
     func releaseTexts(of row: UnsafeMutableRawPointer) {

@@ -162,6 +162,9 @@ final class GatheredWords: Gathered {
 
     deinit { counts.deallocate() }
 
+    /// Asks for the slot of a value that will be added.
+    func prefetch(_ word: Int64) { counts.prefetch(word) }
+
     override func add(_ column: Column, _ row: Int, weight: Int64) {
         counts.add(WordImage.word(column, row), weight)
         bytes = 64 + counts.memoryBytes

@@ -1,3 +1,5 @@
+internal import CMartletVector
+
 /// How often each of some 64-bit words was counted: open addressing with linear probing, in slots of 8 bytes, or 16 where
 /// counts are kept. Made for millions of values in one group as for three values in each of millions.
 ///
@@ -67,6 +69,13 @@ struct WordCounts {
         counts[at] = old &+ weight
         note(old, counts[at])
         if counts[at] == 0 { close(at) }
+    }
+
+    /// Asks for the slot where a word is, or would be.
+    func prefetch(_ word: Int64) {
+        guard let words else { return }
+        martlet_prefetch(words + home(word))
+        if let counts { martlet_prefetch(counts + home(word)) }
     }
 
     private mutating func note(_ old: Int64, _ new: Int64) {

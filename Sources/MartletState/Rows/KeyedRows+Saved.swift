@@ -14,8 +14,7 @@ extension KeyedRows {
         clear()
         try reader.expect(layout, rowBytes: store.rowBytes)
         let restored = try SavedRows.restore(into: &store, shape(rest), from: reader)
-        heaps = restored.heaps
-        heapBytes = heaps.reduce(0) { $0 + $1.capacity }
+        for (heap, rows) in restored.heaps { texts.adopt(heap, rows: rows) }
         let isFree: [Bool]
         (free, isFree) = try reader.readFree(of: store.count)
         for id in 0..<store.count where isFree[id] != (store[id].load(as: Int64.self) == KeyedRows.takenOut) {

@@ -13,17 +13,17 @@ final class KeyedRows {
     private let template: UnsafeMutableRawPointer
     var store: RowStore
     var index = GroupIndex()
-    /// Bytes of long strings in keys. Never overwritten: columns given out point into them.
-    var heaps: [ByteHeap] = []
-    var heapBytes = 0
-    /// Bytes in `heaps` of keys that were taken out.
-    private var deadBytes = 0
+    /// Long strings in keys.
+    var texts = KeptTexts()
+    /// Words at which strings begin.
+    private let textWords: [Int]
     /// Numbers of rows that were taken out, for reuse, the last first.
     var free: [UInt32] = []
 
     /// `template`: the bytes behind header and key.
     init(_ layout: KeyLayout, template rest: [UInt8] = []) {
         self.layout = layout
+        textWords = layout.fields.filter { $0.physical == .view }.map(\.word)
         // A row that nearly fills cache lines gets whole ones, and never straddles.
         let used = (layout.bytes + rest.count + 7) & ~7
         let bytes = used % 64 == 56 ? used + 8 : used
@@ -45,7 +45,7 @@ final class KeyedRows {
     /// Rows that are there.
     var liveCount: Int { store.count - free.count }
 
-    var memoryBytes: Int { store.memoryBytes + index.memoryBytes + heapBytes }
+    var memoryBytes: Int { store.memoryBytes + index.memoryBytes + texts.memoryBytes }
 
     @inline(__always)
     subscript(id: Int) -> UnsafeMutableRawPointer { store[id] }
@@ -54,9 +54,7 @@ final class KeyedRows {
     func clear() {
         store.clear(keptBytes: 1 << 16)
         index.clear()
-        heaps = []
-        heapBytes = 0
-        deadBytes = 0
+        texts = KeptTexts()
         free = []
     }
 
@@ -71,22 +69,14 @@ final class KeyedRows {
         }
         index.remove(hash, id: id)
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for field in layout.fields where field.physical == .view {
-            let view = StringView(head: key[field.word], tail: key[field.word + 1])
-            if !view.isInline { deadBytes += view.count }
-            key[field.word] = 0
+        for word in textWords {
+            let view = StringView(head: key[word], tail: key[word + 1])
+            key[word] = 0
+            if !view.isInline { texts.release(view) }
         }
         row.storeBytes(of: KeyedRows.takenOut, as: Int64.self)
         free.append(UInt32(truncatingIfNeeded: id))
-        if deadBytes > 1 << 20, deadBytes * 2 > heapBytes { copyBytes() }
-    }
-
-    /// Moves the long strings of the keys that are there into heaps of their own, so that the others' bytes go.
-    private func copyBytes() {
-        heaps = []
-        heapBytes = 0
-        deadBytes = 0
-        for id in 0..<store.count { keepTexts(of: store[id]) }
+        texts.settle(store, textWords)
     }
 
     /// Copies the values behind header and key of a new row over those of `row`.
@@ -299,35 +289,26 @@ final class KeyedRows {
         row.storeBytes(of: UInt32(truncatingIfNeeded: hash &>> 32), toByteOffset: KeyLayout.tag, as: UInt32.self)
         row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
         (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self).update(from: words, count: layout.words)
-        keepTexts(of: row)
+        keepTexts(of: row, id: id)
         index.insert(hash, id: id)
         return id
     }
 
     /// Copies the long strings of a row's key, so that they are this table's.
     @inline(__always)
-    func keepTexts(of row: UnsafeMutableRawPointer) {
+    func keepTexts(of row: UnsafeMutableRawPointer, id: Int) {
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for field in layout.fields where field.physical == .view {
-            let view = StringView(head: key[field.word], tail: key[field.word + 1])
-            if !view.isInline { key[field.word + 1] = UInt64(UInt(bitPattern: keep(view))) }
+        for word in textWords {
+            let view = StringView(head: key[word], tail: key[word + 1])
+            if !view.isInline { key[word + 1] = texts.keep(view, row: id) }
         }
-    }
-
-    private func keep(_ view: StringView) -> UnsafeMutablePointer<UInt8> {
-        if let at = heaps.last?.append(view.pointer, count: view.count) { return at }
-        // Doubling from 4 KiB to 1 MiB.
-        let heap = ByteHeap(kept: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
-        heaps.append(heap)
-        heapBytes += heap.capacity
-        return heap.append(view.pointer, count: view.count)!
     }
 
     // MARK: - Reading keys
 
     /// Key column `key` of the given rows. Long strings are not copied: the column keeps the table's bytes alive.
     func keyColumn(_ key: Int, of rows: UnsafePointer<UnsafeMutableRawPointer>, count: Int) -> Column {
-        layout.column(key, of: rows, count: count, heaps: heaps)
+        layout.column(key, of: rows, count: count, heaps: texts.heaps)
     }
 }
 

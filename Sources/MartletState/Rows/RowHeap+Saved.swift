@@ -13,8 +13,7 @@ extension RowHeap {
         precondition(store.count == 0, "a heap that has rows")
         try reader.expect(layout, rowBytes: store.rowBytes)
         let restored = try SavedRows.restore(into: &store, RowShape(views: layout.viewOffsets), from: reader)
-        heaps = restored.heaps
-        heapBytes = heaps.reduce(0) { $0 + $1.capacity }
+        for (heap, rows) in restored.heaps { texts.adopt(heap, rows: rows) }
         let isFree: [Bool]
         (free, isFree) = try reader.readFree(of: store.count)
         if index != nil {

@@ -14,9 +14,7 @@ package final class RowHeap {
     var store: RowStore
     var index: GroupIndex?
     var free: [UInt32] = []
-    var heaps: [ByteHeap] = []
-    var heapBytes = 0
-    private var deadBytes = 0
+    var texts = KeptTexts()
     /// Offset of the owner's words in a row.
     let metaOffset: Int
     private let metaWords: Int
@@ -42,7 +40,7 @@ package final class RowHeap {
     package var count: Int { store.count - free.count }
 
     /// Bytes allocated, a little less resident.
-    package var memoryBytes: Int { store.memoryBytes + (index?.memoryBytes ?? 0) + heapBytes }
+    package var memoryBytes: Int { store.memoryBytes + (index?.memoryBytes ?? 0) + texts.memoryBytes }
 
     @inline(__always)
     subscript(slot: UInt32) -> UnsafeMutableRawPointer { store[Int(slot)] }
@@ -132,7 +130,7 @@ package final class RowHeap {
         row.storeBytes(of: UInt32(nulls), toByteOffset: KeyLayout.nulls, as: UInt32.self)
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
         key.update(from: words, count: layout.words)
-        keepTexts(of: row)
+        keepTexts(of: row, id: id)
         memset(row + metaOffset, 0, metaWords * 8)
         index?.insert(hash, id: id)
         return UInt32(truncatingIfNeeded: id)
@@ -140,23 +138,12 @@ package final class RowHeap {
 
     /// Copies the long strings of a row, so that they are this heap's.
     @inline(__always)
-    func keepTexts(of row: UnsafeMutableRawPointer) {
+    func keepTexts(of row: UnsafeMutableRawPointer, id: Int) {
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for word in textWords { key[word + 1] = keep(key, word) }
-    }
-
-    /// The second word of a string: its bytes where they are inline, else where a copy of them is.
-    @inline(__always)
-    private func keep(_ key: UnsafePointer<UInt64>, _ word: Int) -> UInt64 {
-        let view = StringView(head: key[word], tail: key[word + 1])
-        if view.isInline { return view.tail }
-        if let at = heaps.last?.append(view.pointer, count: view.count) { return UInt64(UInt(bitPattern: at)) }
-        // Doubling from 4 KiB to 1 MiB.
-        let heap = ByteHeap(kept: max(view.count, min(max(heapBytes, 4096), 1 << 20)))
-        heaps.append(heap)
-        heapBytes += heap.capacity
-        guard let at = heap.append(view.pointer, count: view.count) else { preconditionFailure("a new heap is too small") }
-        return UInt64(UInt(bitPattern: at))
+        for word in textWords {
+            let view = StringView(head: key[word], tail: key[word + 1])
+            if !view.isInline { key[word + 1] = texts.keep(view, row: id) }
+        }
     }
 
     // MARK: - Taking out
@@ -171,19 +158,11 @@ package final class RowHeap {
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
         for word in textWords {
             let view = StringView(head: key[word], tail: key[word + 1])
-            if !view.isInline { deadBytes += view.count }
             key[word] = 0
+            if !view.isInline { texts.release(view) }
         }
         free.append(slot)
-        if deadBytes > 1 << 20, deadBytes * 2 > heapBytes { copyBytes() }
-    }
-
-    /// Moves the long strings of the rows that are there into new heaps, so that the others' bytes go.
-    private func copyBytes() {
-        heaps = []
-        heapBytes = 0
-        deadBytes = 0
-        for id in 0..<store.count { keepTexts(of: store[id]) }
+        texts.settle(store, textWords)
     }
 
     // MARK: - Reading
@@ -194,7 +173,7 @@ package final class RowHeap {
         return pointers.withUnsafeBufferPointer { rows in
             columns.map { column in
                 guard let base = rows.baseAddress else { return Column(types[column], capacity: 0) }
-                return layout.column(column, of: base, count: rows.count, heaps: heaps)
+                return layout.column(column, of: base, count: rows.count, heaps: texts.heaps)
             }
         }
     }

@@ -81,7 +81,8 @@ enum SavedRows {
 
     /// Rows that refer to objects, in the order in which they were saved.
     struct Restored {
-        var heaps: [ByteHeap] = []
+        /// Strings, and the rows that have them.
+        var heaps: [(heap: ByteHeap, rows: Range<Int>)] = []
         /// The number of a row, and the place of the word among `RowShape.references`.
         var references: [(row: Int, reference: Int)] = []
     }
@@ -102,7 +103,7 @@ enum SavedRows {
                 try reader.readRaw(into: UnsafeMutableRawBufferPointer(start: heap.base, count: heap.capacity))
                 heap.used = heap.capacity
                 texts = heap
-                if !shape.views.isEmpty, heap.capacity > 0 { restored.heaps.append(heap) }
+                if !shape.views.isEmpty, heap.capacity > 0 { restored.heaps.append((heap, store.count..<store.count + rows)) }
             }
             let first = store.count
             while store.count < first + rows {
