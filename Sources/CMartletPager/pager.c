@@ -11,6 +11,9 @@
 struct pager pager = {.file = -1, .memory = -1, .lock = ATOMIC_FLAG_INIT};
 static _Atomic int takes_state;
 
+/// Units that are left to state, whatever else is allocated, until it is told again what it may have.
+enum { GIVEN_DOWN_TO = 64 };
+
 // MARK: Who may move units
 
 void pager_pause(void) {
@@ -150,9 +153,7 @@ int pager_take_out(int64_t wanted, uint64_t steps) {
     return 0;
 }
 
-int martlet_pager_make_room(uint64_t bytes) {
-    if (pager.file < 0) return 0;
-    int64_t wanted = (int64_t)(bytes / pager.unit_bytes);
+static void keep_no_more_than(int64_t wanted) {
     // A few at a time, so that a fork need not wait for long.
     for (uint64_t round = 0; atomic_load(&pager.in) > wanted; round++) {
         if (round * 16 > 3 * atomic_load(&pager.units_used)) break;
@@ -161,7 +162,23 @@ int martlet_pager_make_room(uint64_t bytes) {
         pager_leave();
         if (error) break;
     }
+}
+
+int martlet_pager_make_room(uint64_t bytes) {
+    if (pager.file < 0) return 0;
+    keep_no_more_than((int64_t)(bytes / pager.unit_bytes));
     return -atomic_exchange(&pager.failure, 0);
+}
+
+/// For what is about to be allocated and cannot go into the file; whoever sets the budget next knows of it.
+void martlet_pager_give(uint64_t bytes) {
+    if (pager.file < 0) return;
+    int64_t units = (int64_t)(bytes / pager.unit_bytes), budget = atomic_load(&pager.budget), less;
+    do {
+        less = budget - units;
+        if (less < GIVEN_DOWN_TO) less = budget < GIVEN_DOWN_TO ? budget : GIVEN_DOWN_TO;
+    } while (!atomic_compare_exchange_weak(&pager.budget, &budget, less));
+    keep_no_more_than(less);
 }
 
 void martlet_pager_set_budget(uint64_t bytes) {

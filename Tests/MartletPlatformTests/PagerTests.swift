@@ -77,6 +77,21 @@ extension ForkedCopyTests {
             #expect(after.writes < after.page_outs)
         }
 
+        @Test("what is about to be allocated elsewhere is given room at once, but not all there is")
+        func gives() throws {
+            let memory = try allocate()
+            defer {
+                release(memory)
+                martlet_pager_set_budget(UInt64(PagerTests.budget))
+            }
+            fill(memory, 7)
+            martlet_pager_give(UInt64(PagerTests.budget / 4))
+            #expect(martlet_pager_look().resident_bytes <= UInt64(PagerTests.budget * 3 / 4))
+            martlet_pager_give(UInt64(PagerTests.budget))
+            #expect(martlet_pager_look().resident_bytes >= UInt64(32 * PagerTests.unit))
+            #expect(PagerTests.holds(memory, 7))
+        }
+
         @Test("a copy of the process reads all of it as it was, in little memory, while everything is written over")
         func copies() throws {
             let memory = try allocate()

@@ -43,6 +43,7 @@ void martlet_pager_set_budget(uint64_t bytes);
 /// Takes out what was not touched of late, until at most `bytes` are in memory or nothing more can be done for now. Returns 0,
 /// or −errno of a write that failed since the last call: what could not be written stays in memory.
 int martlet_pager_make_room(uint64_t bytes);
+void martlet_pager_give(uint64_t bytes);
 /// Whether the file may become larger, as it may until something else is said. Where it may not and has no free place, what would
 /// have to be written fails with ENOSPC.
 void martlet_pager_let_grow(int grows);

@@ -230,7 +230,7 @@ extension Binder {
 
     /// Microseconds that `retention_seconds` asks for.
     static func retention(_ option: OptionSyntax) throws(SQLError) -> Int64 {
-        guard let seconds = Int64(option.value), seconds > 0, seconds <= Int64.max / 1_000_000 else {
+        guard let seconds = Int64(option.value), seconds > 0 else {
             throw SQLError(.invalidParameterValue, "retention_seconds must be a positive number", at: option.valuePosition)
         }
         return min(seconds, Self.retentionSecondsMax) * 1_000_000

@@ -45,7 +45,7 @@ package final class AggregateTable {
     /// Numbers of the groups that have rows, in order.
     package var liveGroups: [Int] { (0..<rows.count).filter { rows[$0].load(as: Int64.self) > 0 } }
 
-    /// Bytes allocated, a little less resident.
+    /// Bytes that are resident, about.
     package var memoryBytes: Int { rows.memoryBytes + (before?.memoryBytes ?? 0) + objectBytes }
 
     /// Forgets all groups; small allocations are kept for reuse.

@@ -39,7 +39,7 @@ package final class RowHeap {
     /// Rows that are there.
     package var count: Int { store.count - free.count }
 
-    /// Bytes allocated, a little less resident.
+    /// Bytes that are resident, about.
     package var memoryBytes: Int { store.memoryBytes + (index?.memoryBytes ?? 0) + texts.memoryBytes }
 
     @inline(__always)

@@ -72,6 +72,10 @@ struct RowStore {
         }
     }
 
-    /// What was allocated; the untouched part of the last chunk is not resident.
-    var memoryBytes: Int { chunks == 0 ? 0 : RowStore.first(of: chunks) * rowBytes }
+    /// What is resident: of a large chunk, as far as it is filled.
+    var memoryBytes: Int {
+        guard chunks > 0 else { return 0 }
+        let allocated = RowStore.first(of: chunks) * rowBytes
+        return allocated - (allocated - count * rowBytes) / StateMemory.hugePage * StateMemory.hugePage
+    }
 }

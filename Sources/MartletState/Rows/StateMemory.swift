@@ -7,7 +7,9 @@ enum StateMemory {
     /// From this size on, memory is mapped by itself in huge pages: a random access then misses the cache only, not
     /// also the address translation.
     private static let mappedMin = 4 << 20
-    private static let hugePage = 2 << 20
+    static let hugePage = 2 << 20
+    /// Smaller pieces of an index do not wait until rows have made room for them.
+    private static let givenMin = 64 << 10
 
     /// Starts at a cache line.
     static func allocate(_ bytes: Int, zeroed: Bool) -> UnsafeMutableRawPointer {
@@ -40,6 +42,7 @@ enum StateMemory {
 
     /// Zeroes, for what is made again from rows: a copy of the process does not have it, and must neither read nor write it.
     static func allocateIndex(_ bytes: Int) -> UnsafeMutableRawPointer {
+        if bytes >= givenMin { martlet_pager_give(UInt64(bytes)) }
         guard let memory = martlet_arena_allocate(MARTLET_ARENA_INDEX, bytes) else { return allocate(bytes, zeroed: true) }
         memset(memory, 0, bytes)
         return memory

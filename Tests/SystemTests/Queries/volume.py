@@ -16,10 +16,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from run import Side, serve
 
 TABLES = {
-    "account": "id bigint PRIMARY KEY, owner text, region text, balance bigint, note text",
-    "event": "id bigint PRIMARY KEY, owner text, kind text, amount bigint, body text",
+    "account": "id bigint PRIMARY KEY, owner text, region text, balance bigint, note text, at timestamp",
+    "event": "id bigint PRIMARY KEY, owner text, kind text, amount bigint, body text, at timestamp",
 }
 
+# Where PostgreSQL says it in another way: both.
 VIEWS = {
     "rows": "SELECT * FROM event",
     "groups": "SELECT owner, count(*) AS n, sum(amount) AS s, min(body) AS low, max(body) AS high FROM event GROUP BY owner",
@@ -32,6 +33,22 @@ VIEWS = {
     "either": "SELECT owner, region AS what FROM account EXCEPT SELECT owner, kind FROM event",
     "known": "SELECT * FROM account a WHERE EXISTS (SELECT 1 FROM event e WHERE e.owner = a.owner AND e.body > a.note)",
     "best": "SELECT region, (array_agg(note ORDER BY balance DESC, id))[1] AS note FROM account GROUP BY region, owner",
+    "running": """SELECT id, sum(amount) OVER (PARTITION BY owner ORDER BY at, id ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS s,
+        max(body) OVER (PARTITION BY kind, owner) AS m FROM event""",
+    "cube": "SELECT kind, left(owner, 8) AS o, count(*) AS n, min(body) AS low FROM event GROUP BY CUBE (kind, left(owner, 8))",
+    "ties": "SELECT * FROM (SELECT owner, body, rank() OVER (PARTITION BY owner ORDER BY amount / 100) AS r FROM event) x WHERE r <= 3",
+    "subquery": "SELECT id, body, (SELECT max(note) FROM account a WHERE a.owner = e.owner) AS note FROM event e WHERE amount < 300",
+    "all_of_both": "SELECT owner, note FROM account UNION ALL SELECT owner, body FROM event",
+    "in_both": "SELECT owner FROM account INTERSECT ALL SELECT owner FROM event",
+    "full_joined": "SELECT a.note, e.body FROM account a FULL JOIN event e ON a.id = e.id AND a.balance < e.amount",
+    "middle": "SELECT kind, percentile_disc(0.5) WITHIN GROUP (ORDER BY body) AS m, mode() WITHIN GROUP (ORDER BY owner) AS o FROM event GROUP BY kind",
+    "hours": (
+        "SELECT window_start, owner, count(*) AS n, max(body) AS high FROM TUMBLE(event, at, INTERVAL '1 hour') GROUP BY window_start, owner",
+        "SELECT date_trunc('hour', at), owner, count(*), max(body) FROM event GROUP BY 1, 2"),
+    "nearest": (
+        "SELECT a.id, a.note, e.body FROM account a ASOF LEFT JOIN event e ON a.region = e.kind AND a.at >= e.at",
+        """SELECT a.id, a.note, e.body FROM account a LEFT JOIN LATERAL (
+            SELECT body FROM event e WHERE a.region = e.kind AND a.at >= e.at ORDER BY e.at DESC LIMIT 1) e ON true"""),
 }
 
 
@@ -43,7 +60,8 @@ def text(seed, width):
 def rows(table, low, high, salt, owners):
     owner = f"'owner ' || {text(f'i * 31 % {owners}', 3)}"
     middle = f"i * 7 % 11 || ' ' || {text('i * 7 % 11', 2)}"
-    return (f"INSERT INTO {table} SELECT i, {owner}, {middle}, (i * 7919 + {salt}) % 1000, {text(f'i + {salt}', 15)} "
+    return (f"INSERT INTO {table} SELECT i, {owner}, {middle}, (i * 7919 + {salt}) % 1000, {text(f'i + {salt}', 15)}, "
+            f"timestamp '2026-01-01' + {'i * 20011' if table == 'account' else 'i * 7001'} % 800000 * interval '1 second' "
             f"FROM generate_series({low}::bigint, {high}::bigint) i "
             f"ON CONFLICT (id) DO UPDATE SET {'note' if table == 'account' else 'body'} = "
             f"{text(f'excluded.id + {salt} + 1', 12)}")
@@ -79,6 +97,7 @@ def main():
     def compare(when):
         nonlocal compared
         for name, query in VIEWS.items():
+            query = query if isinstance(query, str) else query[1]
             found = collections.Counter(martlet.do(f"SELECT * FROM {name}_view"))
             wanted = collections.Counter(postgres.do(query))
             compared += 1
@@ -96,7 +115,7 @@ def main():
             for side in (postgres, martlet):
                 side.do(f"CREATE TABLE {name} ({columns})")
         for name, query in VIEWS.items():
-            martlet.do(f"CREATE MATERIALIZED VIEW {name}_view AS {query}")
+            martlet.do(f"CREATE MATERIALIZED VIEW {name}_view AS {query if isinstance(query, str) else query[0]}")
         for number in range(arguments.steps):
             done.append(step(draw, arguments.rows, owners) if number else rows("event", 0, arguments.rows, 0, owners))
             for side in (postgres, martlet):
