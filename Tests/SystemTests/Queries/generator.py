@@ -156,9 +156,12 @@ def smaller(tree):
 
 
 class Generator:
-    def __init__(self, seed):
+    """`tables`: what there is to read, by name its columns and their types; `views`: relations that are read as a whole."""
+
+    def __init__(self, seed, tables=TABLES, views=None):
         self.random = random.Random(seed)
         self.values = Values(self.random)
+        self.tables, self.views = tables, views or {}
 
     def query(self, depth):
         return self.relation(depth)
@@ -190,7 +193,7 @@ class Generator:
             return self.scan()
         steps = [self.filtered, self.projected, self.joined, self.joined, self.aggregated, self.aggregated, self.combined, self.tested,
                  self.ranked, self.measured, self.limited, self.spread, self.grouped_by_sets, self.named, self.firsts, self.placed,
-                 self.beside, self.windowed, self.recent, self.nearest, self.in_sessions]
+                 self.beside, self.windowed, self.recent, self.nearest, self.in_sessions, self.of_then, self.filled]
         return self.pick(*steps)(depth)
 
     def scan(self):
@@ -198,9 +201,13 @@ class Generator:
             types = [self.pick(*TYPES) for _ in range(2)]
             rows = ", ".join("(" + ", ".join(f"{self.values.literal(type)}::{CASTS[type]}" for type in types) + ")" for _ in range(3))
             return self.make(types, f"SELECT v.c0, v.c1 FROM (VALUES {rows}) v(c0, c1)")
-        table = self.pick(*TABLES)
-        chosen = [TABLES[table][0]] if self.chance(0.7) else []
-        chosen += self.random.sample(TABLES[table][1:], 2 + self.random.randrange(2))
+        if self.views and self.chance(0.5):
+            view = self.pick(*self.views)
+            return self.make([type for _, type in self.views[view]],
+                             "SELECT " + ", ".join(f"{name} AS c{place}" for place, (name, _) in enumerate(self.views[view])) + f" FROM {view}")
+        table = self.pick(*self.tables)
+        chosen = [self.tables[table][0]] if self.chance(0.7) else []
+        chosen += self.random.sample(self.tables[table][1:], 2 + self.random.randrange(2))
         return self.make([type for _, type in chosen],
                          "SELECT " + ", ".join(f"{name} AS c{place}" for place, (name, _) in enumerate(chosen)) + f" FROM {table}")
 
@@ -679,7 +686,7 @@ class Generator:
             inner = self.relation(depth)
             if "ts" in self.types(inner):
                 return inner
-        return self.make(("ts", "text", "int"), "SELECT w AS c0, s AS c1, i AS c2 FROM t1")
+        return self.make(("ts", "text", "int"), "SELECT w AS c0, s AS c1, i AS c2 FROM t4")
 
     def recent(self, depth):
         """Filters by the clock that stay the same while it runs a little."""
@@ -707,6 +714,38 @@ class Generator:
         direction = " DESC" if sign[0] == ">" else ""
         return self.make(self.types(left) + (type,), item, left, (f") l ASOF{kind} JOIN (", f") l{kind or ' CROSS'} JOIN LATERAL (SELECT * FROM ("), *once,
                          (f") r{own}", f") r WHERE l.c{a} = r.k AND l.c{c} {sign} r.p ORDER BY r.p{direction} LIMIT 1) r" + (" ON true" if kind else "")))
+
+    def of_then(self, depth):
+        """Joins with the version of a row's time. Of versions of one time either may be taken, so that their time is all that shows."""
+        left, table = self.becoming_final(self.pick(*FINAL_TABLES), hasTime=False), self.pick(*APPEND_ONLY)
+        pairs = [(f"l.c{place}", name) for place, type in enumerate(self.types(left)) for name, own in FINAL_TABLES[table] if own == type and type != "ts"]
+        (a, b), kind = self.pick(*pairs), self.pick("", "LEFT ")
+        columns = f"SELECT {self.columns('l', left)}, v.w AS c{len(self.types(left))} FROM ("
+        return self.make(self.types(left) + ("ts",), columns, left, (
+            f") l {kind}JOIN {table} FOR SYSTEM_TIME AS OF l.c1 AS v ON {a} = v.{b}",
+            f") l {kind or 'CROSS '}JOIN LATERAL (SELECT x.w FROM {table} x WHERE {a} = x.{b} AND x.w <= l.c1 ORDER BY x.w DESC LIMIT 1) v"
+            + (" ON true" if kind else "")))
+
+    def filled(self, depth):
+        """GAP_FILL of rows that differ in time within their partition; times far away would make too many."""
+        minutes = self.pick(20, 30, 45, 60)
+        step = f"INTERVAL '{minutes} minutes'"
+        key, type = self.pick(("i", "int"), ("s", "text"))
+        call, value = self.pick(("sum(n)::bigint", "bigint"), ("min(k)", "smallint"), ("max(s)", "text"), ("count(*)", "bigint"))
+        way = self.pick("", "LOCF", "INTERPOLATE") if value != "text" else self.pick("", "LOCF")
+        rows = (f"SELECT w AS c0, {key} AS c1, {call} AS c2 FROM t4 WHERE w IS NULL OR w BETWEEN TIMESTAMP '2024-02-28' AND TIMESTAMP '2024-03-02' "
+                f"GROUP BY w, {key}")
+        by = self.pick(" PARTITION BY c1", "") if key == "i" else " PARTITION BY c1"
+        if not by:
+            rows = rows.replace(f"w AS c0, {key} AS c1", f"w AS c0, min({key}) AS c1").replace(f" BY w, {key}", " BY w")
+        share = "(g.n - 1)::float8 / count(*) OVER (PARTITION BY x.c0, x.c1)"
+        later = {"": f"NULL::{CASTS[value]}", "LOCF": "x.c2", "INTERPOLATE": f"(x.c2::float8 + (x.v::float8 - x.c2::float8) * {share})::{CASTS[value]}"}[way]
+        over = f"OVER ({'PARTITION BY c1 ' if by else ''}ORDER BY c0)"
+        own = (f"SELECT coalesce(g.at, x.c0) AS c0, {'x.c1' if by else 'CASE WHEN coalesce(g.n, 1) = 1 THEN x.c1 END'} AS c1, "
+               f"CASE WHEN coalesce(g.n, 1) = 1 THEN x.c2 ELSE {later} END AS c2 FROM (SELECT s.*, lead(c0) {over} AS t, lead(c2) {over} AS v FROM ({rows}) s) x "
+               f"LEFT JOIN LATERAL generate_series(x.c0, coalesce(x.t - INTERVAL '1 microsecond', x.c0), {step}) WITH ORDINALITY g(at, n) ON true")
+        filling = f", {way}(c2)" if way else ""
+        return self.make(("ts", type, value), (f"SELECT * FROM GAP_FILL(({rows}){by}, c0, {step}{filling}) f", own))
 
     def spread(self, depth):
         inner = self.relation(depth - 1)

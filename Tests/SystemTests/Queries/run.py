@@ -21,14 +21,13 @@ import collections
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 
-import psycopg
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from generator import APPEND_ONLY, CASTS, FINAL_TABLES, MARTLET, POSTGRES, TABLES, Generator, Values, smaller, table_definition
+import sides
+from sides import Side, canonical
 
 VIEWS_A_ROUND = 8
 FINALS_A_ROUND = 4
@@ -37,57 +36,6 @@ QUERIES_A_ROUND = 20
 STEPS = 5
 SHARDS = (1, 2, 3)
 CUT = 0.25
-
-
-class Side:
-    """One of the two, asked in text through the simple protocol."""
-
-    def __init__(self, **where):
-        self.connection = psycopg.connect(autocommit=True, **where)
-
-    def ask(self, sql):
-        """(rows, None), or (None, (SQLSTATE, message))."""
-        result = self.connection.pgconn.exec_(sql.encode())
-        if result.status in (psycopg.pq.ExecStatus.FATAL_ERROR, psycopg.pq.ExecStatus.BAD_RESPONSE):
-            field = lambda of: (result.error_field(of) or b"").decode(errors="replace")
-            state = field(psycopg.pq.DiagnosticField.SQLSTATE)
-            if not state:
-                raise SystemExit(f"the connection broke at: {sql}")
-            return None, (state, field(psycopg.pq.DiagnosticField.MESSAGE_PRIMARY))
-        rows = []
-        for row in range(result.ntuples):
-            values = (result.get_value(row, column) for column in range(result.nfields))
-            rows.append(tuple(None if value is None else value.decode() for value in values))
-        return rows, None
-
-    def do(self, sql):
-        rows, error = self.ask(sql)
-        if error:
-            raise RuntimeError(f"{error}: {sql}")
-        return rows
-
-
-def length(text):
-    """How long an interval is: those of one length are equal, and either may stand for a group of them."""
-    micros, words = 0, text.split()
-    for number, unit in zip(words[::2], words[1::2]):
-        micros += int(number) * {"y": 360, "m": 30, "d": 1}[unit[0]] * 86_400_000_000
-    if ":" in words[-1]:
-        hours, minutes, seconds = words[-1].lstrip("+-").split(":")
-        clock = (int(hours) * 60 + int(minutes)) * 60_000_000 + round(float(seconds) * 1_000_000)
-        micros += -clock if words[-1].startswith("-") else clock
-    return micros
-
-
-def canonical(rows, types):
-    def value(text, type):
-        if text is None:
-            return "NULL"
-        if type == "interval":
-            return f"'{length(text)}"
-        # Keys of groups and sets have one zero, where PostgreSQL keeps the sign of the first that came.
-        return f"{float(text) + 0.0:.9g}" if type == "double" else "'" + text
-    return sorted(tuple(value(text, type) for text, type in zip(row, types)) for row in rows)
 
 
 class Insert(str):
@@ -185,20 +133,17 @@ class Round:
         return made
 
     def run_eras(self, finals):
-        if not finals:
+        if not self.eras:
             return
         at, eras = 0, [*self.eras, *closing()]
         while at < len(eras):
             # One in each table.
             opening = eras[at:at + len(FINAL_TABLES)] if isinstance(eras[at], Opening) else []
             wanted = {number: self.postgres.ask(self.queries[number].sql(POSTGRES)) for number in finals} if opening else {}
-            # The last ones are PostgreSQL's no more.
-            isLast = at + len(opening) == len(eras)
             for step in opening or eras[at:at + 1]:
                 for arrived in self.arriving(step):
                     self.martlet.do(arrived)
-                if not isLast:
-                    self.postgres.do(step)
+                self.postgres.do(step)
             at += len(opening) or 1
             self.martlet.do("FLUSH")
             for number in wanted:
@@ -288,15 +233,20 @@ def closing():
     return [Opening(name, [values.final_row(name, 1_000_000, ERAS + 2, 0)]) for name in FINAL_TABLES]
 
 
-def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline):
-    """The smallest query and the fewest statements found with which the same kind of problem shows."""
+def reads_eras(query):
+    return any(name in query.sql() for name in FINAL_TABLES)
+
+
+def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline, eras):
+    """`eras`: what comes before the steps, for a query that reads it. The smallest query and the fewest statements found with which the same kind of problem shows."""
     def fails(query, steps):
         if time.monotonic() > deadline:
             return None
         if kind == "final view":
             trial = Round(martlet, postgres, [query], [], [], None, arrival, [0], steps)
         else:
-            trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps, {0: predicate} if predicate else {}, arrival)
+            trial = Round(martlet, postgres, [query], [0] if kind == "view" else [], steps, {0: predicate} if predicate else {}, arrival,
+                          eras=eras if reads_eras(query) else ())
         try:
             trial.run()
         except RuntimeError:
@@ -331,11 +281,13 @@ def shrink(martlet, postgres, query, kind, steps, predicate, arrival, deadline):
     return query, steps, found
 
 
-def script(query, kind, steps, predicate, arrival):
+def script(query, kind, steps, predicate, arrival, eras):
     isFinal = kind == "final view"
     told = Round(None, None, [query], [], steps, {0: predicate} if predicate else {}, arrival, [0] if isFinal else [])
     if isFinal:
         steps = [*steps, *closing()]
+    elif reads_eras(query):
+        steps = [*eras, *closing(), *steps]
     used = [name for name in (*TABLES, *FINAL_TABLES) if name in query.sql() or any(name in step for step in steps)]
     lines = [table_definition(name) + ";" for name in used]
     if kind != "query":
@@ -345,14 +297,7 @@ def script(query, kind, steps, predicate, arrival):
 
 
 def serve(binary, scratch, shards):
-    log = open(os.path.join(scratch, f"server-{shards}.log"), "ab")
-    process = subprocess.Popen(
-        [binary, "serve", "--data-dir", os.path.join(scratch, f"data-{shards}"), "--shards", str(shards), "--no-kafka", "--no-http",
-         "--postgres", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log)
-    for line in process.stdout:
-        if line.startswith(b"postgres on "):
-            return process, int(line.decode().split()[-1].rsplit(":", 1)[1])
-    raise SystemExit("the server did not start: see " + log.name)
+    return sides.serve(binary, os.path.join(scratch, f"data-{shards}"), os.path.join(scratch, f"server-{shards}.log"), "--shards", str(shards))
 
 
 def main():
@@ -396,10 +341,10 @@ def main():
                 deadline = time.monotonic() + 120
                 predicate = predicates.get(number)
                 own = turning if kind == "final view" else steps
-                query, few, last = shrink(martlet, postgres, queries[number], kind, own, predicate, seed, deadline)
+                query, few, last = shrink(martlet, postgres, queries[number], kind, own, predicate, seed, deadline, turning)
                 found.append({"seed": seed, "query": number, "kind": kind, "problem": last if "again" not in last else problem})
                 print(f"-- seed {seed}, query {number}, as a {kind}, {shards} shards: {problem}\n-- made smaller: {last}\n"
-                      f"{script(query, kind, few, predicate, seed)}\n",
+                      f"{script(query, kind, few, predicate, seed, turning)}\n",
                       file=sys.stderr, flush=True)
                 if len(found) >= given.problems:
                     break
