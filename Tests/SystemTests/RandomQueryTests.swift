@@ -21,7 +21,9 @@ struct RandomQueryTests {
         try sample("histories.py", ["--histories", "4", "--events", "40", "--seed", "1000", "--problems", "1"])
     }
 
-    @Test("views over thousands of rows with long strings hold what PostgreSQL finds while all is written over, and after a kill", .enabled(if: canAsk, unasked))
+    @Test(
+        "views over thousands of rows with long strings hold what PostgreSQL finds while all is written over, and after a kill",
+        .enabled(if: canAsk, unasked))
     func longStrings() throws {
         try sample("volume.py", ["--rows", "12000", "--steps", "9", "--seed", "1", "--shards", "1"])
     }

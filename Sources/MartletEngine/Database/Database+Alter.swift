@@ -50,6 +50,8 @@ extension Database {
                 object.fields = source.shownFields
             case .addColumn(let column, let backfill):
                 guard case .table(var table) = object.kind else { throw Database.onlyTables(object) }
+                try checkIsComputable(column, object)
+                object.fillings[table.columns.count] = backfill
                 table.columns.append(column)
                 object.kind = .table(table)
                 object.fields = table.fields
@@ -74,11 +76,30 @@ extension Database {
                 if let next { building.restarted.append((object.id, next, counter)) }
             case .addCheck, .addUnique, .dropConstraint, .setDefault, .setNotNull: try alterRules(change, &object, &building)
             }
+            object.form += 1
             // By its name, which stays, so that what stands beside it (dead letters, late rows) does too.
             building.catalog.put(object)
             building.catalog.sql.replace(object.entry)
             name = object.name
         }
+    }
+
+    /// A sink into the table, or its connector, goes on giving rows of the columns that it knows.
+    private func checkIsComputable(_ column: TableColumn, _ object: CatalogObject) throws(SQLError) {
+        guard column.generated != nil, units.contains(where: { $0.feeds.contains { $0.table == object.id } }) else { return }
+        throw SQLError(
+            .featureNotSupported, "a generated column that is added to a table with a sink into it",
+            hint: "Drop the sink, add the column, and make the sink anew.")
+    }
+
+    /// Rows of a feed with the columns that the table has got since the feed was made.
+    func filled(_ batch: Batch, for id: RelationID) -> Batch {
+        guard let object = catalog.objects[id], batch.columns.count < object.fields.count else { return batch }
+        var batch = batch
+        for place in batch.columns.count..<object.fields.count {
+            batch.columns.append(Column.constant(object.fillings[place] ?? .null, type: object.fields[place].type, count: batch.count))
+        }
+        return batch
     }
 
     /// What a table asks of its rows, and puts where they say nothing.

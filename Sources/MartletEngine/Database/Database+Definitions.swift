@@ -38,7 +38,10 @@ extension Database {
         if !work.isReplay { try openChanges(building.catalog) }
         // Nothing fails from here on.
         enter(building, definition)
-        for (relation, steps) in building.columnSteps { kept[relation]?.steps += steps }
+        for (relation, steps) in building.columnSteps {
+            kept[relation]?.steps += steps
+            carried[relation] = carried[relation]?.map { batch in steps.reduce(batch) { $1.applied(to: $0) } }
+        }
         // A replay gets the numbers from the tick's record.
         if isNew { for (table, next, counter) in building.restarted { identities.set(table, next: next, counter) } }
         for each in pausing { stepAside(each) }

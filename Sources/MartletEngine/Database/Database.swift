@@ -100,6 +100,14 @@ package final class Database: TickMachine, @unchecked Sendable {
     private struct Pending: Sendable {
         var ticks: [PendingTick] = []
         var durable: UInt64 = 0
+
+        /// A relation as of the last tick: the store that a tick which is not durable yet has given it (nil: it has the readers'),
+        /// and behind its rows what ticks did to them.
+        func newest(_ relation: RelationID) -> (store: RelationStore?, later: [Batch]) {
+            let from = ticks.lastIndex { $0.stores[relation] != nil }
+            let later = ticks[(from ?? 0)...].flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) }
+            return (from.flatMap { ticks[$0].stores[relation] }, later)
+        }
     }
 
     package init(_ options: PipelineOptions, _ surroundings: DatabaseSurroundings) {
@@ -188,17 +196,22 @@ package final class Database: TickMachine, @unchecked Sendable {
             // Statements look at what is to be seen.
             if !decoded.events.isEmpty { committed(through: tick) }
             for event in decoded.events { try replay(event, &work) }
-            carried = [:]
+            if !decoded.leavesCarried { carried = [:] }
         } else {
             isCut = try resumeChanges()
             // Readers are to see that the tick has been.
             work.catalogChanged = isCut
             try closeChanges()
             let requests = queue.take()
-            // Whoever gives a table another form takes its rows as they were before the tick.
-            if !requests.contains(where: { if case .define = $0.0 { true } else { false } }) { expire(&work) }
-            enterCarried(&work)
+            // Whoever gives a table another form takes its rows as they were before the tick, in which nothing else changes them.
+            let mayReshape = requests.contains { if case .define = $0.0 { true } else { false } }
+            if !mayReshape {
+                expire(&work)
+                enterCarried(&work)
+            }
             for (request, ticket) in requests { carryOut(request, ticket, &work) }
+            // What was refused has given nothing another form.
+            if mayReshape, work.events.isEmpty { enterCarried(&work) }
             // Whoever drew a number for a row that has just entered did so before.
             if !work.changes.isEmpty { keepNumbers(&work) }
         }
@@ -271,6 +284,8 @@ package final class Database: TickMachine, @unchecked Sendable {
         let refusal: Verdict? = visible.locked { content in
             for write in writes {
                 guard let table = tables[write.table] else { return .conflict(tick: work.tick - 1) }
+                // Rows of another form, or judged by other conditions.
+                if let form = write.form, form != catalog.objects[write.table]?.form { return .conflict(tick: work.tick) }
                 table.prune(through: content.tick)
                 switch table.stage(write) {
                 case (let judged?, _): staged.append((table, judged))
@@ -340,7 +355,7 @@ package final class Database: TickMachine, @unchecked Sendable {
             for (table, tap) in unit.feeds {
                 // Records of a connector come in their own order, a key's all on one shard.
                 let batches = unit.feedsOfSources.contains(table) ? tap.take() : TableState.ordered(tap.take())
-                if !batches.isEmpty { carried[table, default: []] += batches }
+                if !batches.isEmpty { carried[table, default: []] += batches.map { filled($0, for: table) } }
             }
             try keepRefused(by: unit, step.report, &work, &done)
         }
@@ -465,7 +480,7 @@ package final class Database: TickMachine, @unchecked Sendable {
     func earliestPending(_ table: RelationID, column: Int) -> Int64 {
         pending.withLock { pending in
             var earliest = Int64.max
-            for (relation, batch) in pending.ticks.lazy.flatMap(\.changes) where relation == table {
+            for batch in pending.newest(table).later {
                 let times = batch.columns[column]
                 for row in 0..<batch.count where !times.isNull(row) && (batch.weights?.int64s[row] ?? 1) > 0 {
                     earliest = min(earliest, times.int64s[row])
@@ -475,22 +490,23 @@ package final class Database: TickMachine, @unchecked Sendable {
         }
     }
 
-    /// The rows of a relation as of this tick's beginning: durable ones, then what later ticks changed.
+    /// The rows of a relation as of this tick's beginning: those of its store, then what ticks since have changed.
     func current(_ relation: RelationID) -> [Batch] {
         pending.withLock { pending in
-            let later = pending.ticks.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) }
-            return (visible.locked { $0.stores[relation]?.snapshot() }?.batches ?? []) + later
+            let (store, later) = pending.newest(relation)
+            let snapshot = store?.snapshot() ?? visible.locked { $0.stores[relation]?.snapshot() }
+            return (snapshot?.batches ?? []) + later
         }
     }
 
     /// Rows that are durable and, behind them, what later ticks did to them, as of one moment.
     func allRows() -> [(relation: RelationID, snapshot: StoreSnapshot, later: [Batch])] {
         pending.withLock { pending in
-            let snapshots = visible.locked { $0.stores.mapValues { $0.snapshot() } }
-            let fresh = pending.ticks.flatMap(\.stores.keys).filter { snapshots[$0] == nil }
-            let all = snapshots.merging(fresh.map { ($0, StoreSnapshot([])) }) { mine, _ in mine }
-            return all.sorted { $0.key < $1.key }.filter { catalog.objects[$0.key] != nil }.map { relation, snapshot in
-                (relation, snapshot, pending.ticks.flatMap { $0.changes.lazy.filter { $0.relation == relation }.map(\.batch) })
+            var snapshots = visible.locked { $0.stores.mapValues { $0.snapshot() } }
+            // Relations that are new or have another form with a tick that is not durable yet.
+            for tick in pending.ticks { for (relation, store) in tick.stores { snapshots[relation] = store.snapshot() } }
+            return snapshots.sorted { $0.key < $1.key }.filter { catalog.objects[$0.key] != nil }.map { relation, snapshot in
+                (relation, snapshot, pending.newest(relation).later)
             }
         }
     }

@@ -30,6 +30,11 @@ struct CatalogObject: Sendable {
     var dropped: [(unit: UInt32, ordinal: Int)] = []
     /// With what else it runs, if it does.
     var unit: UInt32?
+    /// Grows whenever a table's rows get other columns, or other conditions: rows that a statement has made for another form
+    /// must not enter.
+    var form: UInt32 = 0
+    /// What rows had in columns that came later, by their places: those who were made before give nothing for them.
+    var fillings: [Int: Value] = [:]
 
     /// How long its own definition says that its changes are kept, microseconds; nil: it does not.
     var retention: Int64? {

@@ -37,6 +37,19 @@ struct DatabaseRecord {
         self.units = units
     }
 
+    /// A tick that defines takes in nothing else: what feeds have made before it waits for the next one.
+    var leavesCarried: Bool {
+        var defines = false
+        for event in events {
+            switch event {
+            case .define: defines = true
+            case .change, .encodedChange: return false
+            case .starts, .drawn, .expired: break
+            }
+        }
+        return defines
+    }
+
     func encoded() -> [UInt8] {
         let sink = ByteSink()
         sink.append(DatabaseRecord.version)

@@ -8,9 +8,12 @@ struct TableWrite: Sendable {
     var table: RelationID
     var removed: [Batch]
     var inserted: [Batch]
+    /// Of the table that the rows were made for (`CatalogObject.form`); nil: the newest.
+    var form: UInt32?
 
-    init(table: RelationID, removed: [Batch] = [], inserted: [Batch] = []) {
+    init(table: RelationID, form: UInt32? = nil, removed: [Batch] = [], inserted: [Batch] = []) {
         self.table = table
+        self.form = form
         self.removed = removed
         self.inserted = inserted
     }

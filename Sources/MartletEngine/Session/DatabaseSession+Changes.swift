@@ -23,6 +23,18 @@ extension DatabaseSession {
         return outcome
     }
 
+    /// Keeps what a statement does to a table with the transaction; all of it must be of one form.
+    func note(_ object: CatalogObject, removed: Batch? = nil, inserted: Batch? = nil) throws(SQLError) {
+        try checkForm(of: object)
+        if let removed { current.changes[object.id, default: TableChanges(form: object.form)].remove(removed) }
+        if let inserted { current.changes[object.id, default: TableChanges(form: object.form)].insert(inserted) }
+    }
+
+    /// Throws where the transaction has changed the table while it had another form.
+    func checkForm(of object: CatalogObject) throws(SQLError) {
+        if let form = current.changes[object.id]?.form, form != object.form { throw outdated() }
+    }
+
     private func outcome(
         _ tag: String, _ returning: Returning?, _ rows: Batch?
     ) throws(SQLError) -> (SQLOutcome, told: Told) {
@@ -68,8 +80,7 @@ extension DatabaseSession {
             let new = Batch(count: rows.count, columns: Array(rows.columns[width..<2 * width]))
             try self.check(new, table)
             try self.checkFree(new, table.uniqueKeys, object, without: old)
-            self.current.changes[object.id, default: TableChanges()].remove(old)
-            self.current.changes[object.id, default: TableChanges()].insert(new)
+            try self.note(object, removed: old, inserted: new)
             return try self.outcome("UPDATE \(rows.count)", update.returning, rows)
         }
     }
@@ -87,7 +98,7 @@ extension DatabaseSession {
             guard let rows = self.once(Batch.joined(try self.rows(delete.rows)), object) else {
                 return try self.outcome("DELETE 0", delete.returning, nil)
             }
-            self.current.changes[object.id, default: TableChanges()].remove(rows.prefix(columns: object.fields.count))
+            try self.note(object, removed: rows.prefix(columns: object.fields.count))
             return try self.outcome("DELETE \(rows.count)", delete.returning, rows)
         }
     }
@@ -102,7 +113,7 @@ extension DatabaseSession {
                     try self.database.keepNumbers(self.limits)
                 }
                 let rows = try self.snapshot(of: object)
-                for batch in rows.batches { self.current.changes[object.id, default: TableChanges()].remove(batch) }
+                for batch in rows.batches { try self.note(object, removed: batch) }
             }
             return (.done(tag: "TRUNCATE TABLE"), Told(tag: "TRUNCATE TABLE"))
         }

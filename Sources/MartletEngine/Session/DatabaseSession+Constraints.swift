@@ -18,9 +18,9 @@ extension DatabaseSession {
         let keys = table.uniqueKeys
         if let conflict, conflict.target.isEmpty, conflict.row == nil, keys.count > 1 || object.key.isEmpty {
             // DO NOTHING, whatever is in the way.
-            let refused = refusals(rows, keys, object, leaving: nil)
+            let refused = try refusals(rows, keys, object, leaving: nil)
             let free = rows.rows(refused.indices.filter { refused[$0] == nil })
-            current.changes[object.id, default: TableChanges()].insert(free)
+            try note(object, inserted: free)
             return (free.count, free)
         }
         let named = conflict.flatMap { conflict in keys.first { Set($0.columns) == Set(conflict.target) }?.columns }
@@ -28,13 +28,13 @@ extension DatabaseSession {
         let others = keys.filter { $0.columns != arbiter }
         guard !arbiter.isEmpty else {
             try checkFree(rows, others, object, without: nil)
-            current.changes[object.id, default: TableChanges()].insert(rows)
+            try note(object, inserted: rows)
             return (rows.count, rows)
         }
-        let existing = existingRows(object, rows, by: arbiter)
+        let existing = try existingRows(object, rows, by: arbiter)
         if existing.rows.count == 0, !rows.repeats(arbiter) {
             try checkFree(rows, others, object, without: nil)
-            current.changes[object.id, default: TableChanges()].insert(rows)
+            try note(object, inserted: rows)
             return (rows.count, rows)
         }
         var merge = KeyMerge(object: object, table: table, key: arbiter, conflict: conflict, evaluation: evaluation)
@@ -46,8 +46,7 @@ extension DatabaseSession {
             try check(changed, table)
             try checkFree(changed, others, object, without: merge.removed)
         }
-        if let removed = merge.removed { current.changes[object.id, default: TableChanges()].remove(removed) }
-        if let inserted = merge.inserted { current.changes[object.id, default: TableChanges()].insert(inserted) }
+        try note(object, removed: merge.removed, inserted: merge.inserted)
         return (placed.count, placed)
     }
 
@@ -83,7 +82,7 @@ extension DatabaseSession {
         _ rows: Batch, _ keys: [UniqueConstraint], _ object: CatalogObject, without leaving: Batch?
     ) throws(SQLError) {
         guard !keys.isEmpty else { return }
-        let refused = refusals(rows, keys, object, leaving: leaving)
+        let refused = try refusals(rows, keys, object, leaving: leaving)
         guard let row = refused.firstIndex(where: { $0 != nil }), let key = refused[row] else { return }
         throw SQLError.duplicate(key, object.fields, rows, row, evaluation)
     }
@@ -92,11 +91,11 @@ extension DatabaseSession {
     /// earlier one of `rows` that may come itself.
     private func refusals(
         _ rows: Batch, _ keys: [UniqueConstraint], _ object: CatalogObject, leaving: Batch?
-    ) -> [UniqueConstraint?] {
+    ) throws(SQLError) -> [UniqueConstraint?] {
         let types = object.fields.map(\.type)
         var refused = [UniqueConstraint?](repeating: nil, count: rows.count)
         for key in keys {
-            let existing = existingRows(object, rows, by: key.columns)
+            let existing = try existingRows(object, rows, by: key.columns)
             let gone = KeyedBatch(types: types, key: key.columns)
             if let leaving { gone.add(leaving) }
             let hashes = Hash.rows(key.columns.map { rows.columns[$0] }, count: rows.count)
@@ -117,8 +116,9 @@ extension DatabaseSession {
     }
 
     /// The rows that the transaction sees with the same values in `key`: its own first, then stored ones that it has not removed.
-    private func existingRows(_ object: CatalogObject, _ rows: Batch, by key: [Int]) -> ExistingRows {
-        let stored = database.storedRows(object.id, rows, key: key)
+    private func existingRows(_ object: CatalogObject, _ rows: Batch, by key: [Int]) throws(SQLError) -> ExistingRows {
+        try checkForm(of: object)
+        guard let stored = database.storedRows(object, rows, key: key) else { throw outdated() }
         guard let changes = current.changes[object.id], !changes.isUntouched else {
             return ExistingRows(rows: stored.rows, places: stored.places)
         }

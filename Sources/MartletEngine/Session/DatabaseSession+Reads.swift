@@ -18,24 +18,32 @@ extension DatabaseSession {
             let last = database.identities.last(object.id)
             return StoreSnapshot([Batch(table.fields, [[.bigint(last ?? counter.start), .bigint(0), .boolean(last != nil)]])])
         }
-        let view = currentView(needing: [object.id])
+        let view = try currentView(needing: [object])
         guard let snapshot = view.snapshots[object.id] else {
             throw SQLError(.undefinedTable, "relation \"\(object.name)\" does not exist")
         }
+        try checkForm(of: object)
         return current.changes[object.id]?.over(snapshot) ?? snapshot
     }
 
     /// An explicit transaction sees one tick until its end, all relations; any other takes what a statement needs, anew each
-    /// time as long as it has changed nothing.
-    private func currentView(needing ids: [RelationID]) -> ReadView {
+    /// time as long as it has changed nothing. The relations must be what the statement was bound to.
+    private func currentView(needing objects: [CatalogObject]) throws(SQLError) -> ReadView {
+        let ids = objects.map(\.id)
         if let view = current.view, current.isExplicit || current.hasChanges {
             if ids.allSatisfy({ view.snapshots[$0] != nil }) { return view }
-            let extended = view.merging(database.read(ids))
+            let extended = view.merging(try read(objects, ids))
             current.view = extended
             return extended
         }
-        let view = database.read(current.isExplicit ? nil : ids)
+        let view = try read(objects, current.isExplicit ? nil : ids)
         if current.isExplicit { current.view = view }
+        return view
+    }
+
+    private func read(_ objects: [CatalogObject], _ ids: [RelationID]?) throws(SQLError) -> ReadView {
+        let view = database.read(ids)
+        if objects.contains(where: { view.catalog.objects[$0.id]?.form != $0.form }) { throw outdated() }
         return view
     }
 
@@ -59,7 +67,7 @@ extension DatabaseSession {
                 throw SQLError(.undefinedTable, "relation \"\(name)\" does not exist")
             }
         }
-        _ = currentView(needing: objects.map(\.id))
+        _ = try currentView(needing: objects)
         for object in objects { inputs.snapshots[object.name] = try snapshot(of: object) }
         if !script.sourcesRead.isEmpty {
             inputs.sources = catalog.sources
@@ -118,7 +126,7 @@ extension DatabaseSession {
     private func lookedUp(_ scan: RelationScan, _ object: CatalogObject) throws(SQLError) -> Batch? {
         guard !current.isExplicit, !current.hasChanges, !object.isComing, let values = scan.lookup(object.key) else { return nil }
         let key = zip(object.key, values).map { Column(object.fields[$0].type, [$1]) }
-        return database.lookUp(object.id, key)
+        return database.lookUp(object, key)
     }
 }
 
@@ -132,18 +140,20 @@ extension Database {
         }
     }
 
-    /// The row of one key, or no row; nil: there is no such relation.
-    func lookUp(_ id: RelationID, _ key: [Column]) -> Batch? {
+    /// The row of one key, or no row; nil: there is no such relation, or it has another form.
+    func lookUp(_ object: CatalogObject, _ key: [Column]) -> Batch? {
         visible.locked { content in
-            guard let store = content.stores[id] else { return nil }
+            guard let store = content.stores[object.id], content.catalog.objects[object.id]?.form == object.form else { return nil }
             return store.row(of: key) ?? Batch(count: 0, columns: store.types.map { Column($0, capacity: 1) })
         }
     }
 
-    /// Of a table, the rows there are of the keys of `rows`, and for each row where its own stands among them.
-    func storedRows(_ id: RelationID, _ rows: Batch, key: [Int]) -> (rows: Batch, places: [Int?]) {
+    /// Of a table, the rows there are of the keys of `rows`, and for each row where its own stands among them; nil: it has another
+    /// form.
+    func storedRows(_ object: CatalogObject, _ rows: Batch, key: [Int]) -> (rows: Batch, places: [Int?])? {
         visible.locked { content in
-            content.stores[id]?.rows(like: rows, by: key) ?? (rows.slice(0, 0), Array(repeating: nil, count: rows.count))
+            guard content.catalog.objects[object.id]?.form == object.form else { return nil }
+            return content.stores[object.id]?.rows(like: rows, by: key) ?? (rows.slice(0, 0), Array(repeating: nil, count: rows.count))
         }
     }
 }

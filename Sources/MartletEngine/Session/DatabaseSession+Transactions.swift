@@ -135,7 +135,7 @@ extension DatabaseSession {
             for (table, changes) in current.changes.sorted(by: { $0.key < $1.key }) {
                 let (removed, inserted) = changes.net
                 if removed.isEmpty, inserted.isEmpty { continue }
-                writes.append(TableWrite(table: table, removed: removed, inserted: inserted))
+                writes.append(TableWrite(table: table, form: changes.form, removed: removed, inserted: inserted))
             }
             if writes.isEmpty { return }
             switch try ask(.write(writes)) {

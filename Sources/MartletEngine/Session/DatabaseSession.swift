@@ -73,6 +73,10 @@ final class DatabaseSession: SQLSession {
     /// What the ledger was told last.
     private var told: (state: String, micros: Int64)?
     private let number: Int
+    /// What the statement that is being carried out is bound to, so that all of it sees one catalog.
+    private var bound: DatabaseCatalog?
+    /// The statement has met a relation of another form than it is bound to.
+    private var isOutdated = false
     /// The instant that now() means: the transaction's beginning.
     var now: Int64 = 0
 
@@ -195,7 +199,7 @@ final class DatabaseSession: SQLSession {
 
     /// What statements are bound against: the catalog that the transaction sees.
     func boundCatalog() -> DatabaseCatalog {
-        var catalog = current.view?.catalog ?? database.visible.catalog
+        var catalog = current.view?.catalog ?? bound ?? database.visible.catalog
         catalog.sql.searchPath = parameters.searchPath
         let visible = database.visible
         catalog.sql.rowCounts = { name in
@@ -243,15 +247,56 @@ final class DatabaseSession: SQLSession {
         if let rows = keyedRows(prepared, values) { return .rows(rows) }
         tell("active", statement: prepared.text, at: now)
         do throws(SQLError) {
-            guard let bound = try prepared.prepared.bound(values, catalog: boundCatalog().sql, context: evaluation) else {
-                return .done(tag: "")
-            }
-            if current.isFailed, !bound.endsTransaction { throw DatabaseSession.failedTransaction }
-            return try carryOut(bound, text: prepared.text)
+            let outcome = try carryOut(prepared, values)
+            if current.redo != nil, !current.isExplicit { doOverWhole(prepared, values) }
+            return outcome
         } catch {
             if current.isExplicit { current.isFailed = true }
             throw error
         }
+    }
+
+    /// What is done over is bound anew: meanwhile a table may have got another form.
+    private func doOverWhole(_ prepared: SessionStatementText, _ values: [Value]) {
+        current.redo = { [unowned self] () throws(SQLError) in
+            current.changingStatements = 0
+            _ = try carryOut(prepared, values)
+            doOverWhole(prepared, values)
+            return current.told ?? Told(tag: "")
+        }
+    }
+
+    /// Binds a statement and carries it out; again where a table has got another form between the two.
+    private func carryOut(_ prepared: SessionStatementText, _ values: [Value]) throws(SQLError) -> SQLOutcome {
+        defer { bound = nil }
+        let changing = current.changingStatements
+        for _ in 1..<DatabaseSession.bindingsMax {
+            isOutdated = false
+            do throws(SQLError) {
+                return try carryOutOnce(prepared, values)
+            } catch {
+                guard isOutdated else { throw error }
+                current.changingStatements = changing
+            }
+        }
+        return try carryOutOnce(prepared, values)
+    }
+
+    private static let bindingsMax = 10
+
+    private func carryOutOnce(_ prepared: SessionStatementText, _ values: [Value]) throws(SQLError) -> SQLOutcome {
+        bound = database.visible.catalog
+        guard let statement = try prepared.prepared.bound(values, catalog: boundCatalog().sql, context: evaluation) else {
+            return .done(tag: "")
+        }
+        if current.isFailed, !statement.endsTransaction { throw DatabaseSession.failedTransaction }
+        return try carryOut(statement, text: prepared.text)
+    }
+
+    /// What to throw where a relation has another form than the statement is bound to.
+    func outdated() -> SQLError {
+        isOutdated = true
+        return DatabaseSession.conflict
     }
 
     private func beginLimits() {
@@ -288,6 +333,7 @@ final class DatabaseSession: SQLSession {
             notice("definitions take effect at once and are not undone by ROLLBACK", severity: "WARNING", state: .warning)
         }
         try commitChanges()
+        bound = nil
         let answer = try request(.define(DefinitionText(text: text, searchPath: parameters.searchPath, isBackground: parameters["background_ddl"] == "true")))
         for message in answer.notices { notice(message) }
         return .done(tag: answer.tag)

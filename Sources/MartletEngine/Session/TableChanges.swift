@@ -16,6 +16,8 @@ struct TableChanges {
         }
     }
 
+    /// Of the table that the rows are of (`CatalogObject.form`).
+    let form: UInt32
     private var steps: [Step] = []
     private var hasRemovals = false
     /// Of all steps; beyond the limit they are made net.
@@ -24,6 +26,8 @@ struct TableChanges {
     private let indexes = KeyedIndexes()
 
     private static let rowLimitMin = 4096
+
+    init(form: UInt32 = 0) { self.form = form }
 
     /// Nothing was done; what was done may also come to nothing.
     var isUntouched: Bool { steps.isEmpty }

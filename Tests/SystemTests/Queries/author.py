@@ -68,6 +68,16 @@ class Beside:
 
 
 @dataclass
+class Amid:
+    """A table gets a column while another session puts rows into it."""
+    alter: Statement
+    rows: list
+
+    def texts(self):
+        return [f"{self.alter.sql} -- amid the next ones", *(each.sql for each in self.rows)]
+
+
+@dataclass
 class Block:
     """A transaction."""
     statements: list
@@ -279,12 +289,17 @@ class Author:
             if getattr(during, "asksPostgresFirst", False):
                 during = None
             return Kill(self.pick(1, 2, 3), during, self.random.random() * 0.006)
-        return self.pick(self.beside, self.beside, self.ask, self.ask, self.rename)()
+        return self.pick(self.beside, self.amid, self.amid, self.ask, self.ask, self.rename)()
 
     def beside(self):
         names = self.random.sample(list(self.tables), 2)
         first, second = ([self.statement(False, [name]) for _ in range(1 + self.random.randrange(3))] for name in names)
         return Beside(first, second, [self.random.randrange(2) for _ in range(8)], [self.pick("COMMIT", "COMMIT", "ROLLBACK") for _ in range(2)])
+
+    def amid(self):
+        name = self.pick(*self.tables)
+        rows = [self.insert(name, 1 + self.random.randrange(3)) for _ in range(6)]
+        return Amid(self.added(name), rows)
 
     def ask(self):
         return Ask(self.generator().query(1 + self.random.randrange(3)))
@@ -428,11 +443,7 @@ class Author:
         if name in KEPT or len(columns) < 5:
             way = "add"
         if way == "add":
-            self.fresh += 1
-            column, type = f"a{self.fresh}", self.pick(*SQL_TYPES)
-            columns.append((column, type))
-            default = f" DEFAULT {self.values.literal(type, 0)}" if self.chance(0.5) else ""
-            return Statement(f"ALTER TABLE {name} ADD COLUMN {column} {SQL_TYPES[type]}{default}")
+            return self.added(name)
         at = 1 + self.random.randrange(len(columns) - 1)
         if way == "drop":
             # PostgreSQL may refuse, as something reads it; then statements go on with it or without.
@@ -442,6 +453,13 @@ class Author:
         old, type = columns[at]
         columns[at] = (f"r{self.fresh}", type)
         return Statement(f"ALTER TABLE {name} RENAME COLUMN {old} TO r{self.fresh}")
+
+    def added(self, name):
+        self.fresh += 1
+        column, type = f"a{self.fresh}", self.pick(*SQL_TYPES)
+        self.tables[name].append((column, type))
+        default = f" DEFAULT {self.values.literal(type, 0)}" if self.chance(0.5) else ""
+        return Statement(f"ALTER TABLE {name} ADD COLUMN {column} {SQL_TYPES[type]}{default}")
 
     # Statements
 

@@ -29,7 +29,7 @@ from decimal import Decimal
 import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from author import Ask, Author, Beside, Block, Drop, Era, Follow, Keep, Kill, LookBack, LookUp, Make, OfEra, Pour, Rename, STRICT_DEFINITION, TARDY_DEFINITION, Statement
+from author import Amid, Ask, Author, Beside, Block, Drop, Era, Follow, Keep, Kill, LookBack, LookUp, Make, OfEra, Pour, Rename, STRICT_DEFINITION, TARDY_DEFINITION, Statement
 from generator import FINAL_TABLES, MARTLET, POSTGRES, TABLES, smaller, table_definition
 from sides import Broken, Side, canonical, serve
 
@@ -243,6 +243,8 @@ class Story:
             self.block(event)
         elif isinstance(event, Make):
             self.make(event)
+        elif isinstance(event, Amid):
+            self.amid(event)
         elif isinstance(event, Beside):
             self.beside(event)
         elif isinstance(event, Ask):
@@ -354,6 +356,29 @@ class Story:
                 self.table(name, isOpen=True)
         for side in (self.martlet, self.postgres):
             side.do(event.end if done else "ROLLBACK")
+
+    def amid(self, event):
+        """Whichever comes first, a row has the column's default."""
+        answers, session = [], self.connect()
+        def send():
+            try:
+                for each in event.rows:
+                    answers.append(session.ask(each.sql)[1])
+            except Broken as broken:
+                answers.append(broken)
+        sending = threading.Thread(target=send)
+        sending.start()
+        self.altering(event.alter.sql)
+        _, altered = self.martlet.ask(event.alter.sql)
+        sending.join()
+        session.connection.close()
+        if any(isinstance(answer, Broken) for answer in answers):
+            raise answers[-1]
+        errors = [self.postgres.ask(each.sql)[1] for each in event.rows]
+        _, error = self.postgres.ask(event.alter.sql)
+        states = lambda all: [each and each[0] for each in all]
+        if states([altered, *answers]) != states([error, *errors]):
+            raise Problem("statement", f"Martlet: {altered}, {answers}; PostgreSQL: {error}, {errors}; at: {event.texts()}")
 
     def beside(self, event):
         sessions = [self.martlet, self.connect()], [self.postgres, Side(**self.postgres.where)]
