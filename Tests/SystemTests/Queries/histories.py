@@ -60,6 +60,11 @@ def sorted_rows(rows, types):
     return canonical(rows, types)
 
 
+def fault(error):
+    """What both must find at fault: which of a row's faults is found first is nobody's promise, nor what of a text makes no sense."""
+    return error and ("a row" if error[0][:2] in ("21", "22", "23") else error[0][:2] if error[0][:2] == "42" else error[0])
+
+
 class Cursor:
     """Adds up what a subscription's cursor gives."""
 
@@ -271,8 +276,7 @@ class Story:
             return None
         wanted, error = postgres.ask(sql)
         if own or error:
-            # Which of a row's faults is found first is nobody's promise.
-            if own and error and (own[0] == error[0] or {own[0][:2], error[0][:2]} <= {"21", "22", "23"}):
+            if own and error and fault(own) == fault(error):
                 return False
             # An UPDATE is judged by what it leaves; PostgreSQL goes row by row.
             if not own and (error[0][:2] == "22" or (error[0] == "23505" and sql.startswith("UPDATE"))):
@@ -376,8 +380,7 @@ class Story:
             raise answers[-1]
         errors = [self.postgres.ask(each.sql)[1] for each in event.rows]
         _, error = self.postgres.ask(event.alter.sql)
-        states = lambda all: [each and each[0] for each in all]
-        if states([altered, *answers]) != states([error, *errors]):
+        if [fault(each) for each in (altered, *answers)] != [fault(each) for each in (error, *errors)]:
             raise Problem("statement", f"Martlet: {altered}, {answers}; PostgreSQL: {error}, {errors}; at: {event.texts()}")
 
     def beside(self, event):
@@ -416,8 +419,7 @@ class Story:
         _, error = self.postgres.ask(f"CREATE VIEW public.{name} AS {query}")
         self.postgres.do("SET search_path = public")
         if own or error:
-            # The name may be taken and something it reads not be there.
-            if own and error and own[0][:2] == error[0][:2] == "42":
+            if own and error and fault(own) == fault(error):
                 return False
             raise Problem("statement", f"Martlet: {own}; PostgreSQL: {error}; at: {parts[at] if parts else name}")
         self.reads[name] = set(re.findall(r"\b[pq]\d+\b", query))
@@ -453,7 +455,7 @@ class Story:
         elif any(each and each[0][:2] in ("22", "57") for each in (own, error)):
             self.counts["not known"] += 1
         elif own or error:
-            if not (own and error and own[0] == error[0]):
+            if fault(own) != fault(error):
                 raise Problem("statement", f"Martlet: {own}; PostgreSQL: {error}; at: {query.sql(MARTLET)}")
         else:
             self.same(query.sql(MARTLET), got, wanted, self.postgres.types)
