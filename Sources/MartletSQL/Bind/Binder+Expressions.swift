@@ -135,12 +135,12 @@ extension Binder {
         do {
             ordinal = try block.scope.resolve(parts)
         } catch {
-            if parts.count == 1, Self.sessionNames.contains(parts[0].text), !parts[0].isQuoted, outerColumn(parts) == nil {
+            if parts.count == 1, Self.sessionNames.contains(parts[0].text), !parts[0].isQuoted, try outerColumn(parts) == nil {
                 return try resolved(parts[0].text, [], [], isOperator: false, at: parts[0].position)
             }
             if parts.count == 1, let row = wholeRow(parts[0].text, block) { return row }
             guard error.state != .ambiguousColumn else { throw error }
-            guard let outer = outerColumn(parts) else {
+            guard let outer = try outerColumn(parts) else {
                 if parts.count == 1, let argument = try functionArgument(parts[0]) { return argument }
                 throw error
             }
@@ -162,12 +162,21 @@ extension Binder {
         return Bound(.call(.makeRow, own.map { .column($0.offset, $0.element.type) }, .structure(fields)), size: own.count + 1)
     }
 
-    /// The column of a query around this one, the nearest that has it, at level 0 the one directly around.
-    private func outerColumn(_ parts: [Identifier]) -> (level: Int, ordinal: Int)? {
+    /// The column of a query around this one, the nearest that has it, at level 0 the one directly around. Throws where that has two,
+    /// or has the relation that is named, and no such column of it.
+    private func outerColumn(_ parts: [Identifier]) throws(SQLError) -> (level: Int, ordinal: Int)? {
+        let relation = parts.count > 1 ? parts[parts.count - 2].text : nil
         for (level, block) in outerBlocks.reversed().enumerated() {
             // A function's body sees nothing of who calls it but the arguments.
             if let frame = functionFrames.last, outerBlocks.count - level <= frame.depth { return nil }
-            guard let ordinal = try? block.scope.resolve(parts) else { continue }
+            let ordinal: Int
+            do {
+                ordinal = try block.scope.resolve(parts)
+            } catch {
+                if error.state == .ambiguousColumn { throw error }
+                if let relation, block.scope.relations.contains(relation) { throw error }
+                continue
+            }
             if block.clause != .aggregate { block.uses.append((ordinal, parts[0].position)) }
             return (level, ordinal)
         }
