@@ -141,6 +141,7 @@ def main(options):
             problems.append(f"PostgreSQL has {rows} of {load.sent} rows, and no more come")
             break
         time.sleep(0.5)
+    caught_up = time.monotonic() - resumed
     truth, listed, copied = Ids(), Ids(), Ids()
     for number in range(load.sent):
         truth.add(number)
@@ -154,7 +155,7 @@ def main(options):
     postgres.stop()
     print(json.dumps({
         "stopped_seconds": options.sink_stops, "rows": load.sent, "rate": round(load.rate), "sink_rate": round(taken), "behind": behind,
-        "caught_up_seconds": round(time.monotonic() - resumed, 1), "server_stop_seconds": round(stop_seconds, 1), "memory_before": before,
+        "caught_up_seconds": round(caught_up, 1), "server_stop_seconds": round(stop_seconds, 1), "memory_before": before,
         "memory_most": most, "lost": lost, "duplicated": twice, "problems": len(problems), "first_problems": problems[:5]}), flush=True)
     for problem in problems:
         say(f"crash: {problem}")
