@@ -170,7 +170,6 @@ int martlet_pager_make_room(uint64_t bytes) {
     return -atomic_exchange(&pager.failure, 0);
 }
 
-/// For what is about to be allocated and cannot go into the file; whoever sets the budget next knows of it.
 void martlet_pager_give(uint64_t bytes) {
     if (pager.file < 0) return;
     int64_t units = (int64_t)(bytes / pager.unit_bytes), budget = atomic_load(&pager.budget), less;

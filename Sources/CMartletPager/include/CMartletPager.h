@@ -43,6 +43,8 @@ void martlet_pager_set_budget(uint64_t bytes);
 /// Takes out what was not touched of late, until at most `bytes` are in memory or nothing more can be done for now. Returns 0,
 /// or −errno of a write that failed since the last call: what could not be written stays in memory.
 int martlet_pager_make_room(uint64_t bytes);
+/// Takes so much from what may be in memory, for what is about to be allocated and cannot go into the file, until the budget is set
+/// again, and takes units out accordingly.
 void martlet_pager_give(uint64_t bytes);
 /// Whether the file may become larger, as it may until something else is said. Where it may not and has no free place, what would
 /// have to be written fails with ENOSPC.

@@ -31,9 +31,19 @@ struct KeptTexts {
 
     // MARK: - Putting in
 
+    /// Copies the long strings of a row, so that they are the table's. `words`: those of its key at which strings begin.
+    @inline(__always)
+    mutating func keep(_ row: UnsafeMutableRawPointer, id: Int, _ words: [Int]) {
+        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+        for word in words {
+            let view = StringView(head: key[word], tail: key[word + 1])
+            if !view.isInline { key[word + 1] = keep(view, row: id) }
+        }
+    }
+
     /// Copies a string that is not inline; the answer is its second word in row `row`.
     @inline(__always)
-    mutating func keep(_ view: StringView, row: Int) -> UInt64 {
+    private mutating func keep(_ view: StringView, row: Int) -> UInt64 {
         if open >= 0, let at = heaps[open].append(view.pointer, count: view.count) {
             note(row)
             return UInt64(UInt(bitPattern: at))
@@ -84,8 +94,19 @@ struct KeptTexts {
 
     // MARK: - Taking out
 
-    /// Lets go of a string that is not inline, of whose row the caller has forgotten it. Then `settle`.
-    mutating func release(_ view: StringView) {
+    /// Lets go of the strings of a row, which has none then, and empties the blocks of which most is gone by now.
+    @inline(__always)
+    mutating func release(_ row: UnsafeMutableRawPointer, _ words: [Int], of store: RowStore) {
+        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
+        for word in words {
+            let view = StringView(head: key[word], tail: key[word + 1])
+            key[word] = 0
+            if !view.isInline { release(view) }
+        }
+        while let heap = due.popLast() { empty(heap, store, words) }
+    }
+
+    private mutating func release(_ view: StringView) {
         let place = place(view.pointer)
         let wasMostlyGone = isMostlyGone(place)
         contents[place].goneBytes += view.count
@@ -93,12 +114,6 @@ struct KeptTexts {
     }
 
     private func isMostlyGone(_ place: Int) -> Bool { contents[place].goneBytes * 2 > heaps[place].capacity }
-
-    /// Empties the blocks of which most is gone. `words`: those of a row's key at which strings begin.
-    @inline(__always)
-    mutating func settle(_ store: RowStore, _ words: [Int]) {
-        while let heap = due.popLast() { empty(heap, store, words) }
-    }
 
     private mutating func empty(_ heap: ByteHeap, _ store: RowStore, _ words: [Int]) {
         let place = place(heap.base)

@@ -33,7 +33,7 @@ extension KeyedRows {
             let number = store.count
             let row = store.append()
             memcpy(row, other[id], store.rowBytes)
-            keepTexts(of: row, id: number)
+            texts.keep(row, id: number, textWords)
             index.insert(hash, id: number)
             numbers[id] = UInt32(truncatingIfNeeded: number)
         }
@@ -58,7 +58,7 @@ extension RowHeap {
             let id = store.count
             let row = store.append()
             memcpy(row, other[slot], store.rowBytes)
-            keepTexts(of: row, id: id)
+            texts.keep(row, id: id, textWords)
             index?.insert(UInt64(row.load(fromByteOffset: KeyLayout.tag, as: UInt32.self)) &<< 32, id: id)
             slots[Int(slot)] = UInt32(truncatingIfNeeded: id)
         }

@@ -16,7 +16,7 @@ final class KeyedRows {
     /// Long strings in keys.
     var texts = KeptTexts()
     /// Words at which strings begin.
-    private let textWords: [Int]
+    let textWords: [Int]
     /// Numbers of rows that were taken out, for reuse, the last first.
     var free: [UInt32] = []
 
@@ -68,15 +68,9 @@ final class KeyedRows {
             preconditionFailure("a row that is not in the table")
         }
         index.remove(hash, id: id)
-        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for word in textWords {
-            let view = StringView(head: key[word], tail: key[word + 1])
-            key[word] = 0
-            if !view.isInline { texts.release(view) }
-        }
+        texts.release(row, textWords, of: store)
         row.storeBytes(of: KeyedRows.takenOut, as: Int64.self)
         free.append(UInt32(truncatingIfNeeded: id))
-        texts.settle(store, textWords)
     }
 
     /// Copies the values behind header and key of a new row over those of `row`.
@@ -289,19 +283,9 @@ final class KeyedRows {
         row.storeBytes(of: UInt32(truncatingIfNeeded: hash &>> 32), toByteOffset: KeyLayout.tag, as: UInt32.self)
         row.storeBytes(of: nulls, toByteOffset: KeyLayout.nulls, as: UInt16.self)
         (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self).update(from: words, count: layout.words)
-        keepTexts(of: row, id: id)
+        texts.keep(row, id: id, textWords)
         index.insert(hash, id: id)
         return id
-    }
-
-    /// Copies the long strings of a row's key, so that they are this table's.
-    @inline(__always)
-    func keepTexts(of row: UnsafeMutableRawPointer, id: Int) {
-        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for word in textWords {
-            let view = StringView(head: key[word], tail: key[word + 1])
-            if !view.isInline { key[word + 1] = texts.keep(view, row: id) }
-        }
     }
 
     // MARK: - Reading keys

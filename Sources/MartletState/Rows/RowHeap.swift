@@ -19,7 +19,7 @@ package final class RowHeap {
     let metaOffset: Int
     private let metaWords: Int
     /// Words at which strings begin.
-    private let textWords: [Int]
+    let textWords: [Int]
 
     package init(_ types: [DataType], metaWords: Int, isIndexed: Bool) {
         self.types = types
@@ -130,20 +130,10 @@ package final class RowHeap {
         row.storeBytes(of: UInt32(nulls), toByteOffset: KeyLayout.nulls, as: UInt32.self)
         let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
         key.update(from: words, count: layout.words)
-        keepTexts(of: row, id: id)
+        texts.keep(row, id: id, textWords)
         memset(row + metaOffset, 0, metaWords * 8)
         index?.insert(hash, id: id)
         return UInt32(truncatingIfNeeded: id)
-    }
-
-    /// Copies the long strings of a row, so that they are this heap's.
-    @inline(__always)
-    func keepTexts(of row: UnsafeMutableRawPointer, id: Int) {
-        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for word in textWords {
-            let view = StringView(head: key[word], tail: key[word + 1])
-            if !view.isInline { key[word + 1] = texts.keep(view, row: id) }
-        }
     }
 
     // MARK: - Taking out
@@ -155,14 +145,8 @@ package final class RowHeap {
             let hash = UInt64(row.load(fromByteOffset: KeyLayout.tag, as: UInt32.self)) &<< 32
             index?.remove(hash, id: Int(slot))
         }
-        let key = (row + KeyLayout.keys).assumingMemoryBound(to: UInt64.self)
-        for word in textWords {
-            let view = StringView(head: key[word], tail: key[word + 1])
-            key[word] = 0
-            if !view.isInline { texts.release(view) }
-        }
+        texts.release(row, textWords, of: store)
         free.append(slot)
-        texts.settle(store, textWords)
     }
 
     // MARK: - Reading
